@@ -1,0 +1,1 @@
+//! One attempt: guarded client, one deadline, capped read.
