@@ -1,7 +1,19 @@
 //! The words of the gateway as types. Pure: no I/O, no clock, no randomness of its own.
 
+pub mod delivery;
+pub mod entity;
+pub mod id;
+pub mod message;
 pub mod outcome;
+pub mod routing;
 pub mod time;
 
+pub use delivery::{Next, Parked, Pending, Taken, Trigger, Waiting};
+pub use entity::{
+    ApiKey, AppConfig, Application, ApplicationSpec, DisabledReason, Endpoint, EndpointSpec, Environment, EventType,
+    EventTypeSpec, Metadata, SecretBytes,
+};
+pub use id::{AppKey, AttemptKey, EndpointKey, EnvKey, Id, IdKind, Key, KeyMaker, MessageKey, Nonce};
+pub use message::{Attempt, DeliveryKey, Envelope, Message};
 pub use outcome::{Outcome, OutcomeKind};
 pub use time::{Clock, SystemClock, UnixMs};

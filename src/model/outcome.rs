@@ -63,10 +63,7 @@ impl OutcomeKind {
     /// Whether this says that the receiver cannot be reached or does not answer in time:
     /// such ends shrink the lane's window, an answer of any status does not.
     pub const fn is_unreachable(self) -> bool {
-        matches!(
-            self,
-            Self::Timeout | Self::Dns | Self::Connect | Self::Tls | Self::Closed | Self::Protocol
-        )
+        matches!(self, Self::Timeout | Self::Dns | Self::Connect | Self::Tls | Self::Closed | Self::Protocol)
     }
 
     /// The stored code.
@@ -104,14 +101,7 @@ pub struct Outcome {
 impl Outcome {
     /// An attempt that ended without an answer.
     pub fn without_answer(kind: OutcomeKind, started_at: UnixMs, duration_ms: u32) -> Self {
-        Self {
-            kind,
-            status: 0,
-            retry_after_s: None,
-            body: Bytes::new(),
-            started_at,
-            duration_ms,
-        }
+        Self { kind, status: 0, retry_after_s: None, body: Bytes::new(), started_at, duration_ms }
     }
 
     /// Whether the delivery is done.

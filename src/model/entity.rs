@@ -1,0 +1,219 @@
+//! What customers configure: environments, applications, event types, endpoints, keys.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::id::{AppKey, EndpointKey, EnvKey, Id};
+use super::time::UnixMs;
+
+/// Bytes that must not be seen in a log: no `Display`, and `Debug` says only how many.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SecretBytes(Vec<u8>);
+
+impl SecretBytes {
+    /// Wraps the bytes.
+    pub fn new(bytes: Vec<u8>) -> Self {
+        Self(bytes)
+    }
+
+    /// The bytes themselves.
+    pub fn expose(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for SecretBytes {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "SecretBytes({} bytes)", self.0.len())
+    }
+}
+
+/// Free text by name that the owner attaches.
+pub type Metadata = BTreeMap<String, String>;
+
+/// An isolated world of applications, event types and keys.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Environment {
+    /// Its id.
+    pub id: Id,
+    /// Its unique name.
+    pub name: String,
+    /// When it was made.
+    pub created_at: UnixMs,
+}
+
+/// An environment key as stored: the secret itself is shown once and kept hashed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ApiKey {
+    /// Its id.
+    pub id: Id,
+    /// The environment that it opens.
+    pub env: EnvKey,
+    /// What its maker called it.
+    pub name: String,
+    /// When it was made.
+    pub created_at: UnixMs,
+    /// When it was revoked, if it was.
+    pub revoked_at: Option<UnixMs>,
+}
+
+/// Whose endpoints these are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Application {
+    /// Its id.
+    pub id: Id,
+    /// The environment that it lives in.
+    pub env: EnvKey,
+    /// The owner's own name for it, unique in the environment.
+    pub uid: Option<String>,
+    /// What can be changed.
+    pub spec: ApplicationSpec,
+    /// Raised by every change that bears on routing (its own and its endpoints').
+    pub version: i64,
+    /// When it was made.
+    pub created_at: UnixMs,
+    /// When it was last changed.
+    pub updated_at: UnixMs,
+}
+
+impl Application {
+    /// Its key.
+    pub fn key(&self) -> AppKey {
+        AppKey(self.id.key)
+    }
+}
+
+/// The changeable part of an application, kept as JSON.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct ApplicationSpec {
+    /// Its name.
+    pub name: String,
+    /// Attempts per second over all its endpoints.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub throttle_rate: Option<u16>,
+    /// Free text.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub metadata: Metadata,
+}
+
+/// Why an endpoint is disabled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DisabledReason {
+    /// Its owner said so.
+    Manual,
+    /// It answered 410 Gone.
+    Gone,
+}
+
+/// Where messages of an application are delivered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Endpoint {
+    /// Its id.
+    pub id: Id,
+    /// The application that it belongs to.
+    pub app: AppKey,
+    /// The owner's own name for it, unique in the application.
+    pub uid: Option<String>,
+    /// Names the URL in records of attempts, which say where they went even after a change.
+    pub url_id: i64,
+    /// What can be changed.
+    pub spec: EndpointSpec,
+    /// The signing secret. The store seals it at rest.
+    pub secret: SecretBytes,
+    /// When it was made.
+    pub created_at: UnixMs,
+    /// When it was last changed.
+    pub updated_at: UnixMs,
+}
+
+impl Endpoint {
+    /// Its key.
+    pub fn key(&self) -> EndpointKey {
+        EndpointKey(self.id.key)
+    }
+}
+
+/// The changeable part of an endpoint, kept as JSON.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct EndpointSpec {
+    /// Where to, as re-serialised by the URL parser.
+    pub url: String,
+    /// Free text.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub description: String,
+    /// Attempts per second.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub throttle_rate: Option<u16>,
+    /// Why it is disabled, if it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disabled: Option<DisabledReason>,
+    /// Only these; none means all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub event_types: Option<Vec<String>>,
+    /// Only messages with one of these; none means all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub channels: Option<Vec<String>>,
+    /// Free text by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub metadata: Metadata,
+    /// Headers sent with each attempt.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub headers: BTreeMap<String, String>,
+    /// Seconds before each retry; none means the server's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_schedule: Option<Vec<u32>>,
+}
+
+/// A dotted name with description and schemas.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EventType {
+    /// Its name, unique in the environment.
+    pub name: String,
+    /// What can be changed.
+    pub spec: EventTypeSpec,
+    /// When it was made.
+    pub created_at: UnixMs,
+    /// When it was last changed.
+    pub updated_at: UnixMs,
+}
+
+/// The changeable part of an event type, kept as JSON.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct EventTypeSpec {
+    /// What it means.
+    pub description: String,
+    /// Left out of lists.
+    #[serde(default)]
+    pub archived: bool,
+    /// No longer to be used.
+    #[serde(default)]
+    pub deprecated: bool,
+    /// JSON Schemas by version, as given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schemas: Option<serde_json::Value>,
+    /// The group that it is shown in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group_name: Option<String>,
+    /// Shown only to customers with one of these.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub feature_flags: Option<Vec<String>>,
+}
+
+/// An application with its endpoints, as routing and delivery need them: one consistent picture.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AppConfig {
+    /// The application.
+    pub app: Application,
+    /// Its endpoints, by key.
+    pub endpoints: Vec<Arc<Endpoint>>,
+}
+
+impl AppConfig {
+    /// The endpoint of a key.
+    pub fn endpoint(&self, key: EndpointKey) -> Option<&Arc<Endpoint>> {
+        self.endpoints.binary_search_by_key(&key.0, |e| e.id.key).ok().map(|i| &self.endpoints[i])
+    }
+}

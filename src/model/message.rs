@@ -1,0 +1,79 @@
+//! A message: one event as accepted, and the records of its attempts.
+
+use bytes::Bytes;
+
+use super::delivery::Trigger;
+use super::id::{AppKey, EndpointKey, Id, MessageKey};
+use super::outcome::OutcomeKind;
+use super::time::UnixMs;
+
+/// What a message is, apart from its bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Envelope {
+    /// A dotted name.
+    pub event_type: String,
+    /// The sender's own id of the event, unique in the application while the message is stored.
+    pub event_id: Option<String>,
+    /// Endpoints with channels get it only if they share one.
+    pub channels: Vec<String>,
+    /// For finding it again.
+    pub tags: Vec<String>,
+    /// Not to be delivered before.
+    pub deliver_at: Option<UnixMs>,
+    /// The media type of the bytes; none means `application/json`.
+    pub content_type: Option<String>,
+}
+
+/// A message as stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Message {
+    /// Its id.
+    pub id: Id,
+    /// Whose it is.
+    pub app: AppKey,
+    /// What it is.
+    pub envelope: Envelope,
+    /// Its exact bytes; `None` when they were not asked for, or are expired.
+    pub payload: Option<Bytes>,
+}
+
+impl Message {
+    /// Its key.
+    pub fn key(&self) -> MessageKey {
+        MessageKey(self.id.key)
+    }
+}
+
+/// A finished attempt as stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Attempt {
+    /// Its id.
+    pub id: Id,
+    /// Of which message.
+    pub message: Id,
+    /// To which endpoint.
+    pub endpoint: Id,
+    /// The URL that it went to.
+    pub url: String,
+    /// How it ended.
+    pub kind: OutcomeKind,
+    /// The status code, 0 without an answer.
+    pub status: u16,
+    /// What started it.
+    pub trigger: Trigger,
+    /// When it began.
+    pub started_at: UnixMs,
+    /// How long it took.
+    pub duration_ms: u32,
+    /// The first bytes of the answer's body.
+    pub response: Bytes,
+}
+
+/// A (message, endpoint) pair.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct DeliveryKey {
+    /// Which message.
+    pub message: MessageKey,
+    /// To where.
+    pub endpoint: EndpointKey,
+}

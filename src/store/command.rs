@@ -1,0 +1,390 @@
+//! What goes through the journal, and what comes back: one command, one reply.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use crate::model::routing::Route;
+use crate::model::{
+    ApiKey, AppConfig, AppKey, Application, ApplicationSpec, DisabledReason, Endpoint, EndpointKey, EndpointSpec,
+    EnvKey, Environment, Envelope, EventType, EventTypeSpec, Id, Message, MessageKey, Metadata, Next, Outcome,
+    SecretBytes, Taken, Trigger, UnixMs, Waiting,
+};
+
+/// One thing to be made durable.
+#[derive(Debug)]
+pub enum Command {
+    /// A message with all its deliveries.
+    Publish(Box<Publish>),
+    /// What became of a delivery that was taken.
+    Settle(Box<Settle>),
+    /// A change of configuration, or a resend.
+    Change(Box<ChangeRequest>),
+}
+
+impl Command {
+    /// Bytes that it holds in memory, roughly: what the journal's bound in bytes counts.
+    pub fn weight(&self) -> usize {
+        match self {
+            Self::Publish(publish) => 256 + publish.payload.len() + 32 * publish.routes.len(),
+            Self::Settle(settle) => 192 + settle.attempt.as_ref().map_or(0, |a| a.outcome.body.len()),
+            Self::Change(_) => 4096,
+        }
+    }
+
+    /// Whether somebody waits for the answer: a batch without such may linger.
+    pub fn is_awaited(&self) -> bool {
+        !matches!(self, Self::Settle(_))
+    }
+}
+
+/// A message to be stored with its deliveries.
+#[derive(Debug, Clone)]
+pub struct Publish {
+    /// The configuration that it was routed with. If the application's version has moved on, the
+    /// writer routes it again.
+    pub config: Arc<AppConfig>,
+    /// Where it goes.
+    pub routes: Vec<Route>,
+    /// What it is.
+    pub envelope: Envelope,
+    /// Its exact bytes.
+    pub payload: Bytes,
+    /// How many days its bytes are kept.
+    pub payload_days: u16,
+    /// So that a repeated call is answered like the first.
+    pub idempotency: Option<Idempotency>,
+    /// When it was accepted.
+    pub at: UnixMs,
+}
+
+/// An idempotency key as the store sees it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Idempotency {
+    /// A keyed hash of environment, method, path and key.
+    pub hash: [u8; 16],
+    /// A hash of the request's body: the same key with another body is a conflict.
+    pub fingerprint: [u8; 8],
+    /// An SDK's own key for its retries (`auto_…`), kept 1 h instead of 24 h.
+    pub auto: bool,
+}
+
+/// What became of a delivery that was taken.
+#[derive(Debug, Clone)]
+pub struct Settle {
+    /// Whose it is.
+    pub app: AppKey,
+    /// To where.
+    pub endpoint: EndpointKey,
+    /// Which message.
+    pub message: MessageKey,
+    /// The state that it was taken in: applied only if it still is.
+    pub taken: Taken,
+    /// What started it.
+    pub trigger: Trigger,
+    /// The attempt, unless none was made (held, deleted).
+    pub attempt: Option<AttemptRecord>,
+    /// Where the delivery goes.
+    pub next: Next,
+    /// The endpoint is to be disabled with it.
+    pub disable: Option<DisabledReason>,
+    /// When.
+    pub at: UnixMs,
+}
+
+/// An attempt to be appended.
+#[derive(Debug, Clone)]
+pub struct AttemptRecord {
+    /// What it came to.
+    pub outcome: Outcome,
+    /// Names the URL that it went to.
+    pub url_id: i64,
+}
+
+/// A change with what makes repeating it safe.
+#[derive(Debug, Clone)]
+pub struct ChangeRequest {
+    /// When.
+    pub at: UnixMs,
+    /// So that a repeated call is answered like the first.
+    pub idempotency: Option<RememberedAs>,
+    /// What.
+    pub change: Change,
+}
+
+/// How the answer to a change is remembered under its idempotency key, in the same transaction.
+#[derive(Debug, Clone, Copy)]
+pub struct RememberedAs {
+    /// The key.
+    pub key: Idempotency,
+    /// Status and body of the answer.
+    pub render: fn(&Changed) -> (u16, String),
+}
+
+/// Changes of configuration. They are judged inside the writer, against what is stored then.
+#[derive(Debug, Clone)]
+pub enum Change {
+    /// A new environment.
+    CreateEnvironment {
+        /// Its unique name.
+        name: String,
+    },
+    /// A new environment key.
+    CreateApiKey {
+        /// The environment that it opens.
+        env: EnvKey,
+        /// What it is called.
+        name: String,
+        /// SHA-256 of the key.
+        hash: [u8; 32],
+    },
+    /// An environment key opens nothing any more.
+    RevokeApiKey {
+        /// Which.
+        id: Id,
+    },
+    /// A new application.
+    CreateApplication {
+        /// Where.
+        env: EnvKey,
+        /// Its unique name.
+        uid: Option<String>,
+        /// What it is.
+        spec: ApplicationSpec,
+        /// Answer with the one of this uid if there is one.
+        get_if_exists: bool,
+    },
+    /// Some fields of an application.
+    PatchApplication {
+        /// Which.
+        app: AppKey,
+        /// What.
+        patch: ApplicationPatch,
+    },
+    /// All fields of an application; made if it is not there.
+    PutApplication {
+        /// Where.
+        env: EnvKey,
+        /// Which.
+        target: Target,
+        /// Its unique name from now on.
+        uid: Option<String>,
+        /// What it is from now on.
+        spec: ApplicationSpec,
+    },
+    /// An application with its endpoints goes.
+    DeleteApplication {
+        /// Which.
+        app: AppKey,
+    },
+    /// A new event type; one that is archived is taken up again.
+    CreateEventType {
+        /// Where.
+        env: EnvKey,
+        /// Its name.
+        name: String,
+        /// What it is.
+        spec: EventTypeSpec,
+    },
+    /// A new endpoint.
+    CreateEndpoint {
+        /// Whose.
+        app: AppKey,
+        /// Its unique name in the application.
+        uid: Option<String>,
+        /// What it is.
+        spec: Box<EndpointSpec>,
+        /// Its signing secret.
+        secret: SecretBytes,
+    },
+    /// Some fields of an endpoint.
+    PatchEndpoint {
+        /// Whose.
+        app: AppKey,
+        /// Which.
+        endpoint: EndpointKey,
+        /// What.
+        patch: Box<EndpointPatch>,
+    },
+    /// All fields of an endpoint but its secret and headers; made if it is not there.
+    PutEndpoint {
+        /// Whose.
+        app: AppKey,
+        /// Which.
+        target: Target,
+        /// Its unique name from now on.
+        uid: Option<String>,
+        /// What it is from now on.
+        spec: Box<EndpointSpec>,
+        /// Its signing secret, where it is made.
+        secret: SecretBytes,
+    },
+    /// An endpoint goes.
+    DeleteEndpoint {
+        /// Whose.
+        app: AppKey,
+        /// Which.
+        endpoint: EndpointKey,
+    },
+    /// One attempt by hand.
+    Resend {
+        /// Whose.
+        app: AppKey,
+        /// To where.
+        endpoint: EndpointKey,
+        /// Which message.
+        message: MessageKey,
+    },
+}
+
+/// What a `PUT` names: an id, or a uid that may not exist yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Target {
+    /// By id; must exist.
+    Id(Id),
+    /// By uid.
+    Uid(String),
+}
+
+/// A field of a patch: left alone, or set (to nothing, where the field is optional).
+pub type Field<T> = Option<T>;
+
+/// A `PATCH` of an application. It travels as a patch, so that two of different fields lose nothing.
+#[derive(Debug, Clone, Default)]
+pub struct ApplicationPatch {
+    /// The name.
+    pub name: Field<String>,
+    /// The uid.
+    pub uid: Field<Option<String>>,
+    /// The rate over all endpoints.
+    pub throttle_rate: Field<Option<u16>>,
+    /// Free text.
+    pub metadata: Field<Metadata>,
+}
+
+/// A `PATCH` of an endpoint.
+#[derive(Debug, Clone, Default)]
+pub struct EndpointPatch {
+    /// Where to.
+    pub url: Field<String>,
+    /// Free text.
+    pub description: Field<String>,
+    /// The uid.
+    pub uid: Field<Option<String>>,
+    /// Attempts per second.
+    pub throttle_rate: Field<Option<u16>>,
+    /// Whether it is disabled.
+    pub disabled: Field<bool>,
+    /// Which event types.
+    pub event_types: Field<Option<Vec<String>>>,
+    /// Which channels.
+    pub channels: Field<Option<Vec<String>>>,
+    /// Free text by name.
+    pub metadata: Field<Metadata>,
+    /// Seconds before each retry.
+    pub retry_schedule: Field<Option<Vec<u32>>>,
+}
+
+/// Each command succeeds or fails for itself.
+pub type Reply = Result<Done, Refusal>;
+
+/// What was done.
+#[derive(Debug, Clone)]
+pub enum Done {
+    /// A new message is stored.
+    Published(Published),
+    /// The same message was published before: the first.
+    Repeated(Box<Message>),
+    /// The same change was made before: the status and body that it was answered with.
+    RepeatedChange(u16, String),
+    /// The result of an attempt is stored.
+    Settled(Settled),
+    /// A change is stored.
+    Changed(Box<Changed>),
+}
+
+/// A message that was stored.
+#[derive(Debug, Clone)]
+pub struct Published {
+    /// Its id.
+    pub id: Id,
+    /// Its deliveries as stored, when it had to be routed again.
+    pub rerouted: Option<(Arc<AppConfig>, Vec<Route>)>,
+}
+
+/// What a settle did.
+#[derive(Debug, Clone)]
+pub struct Settled {
+    /// False when the delivery was no longer in the state it was taken in: only the attempt was kept.
+    pub applied: bool,
+    /// The endpoint as it is now, when it was disabled with it.
+    pub disabled: Option<Arc<Endpoint>>,
+}
+
+/// What a change left behind.
+#[derive(Debug, Clone)]
+pub enum Changed {
+    /// An environment was made.
+    Environment(Environment),
+    /// A key was made or revoked.
+    ApiKey(ApiKey),
+    /// An application; whether it was made.
+    Application(Application, bool),
+    /// An application and its endpoints are gone.
+    ApplicationDeleted {
+        /// Which.
+        app: AppKey,
+        /// Its endpoints.
+        endpoints: Vec<EndpointKey>,
+    },
+    /// An event type.
+    EventType(EventType),
+    /// An endpoint; whether it was made.
+    Endpoint(Arc<Endpoint>, bool),
+    /// An endpoint is gone.
+    EndpointDeleted {
+        /// Whose it was.
+        app: AppKey,
+        /// Which.
+        endpoint: EndpointKey,
+    },
+    /// A resend has its place.
+    Resent {
+        /// Whose.
+        app: AppKey,
+        /// To where.
+        endpoint: EndpointKey,
+        /// Its place in the order of due times.
+        waiting: Waiting,
+    },
+}
+
+/// Why a command was not applied. Expected: the caller's to mend.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
+pub enum Refusal {
+    /// What it names is not there.
+    #[error("not found")]
+    NotFound,
+    /// Another has this uid, name or event type.
+    #[error("already exists")]
+    Exists,
+    /// A message with this event id is stored.
+    #[error("a message with this eventId exists")]
+    EventIdExists,
+    /// The idempotency key was used with another body.
+    #[error("this idempotency key was used with another body")]
+    IdempotencyMismatch,
+    /// The application has as many endpoints as it may.
+    #[error("too many endpoints")]
+    TooManyEndpoints,
+    /// The endpoint is disabled.
+    #[error("the endpoint is disabled")]
+    EndpointDisabled,
+    /// The disk is full, or the journal.
+    #[error("the store has no room")]
+    Full,
+    /// The store failed; whether the command is stored is not known.
+    #[error("the store failed")]
+    Failed,
+}

@@ -1,0 +1,100 @@
+//! What is kept: the [`journal`] through which everything durable goes, the trait behind which an
+//! engine keeps it, and the engines.
+//!
+//! ```text
+//!  accept, record, api ──► Journal ──► StoreWriter::commit(batch) ──► replies, in order
+//!  dispatch, api       ──► StoreReader, StoreQueries
+//! ```
+//!
+//! Deliberately absent: a queue beside the store, a transaction that is open across a call to
+//! the outside, and any assumption that there is one process or one writer.
+
+pub mod command;
+pub mod idempotency;
+pub mod journal;
+pub mod memory;
+pub mod query;
+pub mod seal;
+pub mod sqlite;
+
+use async_trait::async_trait;
+
+use crate::model::{
+    AppConfig, AppKey, EndpointKey, EnvKey, Message, MessageKey, Pending, UnixMs, Waiting,
+};
+use command::{Command, Reply};
+
+/// A batch that was not committed, as a whole.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum CommitError {
+    /// No room on the disk. Nothing of the batch is stored; what was stored is whole.
+    #[error("no room on the disk")]
+    Full,
+    /// A command of the batch could not be applied for a reason inside us. Nothing is stored.
+    #[error("a command could not be applied: {0}")]
+    Command(String),
+    /// Writing or syncing failed. Whether the batch is stored is not known, and this process must
+    /// not acknowledge anything any more.
+    #[error("the disk failed: {0}")]
+    Io(String),
+}
+
+/// A read that failed for a reason inside us.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum ReadError {
+    /// It took too long and was stopped.
+    #[error("the query took longer than {0} ms")]
+    TooSlow(u64),
+    /// Anything else.
+    #[error("reading failed: {0}")]
+    Engine(String),
+}
+
+/// The one who writes. Owned by the journal, which calls it from a thread of its own.
+pub trait StoreWriter {
+    /// Makes the whole batch durable, or nothing of it. Replies are in the order of the commands;
+    /// a command that is refused does not disturb the others.
+    fn commit(&mut self, batch: &[Command]) -> Result<Vec<Reply>, CommitError>;
+
+    /// One bounded slice of work that can wait (filling indexes, sweeping). Called when nothing
+    /// else is to be done; says whether there is more.
+    fn tend(&mut self, now: UnixMs) -> Result<bool, CommitError>;
+
+    /// Copies the store, as it is at the end, to `file`: slice by slice, with `between` called
+    /// after each so that commits go on. The copy has a temporary name until it is whole and synced.
+    fn backup(
+        &mut self,
+        file: &std::path::Path,
+        between: &mut dyn FnMut(&mut dyn StoreWriter),
+    ) -> anyhow::Result<()>;
+}
+
+/// What accept and dispatch read: the core that every engine has.
+#[async_trait]
+pub trait StoreReader: Send + Sync + 'static {
+    /// An application with its endpoints, in one consistent picture.
+    async fn app_config(&self, app: AppKey) -> Result<Option<AppConfig>, ReadError>;
+
+    /// The application of a uid.
+    async fn app_by_uid(&self, env: EnvKey, uid: &str) -> Result<Option<AppKey>, ReadError>;
+
+    /// The applications of endpoints; those that are gone are left out.
+    async fn apps_of(&self, endpoints: &[EndpointKey]) -> Result<Vec<(EndpointKey, AppKey)>, ReadError>;
+
+    /// Messages with their bytes, in any order; those that are gone are left out.
+    async fn messages(&self, keys: &[MessageKey]) -> Result<Vec<Message>, ReadError>;
+
+    /// Deliveries without an outcome, by key, after `after`.
+    async fn pending(&self, after: Option<Pending>, limit: usize) -> Result<Vec<Pending>, ReadError>;
+
+    /// For each endpoint that has waiting deliveries: when the first is due.
+    async fn waiting_endpoints(&self) -> Result<Vec<(EndpointKey, UnixMs)>, ReadError>;
+
+    /// Waiting deliveries of an endpoint in the order of due times, after `after`.
+    async fn waiting(
+        &self,
+        endpoint: EndpointKey,
+        after: Option<(UnixMs, MessageKey)>,
+        limit: usize,
+    ) -> Result<Vec<Waiting>, ReadError>;
+}

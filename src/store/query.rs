@@ -1,0 +1,173 @@
+//! The list queries: what the API and the command line show. Every list has a limit, and a scan
+//! that finds little goes on in the next page instead of for ever.
+
+use async_trait::async_trait;
+
+use super::ReadError;
+use crate::model::{
+    ApiKey, AppKey, Application, Attempt, Endpoint, EndpointKey, EnvKey, Environment, EventType, Id, Key, Message,
+    MessageKey, UnixMs,
+};
+
+/// Which way a list runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Order {
+    /// Oldest first, names from A.
+    Ascending,
+    /// Newest first, names from Z.
+    Descending,
+}
+
+impl Order {
+    /// The other way.
+    #[must_use]
+    pub const fn reversed(self) -> Self {
+        match self {
+            Self::Ascending => Self::Descending,
+            Self::Descending => Self::Ascending,
+        }
+    }
+}
+
+/// One page of a list: strictly behind `after` in `order`, at most `limit`.
+#[derive(Debug, Clone, Copy)]
+pub struct Page<C> {
+    /// Begin behind this.
+    pub after: Option<C>,
+    /// Which way.
+    pub order: Order,
+    /// How many (1 to 250).
+    pub limit: usize,
+}
+
+/// Rows of a list.
+#[derive(Debug, Clone)]
+pub struct Rows<T> {
+    /// The rows, in order.
+    pub rows: Vec<T>,
+    /// Nothing follows.
+    pub done: bool,
+    /// Where a scan that was cut short (many rows, few of which match) goes on.
+    pub resume: Option<Key>,
+}
+
+/// What messages a list takes.
+#[derive(Debug, Clone, Default)]
+pub struct MessageFilter {
+    /// With this channel.
+    pub channel: Option<String>,
+    /// With this tag.
+    pub tag: Option<String>,
+    /// Of one of these types; empty means all.
+    pub event_types: Vec<String>,
+    /// Made before.
+    pub before: Option<UnixMs>,
+    /// Made after.
+    pub after: Option<UnixMs>,
+    /// With their bytes.
+    pub with_content: bool,
+}
+
+/// The attempts of what.
+#[derive(Debug, Clone, Copy)]
+pub enum AttemptsOf {
+    /// A message, perhaps to one endpoint only.
+    Message(MessageKey, Option<EndpointKey>),
+    /// An endpoint.
+    Endpoint(EndpointKey),
+}
+
+/// What attempts a list takes.
+#[derive(Debug, Clone, Default)]
+pub struct AttemptFilter {
+    /// Only successes, or only failures.
+    pub success: Option<bool>,
+    /// Only this hundred of status codes (0 to 5).
+    pub status_class: Option<u16>,
+    /// Only of messages like this; `before` and `after` are of the attempt.
+    pub message: MessageFilter,
+    /// With the answer's body.
+    pub with_content: bool,
+    /// With the message.
+    pub with_message: bool,
+}
+
+/// An attempt with its message, if that was asked for.
+pub type AttemptRow = (Attempt, Option<Message>);
+
+/// What waits, for one endpoint.
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
+pub struct QueueRow {
+    /// The public id of the endpoint; its key where the endpoint is gone.
+    pub endpoint: String,
+    /// Where it delivers to.
+    pub url: String,
+    /// Deliveries by age: under 10 s, 1 min, 10 min, 1 h, 6 h, 1 d, and older.
+    pub by_age: [u64; 7],
+    /// Set aside after their last failure.
+    pub failed: u64,
+    /// Held because the endpoint is disabled.
+    pub held: u64,
+}
+
+/// Bounds of the columns of [`QueueRow::by_age`], in seconds.
+pub const QUEUE_AGES_S: [i64; 6] = [10, 60, 600, 3_600, 21_600, 86_400];
+
+/// The list queries of an engine.
+#[async_trait]
+pub trait StoreQueries: Send + Sync + 'static {
+    /// All environments, by creation; at most 1,000.
+    async fn environments(&self) -> Result<Vec<Environment>, ReadError>;
+    /// Environment keys by creation; at most 1,000.
+    async fn api_keys(&self, env: Option<EnvKey>) -> Result<Vec<ApiKey>, ReadError>;
+    /// The key with this hash that is not revoked.
+    async fn api_key_by_hash(&self, hash: [u8; 32]) -> Result<Option<ApiKey>, ReadError>;
+    /// Applications of an environment.
+    async fn applications(
+        &self,
+        env: EnvKey,
+        page: Page<Key>,
+        without_endpoints: bool,
+        without_enabled: bool,
+    ) -> Result<Rows<Application>, ReadError>;
+    /// Event types of an environment.
+    async fn event_types(
+        &self,
+        env: EnvKey,
+        page: Page<String>,
+        archived: bool,
+    ) -> Result<Rows<EventType>, ReadError>;
+    /// One event type.
+    async fn event_type(&self, env: EnvKey, name: &str) -> Result<Option<EventType>, ReadError>;
+    /// Endpoints of an application.
+    async fn endpoints(&self, app: AppKey, page: Page<Key>) -> Result<Rows<Endpoint>, ReadError>;
+    /// One message of an application.
+    async fn message(&self, app: AppKey, id: Id, with_content: bool) -> Result<Option<Message>, ReadError>;
+    /// The newest message of an application with this event id.
+    async fn message_by_event_id(
+        &self,
+        app: AppKey,
+        event_id: &str,
+        with_content: bool,
+    ) -> Result<Option<Message>, ReadError>;
+    /// Messages of an application.
+    async fn messages_of(
+        &self,
+        app: AppKey,
+        page: Page<Key>,
+        filter: MessageFilter,
+    ) -> Result<Rows<Message>, ReadError>;
+    /// Attempts, newest first.
+    async fn attempts(
+        &self,
+        of: AttemptsOf,
+        page: Page<Key>,
+        filter: AttemptFilter,
+    ) -> Result<Rows<AttemptRow>, ReadError>;
+    /// One attempt of a message.
+    async fn attempt(&self, message: MessageKey, id: Id) -> Result<Option<Attempt>, ReadError>;
+    /// What waits, by endpoint and age; the `limit` endpoints with most.
+    async fn queue_shape(&self, now: UnixMs, limit: usize) -> Result<Vec<QueueRow>, ReadError>;
+    /// Deliveries that wait (due or not), set aside as failed, and held.
+    async fn integrity(&self) -> Result<String, ReadError>;
+}

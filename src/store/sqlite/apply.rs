@@ -1,0 +1,410 @@
+//! Messages and outcomes: the hot path of a commit. Appends only.
+
+use std::sync::Arc;
+
+use rand::Rng;
+use rusqlite::{CachedStatement, Connection, OptionalExtension, params};
+
+use super::index::DeferredIndex;
+use super::keys::{KeyIndex, event_hash};
+use super::rows;
+use crate::model::routing::{Route, route};
+use crate::model::{
+    AppKey, Application, EndpointKey, Id, KeyMaker, Message, Next, Nonce, Parked, Taken, Trigger, UnixMs,
+};
+use crate::store::command::{Done, Idempotency, Publish, Published, Refusal, Reply, Settle, Settled};
+use crate::store::idempotency::Kind;
+use crate::store::seal::Sealer;
+
+const DAY_MS: i64 = 86_400_000;
+/// Bits of a payload's id behind the day of its expiry.
+const PAYLOAD_SEQUENCE_BITS: u32 = 47;
+/// Applications whose versions the writer remembers.
+const VERSIONS_MAX: usize = 200_000;
+
+/// What the writer knows beside the file; all of it can be read from the file again.
+pub(super) struct WriterState {
+    pub(super) sealer: Arc<Sealer>,
+    pub(super) keys: KeyMaker,
+    pub(super) seen: KeyIndex,
+    pub(super) messages_by_app: DeferredIndex,
+    pub(super) attempts_by_message: DeferredIndex,
+    pub(super) attempts_by_endpoint: DeferredIndex,
+    pub(super) payload_sequence: i64,
+    versions: rustc_hash::FxHashMap<AppKey, i64>,
+    rng: rand::rngs::ThreadRng,
+}
+
+impl WriterState {
+    pub(super) fn open(connection: &Connection, sealer: Arc<Sealer>, now: UnixMs) -> rusqlite::Result<Self> {
+        let highest = [
+            "SELECT max(key) FROM environment",
+            "SELECT max(key) FROM api_key",
+            "SELECT max(key) FROM application",
+            "SELECT max(key) FROM endpoint",
+            "SELECT max(key) FROM message",
+            "SELECT max(key) FROM attempt",
+        ];
+        let mut last = 0;
+        for sql in highest {
+            last = last.max(connection.query_row(sql, [], |row| row.get::<_, Option<i64>>(0))?.unwrap_or(0));
+        }
+        Ok(Self {
+            sealer,
+            keys: KeyMaker::new(0, last),
+            seen: KeyIndex::open(connection, now)?,
+            messages_by_app: DeferredIndex::open(
+                connection,
+                "message_by_app",
+                "SELECT app, key FROM message WHERE key > ?",
+                "INSERT OR IGNORE INTO message_by_app (app, message) VALUES (?, ?)",
+            )?,
+            attempts_by_message: DeferredIndex::open(
+                connection,
+                "attempt_by_message",
+                "SELECT message, key FROM attempt WHERE key > ?",
+                "INSERT OR IGNORE INTO attempt_by_message (message, attempt) VALUES (?, ?)",
+            )?,
+            attempts_by_endpoint: DeferredIndex::open(
+                connection,
+                "attempt_by_endpoint",
+                "SELECT endpoint, key FROM attempt WHERE key > ?",
+                "INSERT OR IGNORE INTO attempt_by_endpoint (endpoint, attempt) VALUES (?, ?)",
+            )?,
+            payload_sequence: last_payload_sequence(connection)?,
+            versions: rustc_hash::FxHashMap::default(),
+            rng: rand::rng(),
+        })
+    }
+
+    pub(super) fn indexes(&mut self) -> [&mut DeferredIndex; 3] {
+        [&mut self.messages_by_app, &mut self.attempts_by_message, &mut self.attempts_by_endpoint]
+    }
+
+    pub(super) fn begin(&mut self) {
+        self.seen.begin();
+        for index in self.indexes() {
+            index.begin();
+        }
+    }
+
+    pub(super) fn rollback(&mut self) {
+        self.versions.clear();
+        self.seen.rollback();
+        for index in self.indexes() {
+            index.rollback();
+        }
+    }
+
+    pub(super) fn committed(&mut self) {
+        self.seen.committed();
+        for index in self.indexes() {
+            index.committed();
+        }
+    }
+
+    pub(super) fn new_id(&mut self, now: UnixMs) -> Id {
+        Id { key: self.keys.next_key(now), nonce: self.nonce() }
+    }
+
+    fn nonce(&mut self) -> Nonce {
+        let mut nonce = [0; 12];
+        self.rng.fill_bytes(&mut nonce);
+        nonce
+    }
+
+    /// The version of an application as stored now; `None` when it is not there.
+    pub(super) fn version_of(&mut self, connection: &Connection, app: AppKey) -> rusqlite::Result<Option<i64>> {
+        if let Some(version) = self.versions.get(&app) {
+            return Ok(Some(*version));
+        }
+        let version = connection
+            .prepare_cached("SELECT version FROM application WHERE key = ?")?
+            .query_row([app.0], |row| row.get(0))
+            .optional()?;
+        if let Some(version) = version {
+            if self.versions.len() >= VERSIONS_MAX {
+                self.versions.clear();
+            }
+            self.versions.insert(app, version);
+        }
+        Ok(version)
+    }
+
+    /// An application was changed or is gone.
+    pub(super) fn forget_version(&mut self, app: AppKey) {
+        self.versions.remove(&app);
+    }
+}
+
+/// The highest sequence number in any payload's id: one seek for each day that has payloads.
+fn last_payload_sequence(connection: &Connection) -> rusqlite::Result<i64> {
+    let mut statement = connection.prepare("SELECT max(id) FROM payload WHERE id < ?")?;
+    let (mut below, mut highest) = (i64::MAX, 0);
+    while let Some(id) = statement.query_row([below], |row| row.get::<_, Option<i64>>(0))? {
+        highest = highest.max(id & ((1 << PAYLOAD_SEQUENCE_BITS) - 1));
+        below = id >> PAYLOAD_SEQUENCE_BITS << PAYLOAD_SEQUENCE_BITS;
+    }
+    Ok(highest)
+}
+
+/// The statements of the hot path, looked up once a batch.
+pub(super) struct HotStatements<'c> {
+    connection: &'c Connection,
+    message: CachedStatement<'c>,
+    payload: CachedStatement<'c>,
+    pending: CachedStatement<'c>,
+    waiting: CachedStatement<'c>,
+    parked: CachedStatement<'c>,
+    attempt: CachedStatement<'c>,
+    pending_done: CachedStatement<'c>,
+    waiting_done: CachedStatement<'c>,
+}
+
+impl<'c> HotStatements<'c> {
+    pub(super) fn new(connection: &'c Connection) -> rusqlite::Result<Self> {
+        let prepare = |sql| connection.prepare_cached(sql);
+        Ok(Self {
+            connection,
+            message: prepare(
+                "INSERT INTO message (key, nonce, app, event_type, payload, content_type, channels, tags, event_id,
+                   deliver_at, idempotency) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            )?,
+            payload: prepare("INSERT INTO payload (id, body) VALUES (?, ?)")?,
+            pending: prepare("INSERT INTO pending (message, endpoint) VALUES (?, ?)")?,
+            waiting: prepare(
+                "INSERT OR REPLACE INTO waiting (endpoint, due, message, attempts, manual) VALUES (?, ?, ?, ?, ?)",
+            )?,
+            parked: prepare("INSERT OR REPLACE INTO parked (endpoint, message, state, at) VALUES (?, ?, ?, ?)")?,
+            attempt: prepare(
+                "INSERT INTO attempt (key, nonce, message, endpoint, url, kind, status, manual, started_at,
+                   duration_ms, next_due, response) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            )?,
+            pending_done: prepare("DELETE FROM pending WHERE message = ? AND endpoint = ?")?,
+            waiting_done: prepare("DELETE FROM waiting WHERE endpoint = ? AND due = ? AND message = ?")?,
+        })
+    }
+
+    /// Stores a message with its deliveries, unless it was stored before.
+    pub(super) fn publish(&mut self, state: &mut WriterState, publish: &Publish) -> rusqlite::Result<Reply> {
+        let app = publish.config.app.key();
+        let Some(version) = state.version_of(self.connection, app)? else { return Ok(Err(Refusal::NotFound)) };
+        if let Some(key) = &publish.idempotency
+            && let Some(reply) = self.published_before(state, app, key, publish.at)?
+        {
+            return Ok(reply);
+        }
+        if let Some(event_id) = &publish.envelope.event_id
+            && self.event_exists(state, app, event_id, publish.at)?
+        {
+            return Ok(Err(Refusal::EventIdExists));
+        }
+        let rerouted = if version == publish.config.app.version {
+            None
+        } else {
+            let Some(config) = rows::app_config(self.connection, &state.sealer, app)? else {
+                return Ok(Err(Refusal::NotFound));
+            };
+            let routes = route(&config, &publish.envelope.event_type, &publish.envelope.channels);
+            Some((Arc::new(config), routes))
+        };
+        let id = state.new_id(publish.at);
+        self.insert_message(state, id, publish)?;
+        let routes = rerouted.as_ref().map_or(&publish.routes, |(_, routes)| routes);
+        self.insert_deliveries(id, publish, routes)?;
+        Ok(Ok(Done::Published(Published { id, rerouted })))
+    }
+
+    fn insert_message(&mut self, state: &mut WriterState, id: Id, publish: &Publish) -> rusqlite::Result<()> {
+        let app = publish.config.app.key();
+        let envelope = &publish.envelope;
+        state.payload_sequence += 1;
+        let expiry_day = publish.at.max(0) / DAY_MS + i64::from(publish.payload_days) + 1;
+        let payload = expiry_day << PAYLOAD_SEQUENCE_BITS | state.payload_sequence;
+        let stored_key = publish.idempotency.as_ref().map(stored_key);
+        self.message.execute(params![
+            id.key,
+            id.nonce.as_slice(),
+            app.0,
+            envelope.event_type,
+            payload,
+            envelope.content_type,
+            json_list(&envelope.channels),
+            json_list(&envelope.tags),
+            envelope.event_id,
+            envelope.deliver_at,
+            stored_key.as_ref().map(<[u8; 25]>::as_slice),
+        ])?;
+        self.payload.execute(params![payload, &publish.payload[..]])?;
+        state.messages_by_app.push(app.0, id.key);
+        if let Some(key) = &publish.idempotency {
+            state.seen.insert(kind_of(key), short(key), id.key);
+        }
+        if let Some(event_id) = &envelope.event_id {
+            state.seen.insert(Kind::EventId, event_hash(app.0, event_id), id.key);
+        }
+        Ok(())
+    }
+
+    fn insert_deliveries(&mut self, id: Id, publish: &Publish, routes: &[Route]) -> rusqlite::Result<()> {
+        let delayed = publish.envelope.deliver_at.filter(|&at| at > publish.at);
+        for route in routes {
+            if route.held {
+                self.parked.execute(params![route.endpoint.0, id.key, Parked::Held.code(), publish.at])?;
+            } else if let Some(due) = delayed.or(route.spilled.then_some(publish.at)) {
+                self.waiting.execute(params![route.endpoint.0, due, id.key, 0, 0])?;
+            } else {
+                self.pending.execute([id.key, route.endpoint.0])?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The answer to a call whose idempotency key is known.
+    fn published_before(
+        &mut self,
+        state: &WriterState,
+        app: AppKey,
+        key: &Idempotency,
+        now: UnixMs,
+    ) -> rusqlite::Result<Option<Reply>> {
+        for candidate in state.seen.find(self.connection, kind_of(key), short(key), now)? {
+            let Some((stored, message)) = self.stored_with_key(candidate)? else { continue };
+            let expected = stored_key(key);
+            if stored[..17] != expected[..17] {
+                continue;
+            }
+            if stored != expected || message.app != app {
+                return Ok(Some(Err(Refusal::IdempotencyMismatch)));
+            }
+            return Ok(Some(Ok(Done::Repeated(Box::new(message)))));
+        }
+        Ok(None)
+    }
+
+    fn stored_with_key(&self, message: i64) -> rusqlite::Result<Option<(Vec<u8>, Message)>> {
+        let sql = format!(
+            "SELECT {}, payload.body, message.idempotency FROM message LEFT JOIN payload ON payload.id = message.payload
+             WHERE message.key = ? AND message.idempotency IS NOT NULL",
+            rows::MESSAGE
+        );
+        self.connection
+            .prepare_cached(&sql)?
+            .query_row([message], |row| Ok((row.get(10)?, rows::message_with_payload(row)?)))
+            .optional()
+    }
+
+    fn event_exists(
+        &mut self,
+        state: &WriterState,
+        app: AppKey,
+        event_id: &str,
+        now: UnixMs,
+    ) -> rusqlite::Result<bool> {
+        for candidate in state.seen.find(self.connection, Kind::EventId, event_hash(app.0, event_id), now)? {
+            let same = self
+                .connection
+                .prepare_cached("SELECT app = ? AND event_id = ? FROM message WHERE key = ?")?
+                .query_row(params![app.0, event_id, candidate], |row| row.get::<_, Option<bool>>(0))
+                .optional()?;
+            if same.flatten() == Some(true) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Appends an attempt, and moves its delivery if that is still in the state it was taken in.
+    pub(super) fn settle(&mut self, state: &mut WriterState, settle: &Settle) -> rusqlite::Result<Settled> {
+        let (endpoint, message) = (settle.endpoint.0, settle.message.0);
+        let removed = match settle.taken {
+            Taken::Pending => self.pending_done.execute([message, endpoint])?,
+            Taken::Waiting { due } => self.waiting_done.execute([endpoint, due, message])?,
+        };
+        let applied = removed == 1;
+        if applied {
+            match settle.next {
+                Next::Done if settle.trigger == Trigger::Manual => self.end_all(settle.endpoint, message)?,
+                Next::Done | Next::Nothing => {}
+                Next::Retry { due, attempts } => {
+                    self.waiting.execute(params![endpoint, due, message, attempts, 0])?;
+                }
+                Next::Park(parked) => {
+                    self.parked.execute(params![endpoint, message, parked.code(), settle.at])?;
+                }
+            }
+        }
+        if let Some(record) = &settle.attempt {
+            let id = state.new_id(record.outcome.started_at);
+            let next_due = match settle.next {
+                Next::Retry { due, .. } if applied => Some(due),
+                _ => None,
+            };
+            let outcome = &record.outcome;
+            self.attempt.execute(params![
+                id.key,
+                id.nonce.as_slice(),
+                message,
+                endpoint,
+                record.url_id,
+                outcome.kind.code(),
+                outcome.status,
+                settle.trigger.code(),
+                outcome.started_at,
+                outcome.duration_ms,
+                next_due,
+                (!outcome.body.is_empty()).then_some(&outcome.body[..]),
+            ])?;
+            state.attempts_by_message.push(message, id.key);
+            state.attempts_by_endpoint.push(endpoint, id.key);
+        }
+        Ok(Settled { applied, disabled: None })
+    }
+
+    /// A resend succeeded: whatever else the delivery was, it is done. The order of due times is
+    /// by endpoint, so this reads that endpoint's waiting deliveries; resends are by hand.
+    fn end_all(&mut self, endpoint: EndpointKey, message: i64) -> rusqlite::Result<()> {
+        let run = |sql: &str| self.connection.prepare_cached(sql)?.execute([endpoint.0, message]);
+        run("DELETE FROM waiting WHERE endpoint = ? AND message = ?")?;
+        run("DELETE FROM parked WHERE endpoint = ? AND message = ?")?;
+        self.pending_done.execute([message, endpoint.0])?;
+        Ok(())
+    }
+}
+
+fn kind_of(key: &Idempotency) -> Kind {
+    if key.auto { Kind::Automatic } else { Kind::Chosen }
+}
+
+fn short(key: &Idempotency) -> i64 {
+    let hash = &key.hash;
+    i64::from_le_bytes([hash[0], hash[1], hash[2], hash[3], hash[4], hash[5], hash[6], hash[7]])
+}
+
+/// As kept with the message: kind, hash, fingerprint of the body.
+fn stored_key(key: &Idempotency) -> [u8; 25] {
+    let mut stored = [0; 25];
+    stored[0] = kind_of(key) as u8;
+    stored[1..17].copy_from_slice(&key.hash);
+    stored[17..].copy_from_slice(&key.fingerprint);
+    stored
+}
+
+fn json_list(list: &[String]) -> Option<String> {
+    if list.is_empty() { None } else { serde_json::to_string(list).ok() }
+}
+
+/// Raises an application's version: every message routed before is routed again.
+pub(super) fn touch_routing(connection: &Connection, state: &mut WriterState, app: AppKey) -> rusqlite::Result<()> {
+    connection.prepare_cached("UPDATE application SET version = version + 1 WHERE key = ?")?.execute([app.0])?;
+    state.forget_version(app);
+    Ok(())
+}
+
+/// The application of a key.
+pub(super) fn application(connection: &Connection, app: AppKey) -> rusqlite::Result<Option<Application>> {
+    connection
+        .prepare_cached(&format!("SELECT {} FROM application WHERE key = ?", rows::APPLICATION))?
+        .query_row([app.0], rows::application)
+        .optional()
+}

@@ -1,0 +1,499 @@
+//! Changes of configuration and resends, judged against what is stored now and what stands
+//! earlier in the batch. Each in a savepoint of its own.
+
+use std::sync::Arc;
+
+use rusqlite::{Connection, OptionalExtension, Params, params};
+
+use super::apply::{WriterState, application, touch_routing};
+use super::keys::KeyIndex;
+use super::rows;
+use crate::model::{
+    ApiKey, AppKey, Application, ApplicationSpec, DisabledReason, Endpoint, EndpointKey, EndpointSpec, EnvKey,
+    Environment, EventType, EventTypeSpec, Id, SecretBytes, Trigger, UnixMs, Waiting,
+};
+use crate::store::command::{
+    ApplicationPatch, Change, ChangeRequest, Changed, Done, EndpointPatch, Refusal, Reply, Target,
+};
+
+/// How long the answer to a change is remembered.
+const REMEMBERED_MS: i64 = 24 * 3_600_000;
+
+/// What stops a change: the caller's fault, or ours.
+pub(super) enum Stop {
+    Refused(Refusal),
+    Engine(rusqlite::Error),
+}
+
+impl From<rusqlite::Error> for Stop {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Engine(error)
+    }
+}
+
+impl From<Refusal> for Stop {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+/// Applies changes for the writer.
+pub(super) struct Changer<'c> {
+    pub(super) connection: &'c Connection,
+    pub(super) state: &'c mut WriterState,
+    pub(super) endpoints_max: usize,
+    pub(super) at: UnixMs,
+}
+
+impl Changer<'_> {
+    /// Applies one change, or none of it.
+    pub(super) fn apply(&mut self, request: &ChangeRequest) -> rusqlite::Result<Reply> {
+        self.connection.execute_batch("SAVEPOINT change")?;
+        let result = self.apply_remembered(request);
+        let end = if result.is_ok() { "RELEASE change" } else { "ROLLBACK TO change; RELEASE change" };
+        self.connection.execute_batch(end)?;
+        match result {
+            Ok(done) => Ok(Ok(done)),
+            Err(Stop::Refused(refusal)) => Ok(Err(refusal)),
+            Err(Stop::Engine(error)) => Err(error),
+        }
+    }
+
+    fn apply_remembered(&mut self, request: &ChangeRequest) -> Result<Done, Stop> {
+        let Some(remembered) = &request.idempotency else { return self.change(&request.change).map(done) };
+        let hash = &remembered.key.hash;
+        if let Some((fingerprint, status, body)) = KeyIndex::remembered(self.connection, hash, self.at)? {
+            if fingerprint != remembered.key.fingerprint {
+                return Err(Refusal::IdempotencyMismatch.into());
+            }
+            return Ok(Done::RepeatedChange(status, body));
+        }
+        let changed = self.change(&request.change)?;
+        let (status, body) = (remembered.render)(&changed);
+        self.run(
+            "INSERT OR REPLACE INTO remembered_change (hash, fingerprint, status, body, expires_at) VALUES (?, ?, ?, ?, ?)",
+            params![hash.as_slice(), remembered.key.fingerprint.as_slice(), status, body, self.at + REMEMBERED_MS],
+        )?;
+        Ok(done(changed))
+    }
+
+    fn change(&mut self, change: &Change) -> Result<Changed, Stop> {
+        match change {
+            Change::CreateEnvironment { name } => self.create_environment(name),
+            Change::CreateApiKey { env, name, hash } => self.create_api_key(*env, name, hash),
+            Change::RevokeApiKey { id } => self.revoke_api_key(*id),
+            Change::CreateApplication { env, uid, spec, get_if_exists } => {
+                self.create_application(*env, uid.as_deref(), spec, *get_if_exists)
+            }
+            Change::PatchApplication { app, patch } => self.patch_application(*app, patch),
+            Change::PutApplication { env, target, uid, spec } => {
+                self.put_application(*env, target, uid.as_deref(), spec)
+            }
+            Change::DeleteApplication { app } => self.delete_application(*app),
+            Change::CreateEventType { env, name, spec } => self.create_event_type(*env, name, spec),
+            Change::CreateEndpoint { app, uid, spec, secret } => {
+                self.create_endpoint(*app, uid.as_deref(), spec, secret)
+            }
+            Change::PatchEndpoint { app, endpoint, patch } => self.patch_endpoint(*app, *endpoint, patch),
+            Change::PutEndpoint { app, target, uid, spec, secret } => {
+                self.put_endpoint(*app, target, uid.as_deref(), spec, secret)
+            }
+            Change::DeleteEndpoint { app, endpoint } => self.delete_endpoint(*app, *endpoint),
+            Change::Resend { app, endpoint, message } => self.resend(*app, *endpoint, message.0),
+        }
+    }
+
+    fn run(&self, sql: &str, params: impl Params) -> rusqlite::Result<usize> {
+        self.connection.prepare_cached(sql)?.execute(params)
+    }
+
+    fn exists(&self, sql: &str, params: impl Params) -> rusqlite::Result<bool> {
+        self.connection.prepare_cached(sql)?.exists(params)
+    }
+
+    fn create_environment(&mut self, name: &str) -> Result<Changed, Stop> {
+        if self.exists("SELECT 1 FROM environment WHERE name = ?", [name])? {
+            return Err(Refusal::Exists.into());
+        }
+        let id = self.state.new_id(self.at);
+        self.run(
+            "INSERT INTO environment (key, nonce, name, created_at) VALUES (?, ?, ?, ?)",
+            params![id.key, id.nonce.as_slice(), name, self.at],
+        )?;
+        Ok(Changed::Environment(Environment { id, name: name.to_owned(), created_at: self.at }))
+    }
+
+    fn create_api_key(&mut self, env: EnvKey, name: &str, hash: &[u8; 32]) -> Result<Changed, Stop> {
+        if !self.exists("SELECT 1 FROM environment WHERE key = ?", [env.0])? {
+            return Err(Refusal::NotFound.into());
+        }
+        let id = self.state.new_id(self.at);
+        self.run(
+            "INSERT INTO api_key (key, nonce, env, name, hash, created_at) VALUES (?, ?, ?, ?, ?, ?)",
+            params![id.key, id.nonce.as_slice(), env.0, name, hash.as_slice(), self.at],
+        )?;
+        let key = ApiKey { id, env, name: name.to_owned(), created_at: self.at, revoked_at: None };
+        Ok(Changed::ApiKey(key))
+    }
+
+    fn revoke_api_key(&mut self, id: Id) -> Result<Changed, Stop> {
+        self.run(
+            "UPDATE api_key SET revoked_at = coalesce(revoked_at, ?) WHERE key = ? AND nonce = ?",
+            params![self.at, id.key, id.nonce.as_slice()],
+        )?;
+        let key = self
+            .connection
+            .prepare_cached(&format!("SELECT {} FROM api_key WHERE key = ? AND nonce = ?", rows::API_KEY))?
+            .query_row(params![id.key, id.nonce.as_slice()], rows::api_key)
+            .optional()?;
+        key.map(Changed::ApiKey).ok_or(Stop::Refused(Refusal::NotFound))
+    }
+
+    fn application_of_uid(&self, env: EnvKey, uid: &str) -> rusqlite::Result<Option<Application>> {
+        self.connection
+            .prepare_cached(&format!("SELECT {} FROM application WHERE env = ? AND uid = ?", rows::APPLICATION))?
+            .query_row(params![env.0, uid], rows::application)
+            .optional()
+    }
+
+    fn create_application(
+        &mut self,
+        env: EnvKey,
+        uid: Option<&str>,
+        spec: &ApplicationSpec,
+        get_if_exists: bool,
+    ) -> Result<Changed, Stop> {
+        if let Some(uid) = uid
+            && let Some(existing) = self.application_of_uid(env, uid)?
+        {
+            return if get_if_exists {
+                Ok(Changed::Application(existing, false))
+            } else {
+                Err(Refusal::Exists.into())
+            };
+        }
+        let app = Application {
+            id: self.state.new_id(self.at),
+            env,
+            uid: uid.map(str::to_owned),
+            spec: spec.clone(),
+            version: 1,
+            created_at: self.at,
+            updated_at: self.at,
+        };
+        self.run(
+            "INSERT INTO application (key, nonce, env, uid, version, spec, created_at, updated_at)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            params![
+                app.id.key,
+                app.id.nonce.as_slice(),
+                env.0,
+                app.uid,
+                app.version,
+                json(&app.spec),
+                self.at,
+                self.at
+            ],
+        )?;
+        Ok(Changed::Application(app, true))
+    }
+
+    fn patch_application(&mut self, app: AppKey, patch: &ApplicationPatch) -> Result<Changed, Stop> {
+        let mut found = application(self.connection, app)?.ok_or(Refusal::NotFound)?;
+        set(&mut found.spec.name, patch.name.as_ref());
+        set(&mut found.uid, patch.uid.as_ref());
+        set(&mut found.spec.throttle_rate, patch.throttle_rate.as_ref());
+        set(&mut found.spec.metadata, patch.metadata.as_ref());
+        self.store_application(found, false)
+    }
+
+    fn store_application(&mut self, mut app: Application, created: bool) -> Result<Changed, Stop> {
+        if let Some(uid) = &app.uid
+            && self.application_of_uid(app.env, uid)?.is_some_and(|other| other.id != app.id)
+        {
+            return Err(Refusal::Exists.into());
+        }
+        app.updated_at = self.at;
+        app.version += 1;
+        self.state.forget_version(app.key());
+        self.run(
+            "UPDATE application SET uid = ?, version = ?, spec = ?, updated_at = ? WHERE key = ?",
+            params![app.uid, app.version, json(&app.spec), self.at, app.id.key],
+        )?;
+        Ok(Changed::Application(app, created))
+    }
+
+    fn put_application(
+        &mut self,
+        env: EnvKey,
+        target: &Target,
+        uid: Option<&str>,
+        spec: &ApplicationSpec,
+    ) -> Result<Changed, Stop> {
+        let existing = match target {
+            Target::Id(id) => {
+                let found = application(self.connection, AppKey(id.key))?;
+                Some(found.filter(|app| app.id == *id && app.env == env).ok_or(Refusal::NotFound)?)
+            }
+            Target::Uid(uid) => self.application_of_uid(env, uid)?,
+        };
+        match (existing, target) {
+            (Some(mut app), target) => {
+                app.spec = spec.clone();
+                // A body without uid keeps the one that the path names.
+                match (uid, target) {
+                    (None, Target::Uid(_)) => {}
+                    _ => app.uid = uid.map(str::to_owned),
+                }
+                self.store_application(app, false)
+            }
+            (None, Target::Uid(named)) => self.create_application(env, uid.or(Some(named)), spec, false),
+            (None, Target::Id(_)) => Err(Refusal::NotFound.into()),
+        }
+    }
+
+    fn delete_application(&mut self, app: AppKey) -> Result<Changed, Stop> {
+        let endpoints = self
+            .connection
+            .prepare_cached("SELECT key FROM endpoint WHERE app = ?")?
+            .query_map([app.0], |row| row.get(0).map(EndpointKey))?
+            .collect::<Result<Vec<_>, _>>()?;
+        if self.run("DELETE FROM application WHERE key = ?", [app.0])? == 0 {
+            return Err(Refusal::NotFound.into());
+        }
+        self.run("DELETE FROM endpoint WHERE app = ?", [app.0])?;
+        self.state.forget_version(app);
+        Ok(Changed::ApplicationDeleted { app, endpoints })
+    }
+
+    fn create_event_type(&mut self, env: EnvKey, name: &str, spec: &EventTypeSpec) -> Result<Changed, Stop> {
+        let existing = self
+            .connection
+            .prepare_cached(&format!("SELECT {} FROM event_type WHERE env = ? AND name = ?", rows::EVENT_TYPE))?
+            .query_row(params![env.0, name], rows::event_type)
+            .optional()?;
+        if existing.as_ref().is_some_and(|existing| !existing.spec.archived) {
+            return Err(Refusal::Exists.into());
+        }
+        let created_at = existing.map_or(self.at, |existing| existing.created_at);
+        self.run(
+            "INSERT OR REPLACE INTO event_type (env, name, spec, created_at, updated_at) VALUES (?, ?, ?, ?, ?)",
+            params![env.0, name, json(spec), created_at, self.at],
+        )?;
+        Ok(Changed::EventType(EventType {
+            name: name.to_owned(),
+            spec: spec.clone(),
+            created_at,
+            updated_at: self.at,
+        }))
+    }
+
+    pub(super) fn endpoint(&self, app: AppKey, key: EndpointKey) -> rusqlite::Result<Option<Endpoint>> {
+        let sealer = Arc::clone(&self.state.sealer);
+        self.connection
+            .prepare_cached(&format!("SELECT {} FROM endpoint WHERE key = ? AND app = ?", rows::ENDPOINT))?
+            .query_row([key.0, app.0], |row| rows::endpoint(row, &sealer))
+            .optional()
+    }
+
+    fn endpoint_key_of_uid(&self, app: AppKey, uid: &str) -> rusqlite::Result<Option<EndpointKey>> {
+        self.connection
+            .prepare_cached("SELECT key FROM endpoint WHERE app = ? AND uid = ?")?
+            .query_row(params![app.0, uid], |row| row.get(0).map(EndpointKey))
+            .optional()
+    }
+
+    fn create_endpoint(
+        &mut self,
+        app: AppKey,
+        uid: Option<&str>,
+        spec: &EndpointSpec,
+        secret: &SecretBytes,
+    ) -> Result<Changed, Stop> {
+        if self.state.version_of(self.connection, app)?.is_none() {
+            return Err(Refusal::NotFound.into());
+        }
+        if let Some(uid) = uid
+            && self.endpoint_key_of_uid(app, uid)?.is_some()
+        {
+            return Err(Refusal::Exists.into());
+        }
+        let count: usize = self
+            .connection
+            .prepare_cached("SELECT count(*) FROM endpoint WHERE app = ?")?
+            .query_row([app.0], |row| row.get(0))?;
+        if count >= self.endpoints_max {
+            return Err(Refusal::TooManyEndpoints.into());
+        }
+        let endpoint = Endpoint {
+            id: self.state.new_id(self.at),
+            app,
+            uid: uid.map(str::to_owned),
+            url_id: self.store_url(&spec.url)?,
+            spec: spec.clone(),
+            secret: secret.clone(),
+            created_at: self.at,
+            updated_at: self.at,
+        };
+        let sealed = self.state.sealer.seal("endpoint", endpoint.id.key, secret.expose());
+        self.run(
+            "INSERT INTO endpoint (key, nonce, app, uid, url_id, spec, secret, created_at, updated_at)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            params![
+                endpoint.id.key,
+                endpoint.id.nonce.as_slice(),
+                app.0,
+                endpoint.uid,
+                endpoint.url_id,
+                json(&endpoint.spec),
+                sealed,
+                self.at,
+                self.at
+            ],
+        )?;
+        touch_routing(self.connection, self.state, app)?;
+        Ok(Changed::Endpoint(Arc::new(endpoint), true))
+    }
+
+    fn store_url(&self, url: &str) -> rusqlite::Result<i64> {
+        self.run("INSERT INTO endpoint_url (url) VALUES (?)", [url])?;
+        Ok(self.connection.last_insert_rowid())
+    }
+
+    fn patch_endpoint(
+        &mut self,
+        app: AppKey,
+        key: EndpointKey,
+        patch: &EndpointPatch,
+    ) -> Result<Changed, Stop> {
+        let mut endpoint = self.endpoint(app, key)?.ok_or(Refusal::NotFound)?;
+        let url_before = endpoint.spec.url.clone();
+        let spec = &mut endpoint.spec;
+        set(&mut spec.url, patch.url.as_ref());
+        set(&mut spec.description, patch.description.as_ref());
+        set(&mut endpoint.uid, patch.uid.as_ref());
+        set(&mut spec.throttle_rate, patch.throttle_rate.as_ref());
+        set(&mut spec.event_types, patch.event_types.as_ref());
+        set(&mut spec.channels, patch.channels.as_ref());
+        set(&mut spec.metadata, patch.metadata.as_ref());
+        set(&mut spec.retry_schedule, patch.retry_schedule.as_ref());
+        if let Some(disabled) = patch.disabled {
+            spec.disabled = disabled.then(|| spec.disabled.unwrap_or(DisabledReason::Manual));
+        }
+        self.store_endpoint(endpoint, &url_before)
+    }
+
+    pub(super) fn disable_endpoint(
+        &mut self,
+        app: AppKey,
+        key: EndpointKey,
+        reason: DisabledReason,
+    ) -> rusqlite::Result<Option<Arc<Endpoint>>> {
+        let Some(mut endpoint) = self.endpoint(app, key)? else { return Ok(None) };
+        if endpoint.spec.disabled.is_some() {
+            return Ok(None);
+        }
+        endpoint.spec.disabled = Some(reason);
+        let url = endpoint.spec.url.clone();
+        match self.store_endpoint(endpoint, &url) {
+            Ok(Changed::Endpoint(endpoint, _)) => Ok(Some(endpoint)),
+            Ok(_) | Err(Stop::Refused(_)) => Ok(None),
+            Err(Stop::Engine(error)) => Err(error),
+        }
+    }
+
+    fn store_endpoint(&mut self, mut endpoint: Endpoint, url_before: &str) -> Result<Changed, Stop> {
+        if let Some(uid) = &endpoint.uid
+            && self.endpoint_key_of_uid(endpoint.app, uid)?.is_some_and(|other| other != endpoint.key())
+        {
+            return Err(Refusal::Exists.into());
+        }
+        if endpoint.spec.url != url_before {
+            endpoint.url_id = self.store_url(&endpoint.spec.url)?;
+        }
+        endpoint.updated_at = self.at;
+        self.run(
+            "UPDATE endpoint SET uid = ?, url_id = ?, spec = ?, updated_at = ? WHERE key = ?",
+            params![endpoint.uid, endpoint.url_id, json(&endpoint.spec), self.at, endpoint.id.key],
+        )?;
+        touch_routing(self.connection, self.state, endpoint.app)?;
+        Ok(Changed::Endpoint(Arc::new(endpoint), false))
+    }
+
+    fn put_endpoint(
+        &mut self,
+        app: AppKey,
+        target: &Target,
+        uid: Option<&str>,
+        spec: &EndpointSpec,
+        secret: &SecretBytes,
+    ) -> Result<Changed, Stop> {
+        let key = match target {
+            Target::Id(id) => Some(EndpointKey(id.key)),
+            Target::Uid(uid) => self.endpoint_key_of_uid(app, uid)?,
+        };
+        let existing = match key {
+            Some(key) => self.endpoint(app, key)?,
+            None => None,
+        };
+        match (existing, target) {
+            (Some(endpoint), Target::Id(id)) if endpoint.id != *id => Err(Refusal::NotFound.into()),
+            (Some(mut endpoint), target) => {
+                let before = std::mem::replace(&mut endpoint.spec, spec.clone());
+                endpoint.spec.headers = before.headers;
+                if let (Some(_), Some(reason)) = (endpoint.spec.disabled, before.disabled) {
+                    endpoint.spec.disabled = Some(reason);
+                }
+                match (uid, target) {
+                    (None, Target::Uid(_)) => {}
+                    _ => endpoint.uid = uid.map(str::to_owned),
+                }
+                self.store_endpoint(endpoint, &before.url)
+            }
+            (None, Target::Uid(named)) => self.create_endpoint(app, uid.or(Some(named)), spec, secret),
+            (None, Target::Id(_)) => Err(Refusal::NotFound.into()),
+        }
+    }
+
+    fn delete_endpoint(&mut self, app: AppKey, endpoint: EndpointKey) -> Result<Changed, Stop> {
+        if self.run("DELETE FROM endpoint WHERE key = ? AND app = ?", [endpoint.0, app.0])? == 0 {
+            return Err(Refusal::NotFound.into());
+        }
+        touch_routing(self.connection, self.state, app)?;
+        Ok(Changed::EndpointDeleted { app, endpoint })
+    }
+
+    fn resend(&mut self, app: AppKey, endpoint: EndpointKey, message: i64) -> Result<Changed, Stop> {
+        let found = self.endpoint(app, endpoint)?.ok_or(Refusal::NotFound)?;
+        if !self.exists("SELECT 1 FROM message WHERE key = ? AND app = ?", [message, app.0])? {
+            return Err(Refusal::NotFound.into());
+        }
+        if found.spec.disabled.is_some() {
+            return Err(Refusal::EndpointDisabled.into());
+        }
+        let mut due = self.at;
+        let sql = "INSERT OR IGNORE INTO waiting (endpoint, due, message, attempts, manual) VALUES (?, ?, ?, 0, 1)";
+        // Another delivery of the same message may have its place there: the next millisecond is as good.
+        while self.run(sql, params![endpoint.0, due, message])? == 0 {
+            due += 1;
+        }
+        let waiting =
+            Waiting { due, message: crate::model::MessageKey(message), attempts: 0, trigger: Trigger::Manual };
+        Ok(Changed::Resent { app, endpoint, waiting })
+    }
+}
+
+fn done(changed: Changed) -> Done {
+    Done::Changed(Box::new(changed))
+}
+
+fn set<T: Clone>(field: &mut T, patch: Option<&T>) {
+    if let Some(value) = patch {
+        field.clone_from(value);
+    }
+}
+
+fn json(value: &impl serde::Serialize) -> String {
+    // Structs of strings and numbers: serialising them cannot fail.
+    serde_json::to_string(value).unwrap_or_default()
+}

@@ -1,0 +1,116 @@
+//! Indexes that are filled later, in sorted slices.
+//!
+//! An index that leads with the application or the endpoint costs a page per event when it is kept
+//! in the event's own transaction. So entries gather in memory; when [`SLICE`] of them are there
+//! (or the journal is idle) they are sorted and inserted, a share in each following commit. A list
+//! reads the index up to its watermark and the short tail behind it by key, so that it is complete
+//! at every moment; after a crash the tail is read again from its table.
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+/// Entries that make a slice. Larger slices touch fewer pages per entry, smaller ones keep lists quicker.
+pub(super) const SLICE: usize = 65_536;
+
+/// One index with its tail.
+pub(super) struct DeferredIndex {
+    /// Names the watermark in `meta`.
+    name: &'static str,
+    insert: &'static str,
+    /// `(leading column, key)` of rows behind the watermark and the slice.
+    tail: Vec<(i64, i64)>,
+    slice: Option<Slice>,
+    /// Where things stood at the beginning of the transaction.
+    mark: Mark,
+}
+
+struct Slice {
+    sorted: Vec<(i64, i64)>,
+    done: usize,
+    up_to: i64,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Mark {
+    tail: usize,
+    done: usize,
+}
+
+impl DeferredIndex {
+    /// The index over `table`'s `leading` column; reads its tail from the store.
+    pub(super) fn open(
+        connection: &Connection,
+        name: &'static str,
+        select_tail: &str,
+        insert: &'static str,
+    ) -> rusqlite::Result<Self> {
+        let watermark: i64 = connection
+            .query_row("SELECT value FROM meta WHERE name = ?", [name], |row| row.get(0))
+            .optional()?
+            .unwrap_or(0);
+        let mut statement = connection.prepare(select_tail)?;
+        let rows = statement.query_map([watermark], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        let tail = rows.collect::<Result<Vec<_>, _>>()?;
+        Ok(Self { name, insert, tail, slice: None, mark: Mark::default() })
+    }
+
+    /// A row was appended in this transaction.
+    pub(super) fn push(&mut self, leading: i64, key: i64) {
+        self.tail.push((leading, key));
+    }
+
+    /// A transaction begins.
+    pub(super) fn begin(&mut self) {
+        self.mark = Mark { tail: self.tail.len(), done: self.slice.as_ref().map_or(0, |s| s.done) };
+    }
+
+    /// The transaction was rolled back. A slice is only ever begun in a transaction of its own step,
+    /// so its entries are kept and its place goes back.
+    pub(super) fn rollback(&mut self) {
+        self.tail.truncate(self.mark.tail);
+        if let Some(slice) = &mut self.slice {
+            slice.done = self.mark.done.min(slice.done);
+        }
+    }
+
+    /// The transaction was committed: a slice that is through is let go.
+    pub(super) fn committed(&mut self) {
+        if self.slice.as_ref().is_some_and(|s| s.done == s.sorted.len()) {
+            self.slice = None;
+        }
+    }
+
+    /// Whether there is work: a slice under way, or a tail of at least `at_least` entries.
+    pub(super) fn has_work(&self, at_least: usize) -> bool {
+        self.slice.is_some() || self.tail.len() >= at_least.max(1)
+    }
+
+    /// Takes the tail as the next slice if it has `at_least` entries. Call it before a
+    /// transaction begins.
+    pub(super) fn cut(&mut self, at_least: usize) {
+        if self.slice.is_some() || self.tail.len() < at_least.max(1) {
+            return;
+        }
+        let rest = self.tail.split_off(self.tail.len().min(SLICE));
+        let mut sorted = std::mem::replace(&mut self.tail, rest);
+        let up_to = sorted.iter().map(|entry| entry.1).max().unwrap_or(0);
+        sorted.sort_unstable();
+        self.slice = Some(Slice { sorted, done: 0, up_to });
+    }
+
+    /// Inserts up to `budget` entries of the slice; moves the watermark when it is through.
+    pub(super) fn step(&mut self, connection: &Connection, budget: usize) -> rusqlite::Result<()> {
+        let Some(slice) = &mut self.slice else { return Ok(()) };
+        let end = slice.sorted.len().min(slice.done + budget);
+        let mut insert = connection.prepare_cached(self.insert)?;
+        for (leading, key) in &slice.sorted[slice.done..end] {
+            insert.execute(params![leading, key])?;
+        }
+        slice.done = end;
+        if end == slice.sorted.len() {
+            connection
+                .prepare_cached("INSERT INTO meta (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value")?
+                .execute(params![self.name, slice.up_to])?;
+        }
+        Ok(())
+    }
+}

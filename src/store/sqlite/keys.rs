@@ -1,0 +1,252 @@
+//! Idempotency keys and event ids on the disk: runs, filters, and where they were left at a crash.
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use crate::model::id::{first_key_at, key_time};
+use crate::model::UnixMs;
+use crate::store::idempotency::{Filter, Generations, Kind};
+
+/// Bytes of filters held in memory; older runs beyond are looked up on the disk each time.
+const FILTER_BYTES_MAX: usize = 48 * 1024 * 1024;
+/// Rows of an expired run that are deleted in one slice.
+const SWEEP_ROWS: usize = 10_000;
+
+struct Run {
+    number: i64,
+    kind: Kind,
+    filter: Filter,
+    expires_at: UnixMs,
+}
+
+/// All kinds, in memory and on the disk.
+pub(super) struct KeyIndex {
+    memory: [Generations; 3],
+    /// Newest last.
+    runs: Vec<Run>,
+    next_run: i64,
+    /// The runs that are being written, by kind.
+    writing: [Option<i64>; 3],
+    /// Runs of this transaction, to be forgotten if it is rolled back.
+    finished: Vec<Run>,
+}
+
+impl KeyIndex {
+    pub(super) fn open(connection: &Connection, now: UnixMs) -> rusqlite::Result<Self> {
+        let mut index =
+            Self { memory: std::array::from_fn(|_| Generations::default()), runs: Vec::new(), next_run: 1, writing: [None; 3], finished: Vec::new() };
+        let mut watermark = [0_i64; 3];
+        let mut bytes = 0;
+        let mut statement = connection
+            .prepare("SELECT run, kind, up_to, expires_at, filter FROM idempotency_run ORDER BY run DESC")?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            let (number, kind): (i64, usize) = (row.get(0)?, row.get(1)?);
+            let Some(&kind) = Kind::ALL.get(kind) else { continue };
+            let place = kind as usize;
+            watermark[place] = watermark[place].max(row.get(2)?);
+            let mut filter: Vec<u8> = row.get(4)?;
+            bytes += filter.len();
+            if bytes > FILTER_BYTES_MAX {
+                filter = Vec::new();
+            }
+            index.next_run = index.next_run.max(number + 1);
+            index.runs.push(Run { number, kind, filter: Filter::from_bytes(filter), expires_at: row.get(3)? });
+        }
+        index.runs.reverse();
+        index.read_tail(connection, watermark, now)?;
+        Ok(index)
+    }
+
+    /// Reads what is newer than the runs from the messages themselves.
+    fn read_tail(&mut self, connection: &Connection, watermark: [i64; 3], now: UnixMs) -> rusqlite::Result<()> {
+        let first = watermark.iter().copied().min().unwrap_or(0);
+        let oldest = |kind: Kind| kind.lifetime_ms().map_or(0, |lifetime| first_key_at(now - lifetime));
+        let mut statement = connection.prepare(
+            "SELECT key, idempotency, app, event_id FROM message
+             WHERE key > ? AND (idempotency IS NOT NULL OR event_id IS NOT NULL)",
+        )?;
+        let mut rows = statement.query([first])?;
+        while let Some(row) = rows.next()? {
+            let key: i64 = row.get(0)?;
+            if let Some(stored) = row.get_ref(1)?.as_blob_or_null()?
+                && let Some((hash, kind)) = short_hash(stored)
+                && key > watermark[kind as usize]
+                && key > oldest(kind)
+            {
+                self.memory[kind as usize].insert(hash, key);
+            }
+            if let Some(event_id) = row.get_ref(3)?.as_str_or_null()? {
+                if key > watermark[Kind::EventId as usize] {
+                    self.memory[Kind::EventId as usize].insert(event_hash(row.get(2)?, event_id), key);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Messages that may carry this hash, the newest first. The caller compares the whole key.
+    pub(super) fn find(
+        &self,
+        connection: &Connection,
+        kind: Kind,
+        hash: i64,
+        now: UnixMs,
+    ) -> rusqlite::Result<Vec<i64>> {
+        let alive = |message: &i64| kind.lifetime_ms().is_none_or(|lifetime| key_time(*message) + lifetime > now);
+        let mut found: Vec<i64> = self.memory[kind as usize].find(hash).into_iter().filter(alive).collect();
+        if !found.is_empty() {
+            return Ok(found);
+        }
+        for run in self.runs.iter().rev().filter(|run| run.kind == kind && run.filter.may_hold(hash)) {
+            let mut statement = connection
+                .prepare_cached("SELECT message FROM idempotency_entry WHERE run = ? AND hash = ? ORDER BY message DESC")?;
+            let rows = statement.query_map(params![run.number, hash], |row| row.get(0))?;
+            for message in rows {
+                let message = message?;
+                if alive(&message) {
+                    found.push(message);
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    pub(super) fn insert(&mut self, kind: Kind, hash: i64, message: i64) {
+        self.memory[kind as usize].insert(hash, message);
+    }
+
+    pub(super) fn begin(&mut self) {
+        for generations in &mut self.memory {
+            generations.cut();
+            generations.begin();
+        }
+    }
+
+    pub(super) fn rollback(&mut self) {
+        self.finished.clear();
+        for generations in &mut self.memory {
+            generations.rollback();
+        }
+    }
+
+    pub(super) fn committed(&mut self) {
+        for run in self.finished.drain(..) {
+            self.memory[run.kind as usize].spilled();
+            self.writing[run.kind as usize] = None;
+            self.runs.push(run);
+        }
+    }
+
+    pub(super) fn has_work(&mut self) -> bool {
+        self.memory.iter_mut().any(|generations| generations.spilling().is_some())
+    }
+
+    /// Writes up to `budget` entries of the generations that are full.
+    pub(super) fn step(&mut self, connection: &Connection, budget: usize) -> rusqlite::Result<()> {
+        for kind in Kind::ALL {
+            let Some(spill) = self.memory[kind as usize].spilling() else { continue };
+            let run = *self.writing[kind as usize].get_or_insert_with(|| {
+                self.next_run += 1;
+                self.next_run - 1
+            });
+            let end = spill.sorted.len().min(spill.done + budget);
+            let mut insert = connection
+                .prepare_cached("INSERT OR IGNORE INTO idempotency_entry (run, hash, message) VALUES (?, ?, ?)")?;
+            for (hash, message) in &spill.sorted[spill.done..end] {
+                insert.execute(params![run, hash, message])?;
+            }
+            spill.done = end;
+            if end < spill.sorted.len() {
+                continue;
+            }
+            let filter = Filter::over(&spill.sorted);
+            let up_to = spill.sorted.iter().map(|entry| entry.1).max().unwrap_or(0);
+            let expires_at = kind.lifetime_ms().map_or(i64::MAX, |lifetime| key_time(up_to) + lifetime);
+            connection
+                .prepare_cached(
+                    "INSERT INTO idempotency_run (run, kind, up_to, expires_at, filter) VALUES (?, ?, ?, ?, ?)",
+                )?
+                .execute(params![run, kind as i64, up_to, expires_at, filter.as_bytes()])?;
+            self.finished.push(Run { number: run, kind, filter, expires_at });
+        }
+        Ok(())
+    }
+
+    /// Deletes a slice of the oldest expired run; says whether it did anything. The last run of a
+    /// kind stays registered: it says from where the messages are read at start.
+    pub(super) fn sweep(&mut self, connection: &Connection, now: UnixMs) -> rusqlite::Result<bool> {
+        let newest_of = |kind: Kind, runs: &[Run]| runs.iter().rev().find(|run| run.kind == kind).map(|run| run.number);
+        let expired = self
+            .runs
+            .iter()
+            .find(|run| run.expires_at < now && newest_of(run.kind, &self.runs) != Some(run.number))
+            .map(|run| run.number);
+        let Some(number) = expired else { return Ok(false) };
+        let deleted = connection
+            .prepare_cached(
+                "DELETE FROM idempotency_entry WHERE run = ?1 AND (run, hash, message) IN
+                   (SELECT run, hash, message FROM idempotency_entry WHERE run = ?1 LIMIT ?2)",
+            )?
+            .execute(params![number, SWEEP_ROWS as i64])?;
+        if deleted < SWEEP_ROWS {
+            connection.execute("DELETE FROM idempotency_run WHERE run = ?", [number])?;
+            self.runs.retain(|run| run.number != number);
+        }
+        Ok(true)
+    }
+
+    /// The remembered answer to a change.
+    pub(super) fn remembered(
+        connection: &Connection,
+        hash: &[u8; 16],
+        now: UnixMs,
+    ) -> rusqlite::Result<Option<(Vec<u8>, u16, String)>> {
+        connection
+            .prepare_cached("SELECT fingerprint, status, body FROM remembered_change WHERE hash = ? AND expires_at > ?")?
+            .query_row(params![hash.as_slice(), now], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+            .optional()
+    }
+}
+
+/// The 64 bits by which a stored key is found, and its kind. Stored: kind (1), hash (16), fingerprint (8).
+pub(super) fn short_hash(stored: &[u8]) -> Option<(i64, Kind)> {
+    let kind = *Kind::ALL.get(usize::from(*stored.first()?))?;
+    let hash = i64::from_le_bytes(stored.get(1..9)?.try_into().ok()?);
+    Some((hash, kind))
+}
+
+/// The 64 bits by which an event id is found. Collisions are told apart by the text itself.
+pub(super) fn event_hash(app: i64, event_id: &str) -> i64 {
+    use sha2::{Digest, Sha256};
+    let digest = Sha256::new().chain_update(app.to_le_bytes()).chain_update(event_id).finalize();
+    i64::from_le_bytes([digest[0], digest[1], digest[2], digest[3], digest[4], digest[5], digest[6], digest[7]])
+}
+
+/// The newest message of an application with this event id, for a reader: runs first, then the
+/// messages behind them.
+pub(super) fn message_of_event(
+    connection: &Connection,
+    app: crate::model::AppKey,
+    event_id: &str,
+) -> rusqlite::Result<Option<i64>> {
+    let kind = Kind::EventId as i64;
+    let up_to: i64 = connection
+        .prepare_cached("SELECT coalesce(max(up_to), 0) FROM idempotency_run WHERE kind = ?")?
+        .query_row([kind], |row| row.get(0))?;
+    let newest = connection
+        .prepare_cached("SELECT key FROM message WHERE key > ? AND event_id = ? AND app = ? ORDER BY key DESC LIMIT 1")?
+        .query_row(params![up_to, event_id, app.0], |row| row.get(0))
+        .optional()?;
+    if newest.is_some() {
+        return Ok(newest);
+    }
+    connection
+        .prepare_cached(
+            "SELECT message.key FROM idempotency_run
+               JOIN idempotency_entry ON idempotency_entry.run = idempotency_run.run AND idempotency_entry.hash = ?
+               JOIN message ON message.key = idempotency_entry.message
+             WHERE kind = ? AND message.event_id = ? AND message.app = ? ORDER BY message.key DESC LIMIT 1",
+        )?
+        .query_row(params![event_hash(app.0, event_id), kind, event_id, app.0], |row| row.get(0))
+        .optional()
+}

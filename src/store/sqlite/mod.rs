@@ -1,0 +1,120 @@
+//! The embedded engine: one SQLite file in WAL mode with `synchronous=FULL`.
+//!
+//! One connection writes (owned by the journal's thread), a few read, one checkpoints. SQLite
+//! logs whole pages, so the hot path only appends; see [`index`] and [`super::idempotency`] for
+//! what is filled later.
+
+mod apply;
+mod change;
+mod index;
+mod keys;
+mod query;
+mod reader;
+mod rows;
+mod writer;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use rusqlite::{Connection, OpenFlags};
+
+use super::seal::Sealer;
+pub use reader::SqliteReader;
+pub use writer::SqliteWriter;
+
+/// The oldest SQLite that may run: 3.51.3 mends a fault by which a reset of the log could lose data.
+const SQLITE_VERSION_MIN: i32 = 3_051_003;
+const MIGRATIONS: [&str; 1] = [include_str!("../../../migrations/sqlite/0001_initial.sql")];
+const SEAL_CHECK: &[u8] = b"posthouse";
+
+/// Where the embedded store is, and its bounds.
+#[derive(Clone)]
+pub struct SqliteOptions {
+    /// The folder that holds it.
+    pub folder: PathBuf,
+    /// Bytes that the write-ahead log may grow to before the writer waits for its checkpoint.
+    pub wal_bytes_max: u64,
+    /// Opens and seals secrets.
+    pub sealer: Arc<Sealer>,
+}
+
+impl SqliteOptions {
+    /// The file.
+    pub fn file(&self) -> PathBuf {
+        self.folder.join("posthouse.db")
+    }
+}
+
+/// Makes the store ready: file, pragmas, migrations, check of the key.
+pub fn prepare(options: &SqliteOptions) -> anyhow::Result<()> {
+    if rusqlite::version_number() < SQLITE_VERSION_MIN {
+        bail!("SQLite {} is too old: at least 3.51.3 is needed", rusqlite::version());
+    }
+    let mut connection = open_writer(&options.file())?;
+    migrate(&mut connection)?;
+    check_key(&connection, &options.sealer)
+}
+
+fn open_writer(file: &Path) -> anyhow::Result<Connection> {
+    let connection = Connection::open(file).with_context(|| format!("opening {}", file.display()))?;
+    connection.busy_timeout(Duration::from_secs(5))?;
+    connection.pragma_update(None, "journal_mode", "wal")?;
+    connection.pragma_update(None, "synchronous", "full")?;
+    connection.pragma_update(None, "wal_autocheckpoint", 0)?;
+    connection.pragma_update(None, "cache_size", -32_768)?;
+    connection.pragma_update(None, "temp_store", "memory")?;
+    connection.set_prepared_statement_cache_capacity(128);
+    Ok(connection)
+}
+
+fn open_reader(file: &Path) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(file, flags)?;
+    connection.busy_timeout(Duration::from_secs(5))?;
+    connection.pragma_update(None, "cache_size", -4_096)?;
+    connection.pragma_update(None, "temp_store", "memory")?;
+    connection.pragma_update(None, "query_only", true)?;
+    connection.set_prepared_statement_cache_capacity(64);
+    Ok(connection)
+}
+
+/// Forward-only, each in one transaction. A store of a newer version is refused.
+fn migrate(connection: &mut Connection) -> anyhow::Result<()> {
+    let version: usize = connection.pragma_query_value(None, "user_version", |row| row.get::<_, i64>(0))?.try_into()?;
+    if version > MIGRATIONS.len() {
+        bail!(
+            "the store has version {version}, this Posthouse knows up to {}: run the newer Posthouse",
+            MIGRATIONS.len()
+        );
+    }
+    for (i, sql) in MIGRATIONS.iter().enumerate().skip(version) {
+        let transaction = connection.transaction()?;
+        transaction.execute_batch(sql)?;
+        transaction.pragma_update(None, "user_version", i64::try_from(i + 1)?)?;
+        transaction.commit()?;
+    }
+    Ok(())
+}
+
+/// The store keeps a sealed value of known content: a wrong key file is noticed at start, not at
+/// the first delivery.
+fn check_key(connection: &Connection, sealer: &Sealer) -> anyhow::Result<()> {
+    use rusqlite::OptionalExtension;
+    let stored: Option<Vec<u8>> = connection
+        .query_row("SELECT value FROM meta WHERE name = 'seal_check'", [], |row| row.get(0))
+        .optional()?;
+    match stored {
+        Some(sealed) => {
+            if sealer.open("meta", 0, &sealed).ok().as_deref() != Some(SEAL_CHECK) {
+                bail!("the key file does not open this store: it belongs to another one");
+            }
+        }
+        None => {
+            let sealed = sealer.seal("meta", 0, SEAL_CHECK);
+            connection.execute("INSERT INTO meta (name, value) VALUES ('seal_check', ?)", [sealed])?;
+        }
+    }
+    Ok(())
+}

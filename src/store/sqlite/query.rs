@@ -1,0 +1,469 @@
+//! The list queries. A list by application or endpoint reads its index up to the watermark and the
+//! short tail behind it by key, in one read transaction.
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use rusqlite::types::Value;
+use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
+
+use super::reader::SqliteReader;
+use super::{keys, rows};
+use crate::model::id::{first_key_at, key_time};
+use crate::model::{
+    ApiKey, AppKey, Application, Attempt, Endpoint, EndpointKey, EnvKey, Environment, EventType, Id, IdKind, Key,
+    Message, MessageKey, OutcomeKind, Trigger, UnixMs,
+};
+use crate::store::ReadError;
+use crate::store::query::{
+    AttemptFilter, AttemptRow, AttemptsOf, MessageFilter, Order, Page, QUEUE_AGES_S, QueueRow, Rows, StoreQueries,
+};
+
+/// Rows that one page of a filtered list may look at.
+const SCAN_MAX: usize = 20_000;
+/// Rows looked at in one step of a scan.
+const SCAN_STEP: usize = 256;
+
+const ATTEMPT: &str = "attempt.key, attempt.nonce, attempt.message, message.nonce, attempt.endpoint, endpoint.nonce,
+    endpoint_url.url, attempt.kind, attempt.status, attempt.manual, attempt.started_at, attempt.duration_ms,
+    attempt.response";
+const ATTEMPT_FROM: &str = "FROM attempt JOIN message ON message.key = attempt.message
+    LEFT JOIN endpoint ON endpoint.key = attempt.endpoint LEFT JOIN endpoint_url ON endpoint_url.id = attempt.url";
+
+fn attempt(row: &Row<'_>) -> rusqlite::Result<Attempt> {
+    let code: u8 = row.get(7)?;
+    Ok(Attempt {
+        id: rows::id(row, 0)?,
+        message: rows::id(row, 2)?,
+        endpoint: Id { key: row.get(4)?, nonce: row.get::<_, Option<[u8; 12]>>(5)?.unwrap_or_default() },
+        url: row.get::<_, Option<String>>(6)?.unwrap_or_default(),
+        kind: OutcomeKind::from_code(code).unwrap_or(OutcomeKind::Internal),
+        status: row.get(8)?,
+        trigger: Trigger::from_code(row.get(9)?),
+        started_at: row.get(10)?,
+        duration_ms: row.get(11)?,
+        response: row.get_ref(12)?.as_blob_or_null()?.map(Bytes::copy_from_slice).unwrap_or_default(),
+    })
+}
+
+/// A list that is kept as an index up to a watermark and a tail behind it.
+struct TwoPart {
+    index: &'static str,
+    leading: &'static str,
+    key: &'static str,
+    table: &'static str,
+    table_leading: &'static str,
+}
+
+const MESSAGES_OF_APP: TwoPart =
+    TwoPart { index: "message_by_app", leading: "app", key: "message", table: "message", table_leading: "app" };
+const ATTEMPTS_OF_MESSAGE: TwoPart = TwoPart {
+    index: "attempt_by_message",
+    leading: "message",
+    key: "attempt",
+    table: "attempt",
+    table_leading: "message",
+};
+const ATTEMPTS_OF_ENDPOINT: TwoPart = TwoPart {
+    index: "attempt_by_endpoint",
+    leading: "endpoint",
+    key: "attempt",
+    table: "attempt",
+    table_leading: "endpoint",
+};
+
+impl TwoPart {
+    /// Keys strictly between `low` and `high`, at most `limit`, in order.
+    fn keys(
+        &self,
+        connection: &Connection,
+        leading: i64,
+        (low, high): (Key, Key),
+        order: Order,
+        limit: usize,
+    ) -> rusqlite::Result<Vec<Key>> {
+        let watermark: Key = connection
+            .prepare_cached("SELECT value FROM meta WHERE name = ?")?
+            .query_row([self.index], |row| row.get(0))
+            .optional()?
+            .unwrap_or(0);
+        let direction = match order {
+            Order::Ascending => "ASC",
+            Order::Descending => "DESC",
+        };
+        let Self { index, leading: column, key, table, table_leading } = self;
+        let indexed = format!(
+            "SELECT {key} FROM {index} WHERE {column} = ? AND {key} > ? AND {key} < ? ORDER BY {key} {direction} LIMIT ?"
+        );
+        let tail = format!(
+            "SELECT key FROM {table} NOT INDEXED WHERE {table_leading} = ? AND key > ? AND key < ?
+             ORDER BY key {direction} LIMIT ?"
+        );
+        let parts = [(indexed, low, high.min(watermark.saturating_add(1))), (tail, low.max(watermark), high)];
+        let mut found: Vec<Key> = Vec::new();
+        let in_order: [usize; 2] = if order == Order::Ascending { [0, 1] } else { [1, 0] };
+        for part in in_order {
+            let (sql, from, to) = &parts[part];
+            let room = limit - found.len();
+            if from >= to || room == 0 {
+                continue;
+            }
+            let mut statement = connection.prepare_cached(sql)?;
+            for key in statement.query_map(params![leading, from, to, room as i64], |row| row.get(0))? {
+                found.push(key?);
+            }
+        }
+        Ok(found)
+    }
+}
+
+/// The open interval of keys that a page with these bounds in time looks at.
+fn interval(page: &Page<Key>, before: Option<UnixMs>, after: Option<UnixMs>) -> (Key, Key) {
+    let (mut low, mut high) = (0, Key::MAX);
+    if let Some(after) = after {
+        low = first_key_at(after.saturating_add(1)).saturating_sub(1);
+    }
+    if let Some(before) = before {
+        high = first_key_at(before);
+    }
+    match (page.after, page.order) {
+        (Some(key), Order::Ascending) => low = low.max(key),
+        (Some(key), Order::Descending) => high = high.min(key),
+        (None, _) => {}
+    }
+    (low, high)
+}
+
+/// Walks a list in steps until a page is full, the list ends, or too many rows were looked at.
+fn scan<T>(
+    connection: &Connection,
+    list: &TwoPart,
+    leading: i64,
+    (mut low, mut high): (Key, Key),
+    page: &Page<Key>,
+    mut take: impl FnMut(Key) -> rusqlite::Result<Option<T>>,
+) -> rusqlite::Result<Rows<T>> {
+    let mut found = Vec::new();
+    let mut looked_at = 0;
+    let step = SCAN_STEP.max(page.limit + 1);
+    loop {
+        let keys = list.keys(connection, leading, (low, high), page.order, step)?;
+        let last_step = keys.len() < step;
+        for &key in &keys {
+            if let Some(row) = take(key)? {
+                if found.len() == page.limit {
+                    return Ok(Rows { rows: found, done: false, resume: None });
+                }
+                found.push(row);
+            }
+        }
+        looked_at += keys.len();
+        let Some(&last) = keys.last() else { return Ok(Rows { rows: found, done: true, resume: None }) };
+        if last_step {
+            return Ok(Rows { rows: found, done: true, resume: None });
+        }
+        if looked_at >= SCAN_MAX {
+            return Ok(Rows { rows: found, done: false, resume: Some(last) });
+        }
+        match page.order {
+            Order::Ascending => low = last,
+            Order::Descending => high = last,
+        }
+    }
+}
+
+fn matches(filter: &MessageFilter, message: &Message) -> bool {
+    let envelope = &message.envelope;
+    filter.channel.as_ref().is_none_or(|channel| envelope.channels.contains(channel))
+        && filter.tag.as_ref().is_none_or(|tag| envelope.tags.contains(tag))
+        && (filter.event_types.is_empty() || filter.event_types.contains(&envelope.event_type))
+}
+
+fn message_of(connection: &Connection, key: Key, with_content: bool) -> rusqlite::Result<Option<Message>> {
+    if with_content {
+        let sql = super::reader::message_by_key();
+        connection.prepare_cached(&sql)?.query_row([key], rows::message_with_payload).optional()
+    } else {
+        let sql = format!("SELECT {} FROM message WHERE key = ?", rows::MESSAGE);
+        connection.prepare_cached(&sql)?.query_row([key], rows::message).optional()
+    }
+}
+
+/// A page of a table that is ordered by a column of its own: one row more than asked for tells whether it is done.
+fn page_of<T>(
+    connection: &Connection,
+    sql: &str,
+    mut values: Vec<Value>,
+    limit: usize,
+    read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
+) -> rusqlite::Result<Rows<T>> {
+    values.push(Value::Integer(limit as i64 + 1));
+    let mut found =
+        connection.prepare_cached(sql)?.query_map(params_from_iter(values), read)?.collect::<Result<Vec<_>, _>>()?;
+    let done = found.len() <= limit;
+    found.truncate(limit);
+    Ok(Rows { rows: found, done, resume: None })
+}
+
+fn comparison(order: Order) -> (&'static str, &'static str) {
+    match order {
+        Order::Ascending => (">", "ASC"),
+        Order::Descending => ("<", "DESC"),
+    }
+}
+
+#[async_trait]
+impl StoreQueries for SqliteReader {
+    async fn environments(&self) -> Result<Vec<Environment>, ReadError> {
+        self.read(|connection, _| {
+            connection
+                .prepare_cached("SELECT key, nonce, name, created_at FROM environment ORDER BY key LIMIT 1000")?
+                .query_map([], rows::environment)?
+                .collect()
+        })
+        .await
+    }
+
+    async fn api_keys(&self, env: Option<EnvKey>) -> Result<Vec<ApiKey>, ReadError> {
+        self.read(move |connection, _| {
+            connection
+                .prepare_cached(&format!(
+                    "SELECT {} FROM api_key WHERE ?1 IS NULL OR env = ?1 ORDER BY key LIMIT 1000",
+                    rows::API_KEY
+                ))?
+                .query_map([env.map(|env| env.0)], rows::api_key)?
+                .collect()
+        })
+        .await
+    }
+
+    async fn api_key_by_hash(&self, hash: [u8; 32]) -> Result<Option<ApiKey>, ReadError> {
+        self.read(move |connection, _| {
+            connection
+                .prepare_cached(&format!(
+                    "SELECT {} FROM api_key WHERE hash = ? AND revoked_at IS NULL",
+                    rows::API_KEY
+                ))?
+                .query_row([hash.as_slice()], rows::api_key)
+                .optional()
+        })
+        .await
+    }
+
+    async fn applications(
+        &self,
+        env: EnvKey,
+        page: Page<Key>,
+        without_endpoints: bool,
+        without_enabled: bool,
+    ) -> Result<Rows<Application>, ReadError> {
+        self.read(move |connection, _| {
+            let (sign, direction) = comparison(page.order);
+            let mut sql = format!("SELECT {} FROM application WHERE env = ? AND key {sign} ?", rows::APPLICATION);
+            if without_endpoints {
+                sql.push_str(" AND EXISTS (SELECT 1 FROM endpoint WHERE app = application.key)");
+            }
+            if without_enabled {
+                sql.push_str(
+                    " AND NOT EXISTS (SELECT 1 FROM endpoint WHERE app = application.key
+                      AND json_extract(endpoint.spec, '$.disabled') IS NOT NULL)",
+                );
+            }
+            sql.push_str(&format!(" ORDER BY key {direction} LIMIT ?"));
+            let after = page.after.unwrap_or(if page.order == Order::Ascending { 0 } else { Key::MAX });
+            page_of(connection, &sql, vec![env.0.into(), after.into()], page.limit, rows::application)
+        })
+        .await
+    }
+
+    async fn event_types(
+        &self,
+        env: EnvKey,
+        page: Page<String>,
+        archived: bool,
+    ) -> Result<Rows<EventType>, ReadError> {
+        self.read(move |connection, _| {
+            let (sign, direction) = comparison(page.order);
+            let mut sql = format!("SELECT {} FROM event_type WHERE env = ?", rows::EVENT_TYPE);
+            let mut values: Vec<Value> = vec![env.0.into()];
+            if let Some(after) = page.after {
+                sql.push_str(&format!(" AND name {sign} ?"));
+                values.push(after.into());
+            }
+            if !archived {
+                sql.push_str(" AND NOT json_extract(spec, '$.archived')");
+            }
+            sql.push_str(&format!(" ORDER BY name {direction} LIMIT ?"));
+            page_of(connection, &sql, values, page.limit, rows::event_type)
+        })
+        .await
+    }
+
+    async fn event_type(&self, env: EnvKey, name: &str) -> Result<Option<EventType>, ReadError> {
+        let name = name.to_owned();
+        self.read(move |connection, _| {
+            connection
+                .prepare_cached(&format!("SELECT {} FROM event_type WHERE env = ? AND name = ?", rows::EVENT_TYPE))?
+                .query_row(params![env.0, name], rows::event_type)
+                .optional()
+        })
+        .await
+    }
+
+    async fn endpoints(&self, app: AppKey, page: Page<Key>) -> Result<Rows<Endpoint>, ReadError> {
+        self.read(move |connection, sealer| {
+            let (sign, direction) = comparison(page.order);
+            let sql = format!(
+                "SELECT {} FROM endpoint WHERE app = ? AND key {sign} ? ORDER BY key {direction} LIMIT ?",
+                rows::ENDPOINT
+            );
+            let after = page.after.unwrap_or(if page.order == Order::Ascending { 0 } else { Key::MAX });
+            page_of(connection, &sql, vec![app.0.into(), after.into()], page.limit, |row| rows::endpoint(row, sealer))
+        })
+        .await
+    }
+
+    async fn message(&self, app: AppKey, id: Id, with_content: bool) -> Result<Option<Message>, ReadError> {
+        self.read(move |connection, _| {
+            let found = message_of(connection, id.key, with_content)?;
+            Ok(found.filter(|message| message.app == app && message.id == id))
+        })
+        .await
+    }
+
+    async fn message_by_event_id(
+        &self,
+        app: AppKey,
+        event_id: &str,
+        with_content: bool,
+    ) -> Result<Option<Message>, ReadError> {
+        let event_id = event_id.to_owned();
+        self.read(move |connection, _| {
+            let Some(key) = keys::message_of_event(connection, app, &event_id)? else { return Ok(None) };
+            message_of(connection, key, with_content)
+        })
+        .await
+    }
+
+    async fn messages_of(
+        &self,
+        app: AppKey,
+        page: Page<Key>,
+        filter: MessageFilter,
+    ) -> Result<Rows<Message>, ReadError> {
+        self.read(move |connection, _| {
+            let bounds = interval(&page, filter.before, filter.after);
+            scan(connection, &MESSAGES_OF_APP, app.0, bounds, &page, |key| {
+                let found = message_of(connection, key, filter.with_content)?;
+                Ok(found.filter(|message| matches(&filter, message)))
+            })
+        })
+        .await
+    }
+
+    async fn attempts(
+        &self,
+        of: AttemptsOf,
+        page: Page<Key>,
+        filter: AttemptFilter,
+    ) -> Result<Rows<AttemptRow>, ReadError> {
+        self.read(move |connection, _| {
+            let (list, leading, only) = match of {
+                AttemptsOf::Message(message, endpoint) => (&ATTEMPTS_OF_MESSAGE, message.0, endpoint),
+                AttemptsOf::Endpoint(endpoint) => (&ATTEMPTS_OF_ENDPOINT, endpoint.0, None),
+            };
+            let sql = format!("SELECT {ATTEMPT} {ATTEMPT_FROM} WHERE attempt.key = ?");
+            let needs_message = filter.with_message
+                || filter.message.channel.is_some()
+                || filter.message.tag.is_some()
+                || !filter.message.event_types.is_empty();
+            let bounds = interval(&page, filter.message.before, filter.message.after);
+            scan(connection, list, leading, bounds, &page, |key| {
+                let found = connection.prepare_cached(&sql)?.query_row([key], attempt).optional()?;
+                let Some(mut attempt) = found.filter(|attempt| wanted(&filter, only, attempt)) else {
+                    return Ok(None);
+                };
+                if !filter.with_content {
+                    attempt.response = Bytes::new();
+                }
+                let message = if needs_message {
+                    let message = message_of(connection, attempt.message.key, filter.message.with_content)?;
+                    match message.filter(|message| matches(&filter.message, message)) {
+                        None => return Ok(None),
+                        message => message.filter(|_| filter.with_message),
+                    }
+                } else {
+                    None
+                };
+                Ok(Some((attempt, message)))
+            })
+        })
+        .await
+    }
+
+    async fn attempt(&self, message: MessageKey, id: Id) -> Result<Option<Attempt>, ReadError> {
+        self.read(move |connection, _| {
+            let sql = format!("SELECT {ATTEMPT} {ATTEMPT_FROM} WHERE attempt.key = ? AND attempt.message = ?");
+            let found = connection.prepare_cached(&sql)?.query_row([id.key, message.0], attempt).optional()?;
+            Ok(found.filter(|attempt| attempt.id == id))
+        })
+        .await
+    }
+
+    async fn queue_shape(&self, now: UnixMs, limit: usize) -> Result<Vec<QueueRow>, ReadError> {
+        self.read(move |connection, _| queue_shape(connection, now, limit)).await
+    }
+
+    async fn integrity(&self) -> Result<String, ReadError> {
+        self.read(|connection, _| connection.query_row("PRAGMA quick_check(10)", [], |row| row.get(0))).await
+    }
+}
+
+fn wanted(filter: &AttemptFilter, only: Option<EndpointKey>, attempt: &Attempt) -> bool {
+    only.is_none_or(|endpoint| endpoint.0 == attempt.endpoint.key)
+        && filter.success.is_none_or(|success| success == (attempt.kind == OutcomeKind::Success))
+        && filter.status_class.is_none_or(|class| class == attempt.status / 100)
+}
+
+fn queue_shape(connection: &Connection, now: UnixMs, limit: usize) -> rusqlite::Result<Vec<QueueRow>> {
+    use std::collections::HashMap;
+    let mut shape: HashMap<i64, QueueRow> = HashMap::new();
+    let mut statement = connection.prepare(
+        "SELECT endpoint, message, 0 FROM pending UNION ALL SELECT endpoint, message, 0 FROM waiting
+         UNION ALL SELECT endpoint, message, state + 1 FROM parked",
+    )?;
+    let mut found = statement.query([])?;
+    while let Some(row) = found.next()? {
+        let (endpoint, message, state): (i64, i64, i64) = (row.get(0)?, row.get(1)?, row.get(2)?);
+        let entry = shape.entry(endpoint).or_insert_with(|| QueueRow {
+            endpoint: endpoint.to_string(),
+            url: String::new(),
+            by_age: [0; 7],
+            failed: 0,
+            held: 0,
+        });
+        match state {
+            0 => {
+                let age_s = (now - key_time(message)) / 1000;
+                entry.by_age[QUEUE_AGES_S.iter().position(|&bound| age_s < bound).unwrap_or(6)] += 1;
+            }
+            2 => entry.held += 1,
+            _ => entry.failed += 1,
+        }
+    }
+    let mut rows: Vec<(i64, QueueRow)> = shape.into_iter().collect();
+    rows.sort_by_key(|(_, row)| std::cmp::Reverse(row.by_age.iter().sum::<u64>() + row.failed + row.held));
+    rows.truncate(limit);
+    for (key, row) in &mut rows {
+        let named = connection
+            .prepare_cached(
+                "SELECT nonce, endpoint_url.url FROM endpoint JOIN endpoint_url ON endpoint_url.id = url_id WHERE key = ?",
+            )?
+            .query_row([*key], |found| Ok((found.get(0)?, found.get(1)?)))
+            .optional()?;
+        if let Some((nonce, url)) = named {
+            row.endpoint = Id { key: *key, nonce }.format(IdKind::Endpoint);
+            row.url = url;
+        }
+    }
+    Ok(rows.into_iter().map(|(_, row)| row).collect())
+}

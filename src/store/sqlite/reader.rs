@@ -1,0 +1,210 @@
+//! Readers: a small pool of read-only connections, off the async threads, each read time-boxed.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use rusqlite::{Connection, ErrorCode, OptionalExtension, params};
+use tokio::sync::Semaphore;
+
+use super::{SqliteOptions, rows};
+use crate::model::{
+    AppConfig, AppKey, EndpointKey, EnvKey, Message, MessageKey, Pending, Trigger, UnixMs, Waiting,
+};
+use crate::store::seal::Sealer;
+use crate::store::{ReadError, StoreReader};
+
+/// Connections that read at once.
+const READERS: usize = 4;
+/// The longest that one read may take, in milliseconds.
+const READ_MS_MAX: u64 = 5_000;
+/// SQLite instructions between looks at the clock.
+const PROGRESS_STEPS: i32 = 20_000;
+
+/// Reads the embedded store. Cheap to clone.
+#[derive(Clone)]
+pub struct SqliteReader {
+    pool: Arc<Pool>,
+}
+
+struct Pool {
+    options: SqliteOptions,
+    idle: Mutex<Vec<Reading>>,
+    permits: Semaphore,
+}
+
+/// A connection with the moment by which its present read must be over.
+struct Reading {
+    connection: Connection,
+    deadline: Arc<Mutex<Instant>>,
+}
+
+impl Reading {
+    #[expect(clippy::disallowed_methods, reason = "time-boxes a read of the disk; no logic depends on it")]
+    fn open(options: &SqliteOptions) -> rusqlite::Result<Self> {
+        let mut connection = super::open_reader(&options.file())?;
+        let deadline = Arc::new(Mutex::new(Instant::now()));
+        let seen = Arc::clone(&deadline);
+        let late = move || Instant::now() > *seen.lock().unwrap_or_else(PoisonError::into_inner);
+        connection.progress_handler(PROGRESS_STEPS, Some(late))?;
+        Ok(Self { connection, deadline })
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "time-boxes a read of the disk; no logic depends on it")]
+    fn start(&self) {
+        *self.deadline.lock().unwrap_or_else(PoisonError::into_inner) =
+            Instant::now() + Duration::from_millis(READ_MS_MAX);
+    }
+}
+
+impl SqliteReader {
+    /// A pool of readers; connections are opened when they are first needed.
+    pub fn open(options: SqliteOptions) -> Self {
+        Self { pool: Arc::new(Pool { options, idle: Mutex::new(Vec::new()), permits: Semaphore::new(READERS) }) }
+    }
+
+    /// Runs one read in one read transaction.
+    pub(super) async fn read<T, F>(&self, query: F) -> Result<T, ReadError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection, &Sealer) -> rusqlite::Result<T> + Send + 'static,
+    {
+        let _permit = self.pool.permits.acquire().await.map_err(|error| ReadError::Engine(error.to_string()))?;
+        let pool = Arc::clone(&self.pool);
+        let result = tokio::task::spawn_blocking(move || {
+            let reading = pool.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+            let reading = reading.map_or_else(|| Reading::open(&pool.options), Ok)?;
+            reading.start();
+            reading.connection.execute_batch("BEGIN")?;
+            let result = query(&reading.connection, &pool.options.sealer);
+            reading.connection.execute_batch("ROLLBACK")?;
+            pool.idle.lock().unwrap_or_else(PoisonError::into_inner).push(reading);
+            result
+        })
+        .await;
+        match result {
+            Ok(Ok(value)) => Ok(value),
+            Ok(Err(error)) if error.sqlite_error_code() == Some(ErrorCode::OperationInterrupted) => {
+                Err(ReadError::TooSlow(READ_MS_MAX))
+            }
+            Ok(Err(error)) => Err(ReadError::Engine(error.to_string())),
+            Err(error) => Err(ReadError::Engine(error.to_string())),
+        }
+    }
+}
+
+#[async_trait]
+impl StoreReader for SqliteReader {
+    async fn app_config(&self, app: AppKey) -> Result<Option<AppConfig>, ReadError> {
+        self.read(move |connection, sealer| rows::app_config(connection, sealer, app)).await
+    }
+
+    async fn app_by_uid(&self, env: EnvKey, uid: &str) -> Result<Option<AppKey>, ReadError> {
+        let uid = uid.to_owned();
+        self.read(move |connection, _| {
+            connection
+                .prepare_cached("SELECT key FROM application WHERE env = ? AND uid = ?")?
+                .query_row(params![env.0, uid], |row| row.get(0).map(AppKey))
+                .optional()
+        })
+        .await
+    }
+
+    async fn apps_of(&self, endpoints: &[EndpointKey]) -> Result<Vec<(EndpointKey, AppKey)>, ReadError> {
+        let endpoints = endpoints.to_vec();
+        self.read(move |connection, _| {
+            let mut statement = connection.prepare_cached("SELECT app FROM endpoint WHERE key = ?")?;
+            let mut found = Vec::with_capacity(endpoints.len());
+            for endpoint in endpoints {
+                if let Some(app) = statement.query_row([endpoint.0], |row| row.get(0)).optional()? {
+                    found.push((endpoint, AppKey(app)));
+                }
+            }
+            Ok(found)
+        })
+        .await
+    }
+
+    async fn messages(&self, keys: &[MessageKey]) -> Result<Vec<Message>, ReadError> {
+        let keys = keys.to_vec();
+        self.read(move |connection, _| {
+            let mut statement = connection.prepare_cached(&message_by_key())?;
+            let mut found = Vec::with_capacity(keys.len());
+            for key in keys {
+                if let Some(message) = statement.query_row([key.0], rows::message_with_payload).optional()? {
+                    found.push(message);
+                }
+            }
+            Ok(found)
+        })
+        .await
+    }
+
+    async fn pending(&self, after: Option<Pending>, limit: usize) -> Result<Vec<Pending>, ReadError> {
+        let (message, endpoint) = after.map_or((0, 0), |after| (after.message.0, after.endpoint.0));
+        self.read(move |connection, _| {
+            connection
+                .prepare_cached(
+                    "SELECT message, endpoint FROM pending WHERE (message, endpoint) > (?, ?)
+                     ORDER BY message, endpoint LIMIT ?",
+                )?
+                .query_map(params![message, endpoint, limit as i64], |row| {
+                    Ok(Pending { message: MessageKey(row.get(0)?), endpoint: EndpointKey(row.get(1)?) })
+                })?
+                .collect()
+        })
+        .await
+    }
+
+    async fn waiting_endpoints(&self) -> Result<Vec<(EndpointKey, UnixMs)>, ReadError> {
+        self.read(move |connection, _| {
+            // One seek an endpoint, however many deliveries each has.
+            let mut next = connection
+                .prepare_cached("SELECT endpoint, due FROM waiting WHERE endpoint > ? ORDER BY endpoint, due LIMIT 1")?;
+            let mut found: Vec<(EndpointKey, UnixMs)> = Vec::new();
+            let mut after = i64::MIN;
+            while let Some((endpoint, due)) =
+                next.query_row([after], |row| Ok((row.get(0)?, row.get(1)?))).optional()?
+            {
+                found.push((EndpointKey(endpoint), due));
+                after = endpoint;
+            }
+            Ok(found)
+        })
+        .await
+    }
+
+    async fn waiting(
+        &self,
+        endpoint: EndpointKey,
+        after: Option<(UnixMs, MessageKey)>,
+        limit: usize,
+    ) -> Result<Vec<Waiting>, ReadError> {
+        let (due, message) = after.map_or((i64::MIN, i64::MIN), |(due, message)| (due, message.0));
+        self.read(move |connection, _| {
+            connection
+                .prepare_cached(
+                    "SELECT due, message, attempts, manual FROM waiting WHERE endpoint = ? AND (due, message) > (?, ?)
+                     ORDER BY due, message LIMIT ?",
+                )?
+                .query_map(params![endpoint.0, due, message, limit as i64], |row| {
+                    Ok(Waiting {
+                        due: row.get(0)?,
+                        message: MessageKey(row.get(1)?),
+                        attempts: row.get(2)?,
+                        trigger: Trigger::from_code(row.get(3)?),
+                    })
+                })?
+                .collect()
+        })
+        .await
+    }
+}
+
+/// A message with its bytes, by key.
+pub(super) fn message_by_key() -> String {
+    format!(
+        "SELECT {}, payload.body FROM message LEFT JOIN payload ON payload.id = message.payload WHERE message.key = ?",
+        rows::MESSAGE
+    )
+}
