@@ -1,6 +1,5 @@
 //! Posthouse: a webhook gateway in one binary.
 
-pub mod cli;
-pub mod config;
-pub mod deliver;
+pub mod metrics;
 pub mod model;
+pub mod store;

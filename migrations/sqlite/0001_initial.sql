@@ -53,8 +53,9 @@ CREATE INDEX endpoint_app ON endpoint (app, key);
 
 -- Where attempts went, even after the endpoint was changed or deleted.
 CREATE TABLE endpoint_url (
-    id  INTEGER PRIMARY KEY,
-    url TEXT NOT NULL
+    id    INTEGER PRIMARY KEY,
+    nonce BLOB NOT NULL,
+    url   TEXT NOT NULL
 ) STRICT;
 
 CREATE TABLE event_type (

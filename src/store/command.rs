@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::model::routing::Route;
 use crate::model::{
     ApiKey, AppConfig, AppKey, Application, ApplicationSpec, DisabledReason, Endpoint, EndpointKey, EndpointSpec,
-    EnvKey, Environment, Envelope, EventType, EventTypeSpec, Id, Message, MessageKey, Metadata, Next, Outcome,
+    EnvKey, Envelope, Environment, EventType, EventTypeSpec, Id, Message, MessageKey, Metadata, Next, Outcome,
     SecretBytes, Taken, Trigger, UnixMs, Waiting,
 };
 

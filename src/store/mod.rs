@@ -19,9 +19,7 @@ pub mod sqlite;
 
 use async_trait::async_trait;
 
-use crate::model::{
-    AppConfig, AppKey, EndpointKey, EnvKey, Message, MessageKey, Pending, UnixMs, Waiting,
-};
+use crate::model::{AppConfig, AppKey, EndpointKey, EnvKey, Message, MessageKey, Pending, UnixMs, Waiting};
 use command::{Command, Reply};
 
 /// A batch that was not committed, as a whole.
@@ -62,11 +60,7 @@ pub trait StoreWriter {
 
     /// Copies the store, as it is at the end, to `file`: slice by slice, with `between` called
     /// after each so that commits go on. The copy has a temporary name until it is whole and synced.
-    fn backup(
-        &mut self,
-        file: &std::path::Path,
-        between: &mut dyn FnMut(&mut dyn StoreWriter),
-    ) -> anyhow::Result<()>;
+    fn backup(&mut self, file: &std::path::Path, between: &mut dyn FnMut(&mut dyn StoreWriter)) -> anyhow::Result<()>;
 }
 
 /// What accept and dispatch read: the core that every engine has.

@@ -131,12 +131,7 @@ pub trait StoreQueries: Send + Sync + 'static {
         without_enabled: bool,
     ) -> Result<Rows<Application>, ReadError>;
     /// Event types of an environment.
-    async fn event_types(
-        &self,
-        env: EnvKey,
-        page: Page<String>,
-        archived: bool,
-    ) -> Result<Rows<EventType>, ReadError>;
+    async fn event_types(&self, env: EnvKey, page: Page<String>, archived: bool) -> Result<Rows<EventType>, ReadError>;
     /// One event type.
     async fn event_type(&self, env: EnvKey, name: &str) -> Result<Option<EventType>, ReadError>;
     /// Endpoints of an application.

@@ -166,11 +166,7 @@ impl Changer<'_> {
         if let Some(uid) = uid
             && let Some(existing) = self.application_of_uid(env, uid)?
         {
-            return if get_if_exists {
-                Ok(Changed::Application(existing, false))
-            } else {
-                Err(Refusal::Exists.into())
-            };
+            return if get_if_exists { Ok(Changed::Application(existing, false)) } else { Err(Refusal::Exists.into()) };
         }
         let app = Application {
             id: self.state.new_id(self.at),
@@ -280,12 +276,7 @@ impl Changer<'_> {
             "INSERT OR REPLACE INTO event_type (env, name, spec, created_at, updated_at) VALUES (?, ?, ?, ?, ?)",
             params![env.0, name, json(spec), created_at, self.at],
         )?;
-        Ok(Changed::EventType(EventType {
-            name: name.to_owned(),
-            spec: spec.clone(),
-            created_at,
-            updated_at: self.at,
-        }))
+        Ok(Changed::EventType(EventType { name: name.to_owned(), spec: spec.clone(), created_at, updated_at: self.at }))
     }
 
     pub(super) fn endpoint(&self, app: AppKey, key: EndpointKey) -> rusqlite::Result<Option<Endpoint>> {
@@ -318,18 +309,19 @@ impl Changer<'_> {
         {
             return Err(Refusal::Exists.into());
         }
-        let count: usize = self
+        let count = self
             .connection
             .prepare_cached("SELECT count(*) FROM endpoint WHERE app = ?")?
-            .query_row([app.0], |row| row.get(0))?;
+            .query_row([app.0], |row| row.get::<_, i64>(0))? as usize;
         if count >= self.endpoints_max {
             return Err(Refusal::TooManyEndpoints.into());
         }
+        let id = self.state.new_id(self.at);
         let endpoint = Endpoint {
-            id: self.state.new_id(self.at),
+            id,
             app,
             uid: uid.map(str::to_owned),
-            url_id: self.store_url(&spec.url)?,
+            url_id: self.store_url(id, &spec.url)?,
             spec: spec.clone(),
             secret: secret.clone(),
             created_at: self.at,
@@ -355,17 +347,12 @@ impl Changer<'_> {
         Ok(Changed::Endpoint(Arc::new(endpoint), true))
     }
 
-    fn store_url(&self, url: &str) -> rusqlite::Result<i64> {
-        self.run("INSERT INTO endpoint_url (url) VALUES (?)", [url])?;
+    fn store_url(&self, endpoint: Id, url: &str) -> rusqlite::Result<i64> {
+        self.run("INSERT INTO endpoint_url (nonce, url) VALUES (?, ?)", params![endpoint.nonce.as_slice(), url])?;
         Ok(self.connection.last_insert_rowid())
     }
 
-    fn patch_endpoint(
-        &mut self,
-        app: AppKey,
-        key: EndpointKey,
-        patch: &EndpointPatch,
-    ) -> Result<Changed, Stop> {
+    fn patch_endpoint(&mut self, app: AppKey, key: EndpointKey, patch: &EndpointPatch) -> Result<Changed, Stop> {
         let mut endpoint = self.endpoint(app, key)?.ok_or(Refusal::NotFound)?;
         let url_before = endpoint.spec.url.clone();
         let spec = &mut endpoint.spec;
@@ -409,7 +396,7 @@ impl Changer<'_> {
             return Err(Refusal::Exists.into());
         }
         if endpoint.spec.url != url_before {
-            endpoint.url_id = self.store_url(&endpoint.spec.url)?;
+            endpoint.url_id = self.store_url(endpoint.id, &endpoint.spec.url)?;
         }
         endpoint.updated_at = self.at;
         self.run(

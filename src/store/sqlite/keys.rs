@@ -2,8 +2,8 @@
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use crate::model::id::{first_key_at, key_time};
 use crate::model::UnixMs;
+use crate::model::id::{first_key_at, key_time};
 use crate::store::idempotency::{Filter, Generations, Kind};
 
 /// Bytes of filters held in memory; older runs beyond are looked up on the disk each time.
@@ -32,16 +32,21 @@ pub(super) struct KeyIndex {
 
 impl KeyIndex {
     pub(super) fn open(connection: &Connection, now: UnixMs) -> rusqlite::Result<Self> {
-        let mut index =
-            Self { memory: std::array::from_fn(|_| Generations::default()), runs: Vec::new(), next_run: 1, writing: [None; 3], finished: Vec::new() };
+        let mut index = Self {
+            memory: std::array::from_fn(|_| Generations::default()),
+            runs: Vec::new(),
+            next_run: 1,
+            writing: [None; 3],
+            finished: Vec::new(),
+        };
         let mut watermark = [0_i64; 3];
         let mut bytes = 0;
-        let mut statement = connection
-            .prepare("SELECT run, kind, up_to, expires_at, filter FROM idempotency_run ORDER BY run DESC")?;
+        let mut statement =
+            connection.prepare("SELECT run, kind, up_to, expires_at, filter FROM idempotency_run ORDER BY run DESC")?;
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
-            let (number, kind): (i64, usize) = (row.get(0)?, row.get(1)?);
-            let Some(&kind) = Kind::ALL.get(kind) else { continue };
+            let (number, kind): (i64, u8) = (row.get(0)?, row.get(1)?);
+            let Some(&kind) = Kind::ALL.get(usize::from(kind)) else { continue };
             let place = kind as usize;
             watermark[place] = watermark[place].max(row.get(2)?);
             let mut filter: Vec<u8> = row.get(4)?;
@@ -98,8 +103,9 @@ impl KeyIndex {
             return Ok(found);
         }
         for run in self.runs.iter().rev().filter(|run| run.kind == kind && run.filter.may_hold(hash)) {
-            let mut statement = connection
-                .prepare_cached("SELECT message FROM idempotency_entry WHERE run = ? AND hash = ? ORDER BY message DESC")?;
+            let mut statement = connection.prepare_cached(
+                "SELECT message FROM idempotency_entry WHERE run = ? AND hash = ? ORDER BY message DESC",
+            )?;
             let rows = statement.query_map(params![run.number, hash], |row| row.get(0))?;
             for message in rows {
                 let message = message?;
@@ -202,7 +208,9 @@ impl KeyIndex {
         now: UnixMs,
     ) -> rusqlite::Result<Option<(Vec<u8>, u16, String)>> {
         connection
-            .prepare_cached("SELECT fingerprint, status, body FROM remembered_change WHERE hash = ? AND expires_at > ?")?
+            .prepare_cached(
+                "SELECT fingerprint, status, body FROM remembered_change WHERE hash = ? AND expires_at > ?",
+            )?
             .query_row(params![hash.as_slice(), now], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
             .optional()
     }

@@ -102,9 +102,8 @@ fn migrate(connection: &mut Connection) -> anyhow::Result<()> {
 /// the first delivery.
 fn check_key(connection: &Connection, sealer: &Sealer) -> anyhow::Result<()> {
     use rusqlite::OptionalExtension;
-    let stored: Option<Vec<u8>> = connection
-        .query_row("SELECT value FROM meta WHERE name = 'seal_check'", [], |row| row.get(0))
-        .optional()?;
+    let stored: Option<Vec<u8>> =
+        connection.query_row("SELECT value FROM meta WHERE name = 'seal_check'", [], |row| row.get(0)).optional()?;
     match stored {
         Some(sealed) => {
             if sealer.open("meta", 0, &sealed).ok().as_deref() != Some(SEAL_CHECK) {

@@ -23,11 +23,12 @@ const SCAN_MAX: usize = 20_000;
 /// Rows looked at in one step of a scan.
 const SCAN_STEP: usize = 256;
 
-const ATTEMPT: &str = "attempt.key, attempt.nonce, attempt.message, message.nonce, attempt.endpoint, endpoint.nonce,
+const ATTEMPT: &str =
+    "attempt.key, attempt.nonce, attempt.message, message.nonce, attempt.endpoint, endpoint_url.nonce,
     endpoint_url.url, attempt.kind, attempt.status, attempt.manual, attempt.started_at, attempt.duration_ms,
     attempt.response";
 const ATTEMPT_FROM: &str = "FROM attempt JOIN message ON message.key = attempt.message
-    LEFT JOIN endpoint ON endpoint.key = attempt.endpoint LEFT JOIN endpoint_url ON endpoint_url.id = attempt.url";
+    LEFT JOIN endpoint_url ON endpoint_url.id = attempt.url";
 
 fn attempt(row: &Row<'_>) -> rusqlite::Result<Attempt> {
     let code: u8 = row.get(7)?;
@@ -275,12 +276,7 @@ impl StoreQueries for SqliteReader {
         .await
     }
 
-    async fn event_types(
-        &self,
-        env: EnvKey,
-        page: Page<String>,
-        archived: bool,
-    ) -> Result<Rows<EventType>, ReadError> {
+    async fn event_types(&self, env: EnvKey, page: Page<String>, archived: bool) -> Result<Rows<EventType>, ReadError> {
         self.read(move |connection, _| {
             let (sign, direction) = comparison(page.order);
             let mut sql = format!("SELECT {} FROM event_type WHERE env = ?", rows::EVENT_TYPE);

@@ -8,9 +8,7 @@ use rusqlite::{Connection, ErrorCode, OptionalExtension, params};
 use tokio::sync::Semaphore;
 
 use super::{SqliteOptions, rows};
-use crate::model::{
-    AppConfig, AppKey, EndpointKey, EnvKey, Message, MessageKey, Pending, Trigger, UnixMs, Waiting,
-};
+use crate::model::{AppConfig, AppKey, EndpointKey, EnvKey, Message, MessageKey, Pending, Trigger, UnixMs, Waiting};
 use crate::store::seal::Sealer;
 use crate::store::{ReadError, StoreReader};
 
@@ -159,8 +157,9 @@ impl StoreReader for SqliteReader {
     async fn waiting_endpoints(&self) -> Result<Vec<(EndpointKey, UnixMs)>, ReadError> {
         self.read(move |connection, _| {
             // One seek an endpoint, however many deliveries each has.
-            let mut next = connection
-                .prepare_cached("SELECT endpoint, due FROM waiting WHERE endpoint > ? ORDER BY endpoint, due LIMIT 1")?;
+            let mut next = connection.prepare_cached(
+                "SELECT endpoint, due FROM waiting WHERE endpoint > ? ORDER BY endpoint, due LIMIT 1",
+            )?;
             let mut found: Vec<(EndpointKey, UnixMs)> = Vec::new();
             let mut after = i64::MIN;
             while let Some((endpoint, due)) =

@@ -8,7 +8,7 @@ use rusqlite::{Connection, OptionalExtension, Row};
 use serde::de::DeserializeOwned;
 
 use crate::model::{
-    ApiKey, AppConfig, AppKey, Application, Endpoint, EnvKey, Environment, Envelope, EventType, Id, Message,
+    ApiKey, AppConfig, AppKey, Application, Endpoint, EnvKey, Envelope, Environment, EventType, Id, Message,
     SecretBytes,
 };
 use crate::store::seal::Sealer;
@@ -110,11 +110,7 @@ pub(super) fn message_with_payload(row: &Row<'_>) -> rusqlite::Result<Message> {
 }
 
 /// An application with its endpoints, by key.
-pub(super) fn app_config(
-    connection: &Connection,
-    sealer: &Sealer,
-    app: AppKey,
-) -> rusqlite::Result<Option<AppConfig>> {
+pub(super) fn app_config(connection: &Connection, sealer: &Sealer, app: AppKey) -> rusqlite::Result<Option<AppConfig>> {
     let found = connection
         .prepare_cached(&format!("SELECT {APPLICATION} FROM application WHERE key = ?"))?
         .query_row([app.0], application)

@@ -66,8 +66,11 @@ impl SqliteWriter {
                 Command::Settle(settle) => {
                     let mut settled = hot.settle(&mut self.state, settle)?;
                     if let Some(reason) = settle.disable {
-                        settled.disabled =
-                            self.changer(&connection, settle.at).disable_endpoint(settle.app, settle.endpoint, reason)?;
+                        settled.disabled = self.changer(&connection, settle.at).disable_endpoint(
+                            settle.app,
+                            settle.endpoint,
+                            reason,
+                        )?;
                     }
                     Ok(Done::Settled(settled))
                 }

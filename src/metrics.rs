@@ -1,0 +1,132 @@
+//! What is counted, in the Prometheus text format. No label per endpoint or application.
+
+use std::sync::atomic::AtomicU64;
+
+use prometheus_client::encoding::{EncodeLabelSet, text};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::Registry;
+
+use crate::model::OutcomeKind;
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OutcomeLabel {
+    outcome: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct StateLabel {
+    state: &'static str,
+}
+
+/// All metrics of a server.
+pub struct Metrics {
+    registry: Registry,
+    /// Messages acknowledged.
+    pub messages_accepted: Counter,
+    attempts: Vec<Counter>,
+    /// How long attempts take.
+    pub attempt_seconds: Histogram,
+    /// From handing a command to the journal to its answer.
+    pub accept_to_commit_seconds: Histogram,
+    /// From the commit of a message to the start of its first attempt.
+    pub commit_to_attempt_seconds: Histogram,
+    /// How long commits take.
+    pub commit_seconds: Histogram,
+    /// Commands in a batch.
+    pub batch_size: Histogram,
+    /// Deliveries that wait, as far as memory knows.
+    pub queue_depth: Gauge,
+    /// Commands that wait for the journal.
+    pub journal_depth: Gauge,
+    /// Attempts in flight.
+    pub in_flight: Gauge,
+    /// Age of the oldest delivery that is due, in seconds.
+    pub oldest_due_seconds: Gauge<f64, AtomicU64>,
+    lanes: [Gauge; 3],
+}
+
+/// States of lanes as metrics name them.
+pub const LANE_STATES: [&str; 3] = ["closed", "open", "half_open"];
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Metrics {
+    /// Registers everything.
+    pub fn new() -> Self {
+        let mut registry = Registry::with_prefix("posthouse");
+        let seconds = || Histogram::new(exponential_buckets(0.000_25, 2.0, 18));
+        let attempts = Family::<OutcomeLabel, Counter>::default();
+        let lanes = Family::<StateLabel, Gauge>::default();
+        let metrics = Self {
+            messages_accepted: Counter::default(),
+            attempts: OutcomeKind::ALL
+                .iter()
+                .map(|kind| attempts.get_or_create(&OutcomeLabel { outcome: kind.as_str() }).clone())
+                .collect(),
+            attempt_seconds: seconds(),
+            accept_to_commit_seconds: seconds(),
+            commit_to_attempt_seconds: seconds(),
+            commit_seconds: seconds(),
+            batch_size: Histogram::new(exponential_buckets(1.0, 2.0, 14)),
+            queue_depth: Gauge::default(),
+            journal_depth: Gauge::default(),
+            in_flight: Gauge::default(),
+            oldest_due_seconds: Gauge::default(),
+            lanes: LANE_STATES.map(|state| lanes.get_or_create(&StateLabel { state }).clone()),
+            registry: Registry::default(),
+        };
+        registry.register("messages_accepted", "Messages acknowledged", metrics.messages_accepted.clone());
+        registry.register("attempts", "Attempts by outcome", attempts);
+        registry.register("attempt_duration_seconds", "How long attempts take", metrics.attempt_seconds.clone());
+        registry.register(
+            "accept_to_commit_seconds",
+            "From accepting a request to its commit",
+            metrics.accept_to_commit_seconds.clone(),
+        );
+        registry.register(
+            "commit_to_attempt_seconds",
+            "From the commit of a message to the start of its first attempt",
+            metrics.commit_to_attempt_seconds.clone(),
+        );
+        registry.register("journal_commit_seconds", "How long commits take", metrics.commit_seconds.clone());
+        registry.register("journal_batch_size", "Commands in a batch", metrics.batch_size.clone());
+        registry.register("queue_depth", "Deliveries that wait in memory", metrics.queue_depth.clone());
+        registry.register("journal_depth", "Commands that wait for the journal", metrics.journal_depth.clone());
+        registry.register("attempts_in_flight", "Attempts in flight", metrics.in_flight.clone());
+        registry.register(
+            "oldest_due_seconds",
+            "Age of the oldest delivery that is due",
+            metrics.oldest_due_seconds.clone(),
+        );
+        registry.register("lanes", "Lanes by state of their breaker", lanes);
+        Self { registry, ..metrics }
+    }
+
+    /// Counts a finished attempt.
+    pub fn attempt(&self, kind: OutcomeKind, seconds: f64) {
+        self.attempts[usize::from(kind.code())].inc();
+        self.attempt_seconds.observe(seconds);
+    }
+
+    /// Sets the number of lanes in each state, in the order of [`LANE_STATES`].
+    pub fn set_lanes(&self, counts: [usize; 3]) {
+        for (gauge, count) in self.lanes.iter().zip(counts) {
+            gauge.set(count as i64);
+        }
+    }
+
+    /// The text that Prometheus reads.
+    pub fn render(&self) -> String {
+        let mut out = String::new();
+        // Writing to a string cannot fail.
+        let _ = text::encode(&mut out, &self.registry);
+        out
+    }
+}

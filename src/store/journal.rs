@@ -1,0 +1,446 @@
+//! The group commit through which everything durable goes.
+//!
+//! One task drains all that waits (messages, outcomes, changes) into one transaction, and answers
+//! all waiters after the commit. While a commit is in flight the next batch gathers; nobody
+//! lingers, except that outcomes alone wait a little for a message. A batch that fails as a whole is tried
+//! again one by one; a disk that fails ends the journal: nothing is acknowledged any more.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{Notify, oneshot, watch};
+use tokio::time::Instant;
+
+use super::command::{Command, Refusal, Reply};
+use super::{CommitError, StoreWriter};
+use crate::metrics::Metrics;
+use crate::model::Clock;
+
+/// Commands and bytes of one batch.
+const BATCH_ROWS_MAX: usize = 4_096;
+const BATCH_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// How long outcomes alone wait for a message: losing them only repeats a delivery.
+const LINGER: Duration = Duration::from_millis(20);
+/// How long nothing must come before work that can wait is done.
+const IDLE: Duration = Duration::from_millis(100);
+/// How long a full disk is left alone before outcomes are tried again.
+const FULL_PAUSE: Duration = Duration::from_millis(250);
+
+/// Sees each batch before it is committed and after. Runs on the journal's thread: it must be quick.
+pub trait Observer: Send + Sync {
+    /// Last word on where deliveries are placed.
+    fn forming(&self, batch: &mut [Command]);
+    /// The batch is durable. Called before anybody is answered.
+    fn committed(&self, batch: Vec<Command>, replies: &[Reply]);
+    /// An outcome could not be stored and is given up; the delivery is repeated after a restart.
+    fn lost_outcome(&self, command: Command);
+}
+
+/// Bounds of what may wait.
+#[derive(Debug, Clone, Copy)]
+pub struct JournalLimits {
+    /// Commands.
+    pub rows_max: usize,
+    /// Bytes.
+    pub bytes_max: usize,
+}
+
+/// Why a command was not taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NotTaken {
+    /// Too much waits: try again soon.
+    #[error("the journal is full")]
+    Full,
+    /// The store failed, or the server is stopping.
+    #[error("the journal is closed")]
+    Closed,
+}
+
+/// How the journal is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Health {
+    /// Commits go through.
+    Good,
+    /// The disk has no room: nothing is accepted.
+    DiskFull,
+    /// The disk failed: this process must end.
+    Failed,
+    /// It has written all it had and stopped.
+    Closed,
+}
+
+/// The handle by which others reach the journal. Cheap to clone.
+#[derive(Clone)]
+pub struct Journal {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    queue: Mutex<Queue>,
+    arrived: Notify,
+    limits: JournalLimits,
+    health: watch::Sender<Health>,
+}
+
+#[derive(Default)]
+struct Queue {
+    items: Vec<Item>,
+    bytes: usize,
+    awaited: usize,
+    backups: Vec<(PathBuf, oneshot::Sender<anyhow::Result<()>>)>,
+    closing: bool,
+}
+
+struct Item {
+    command: Command,
+    waiter: Option<oneshot::Sender<Reply>>,
+    queued_at: Instant,
+}
+
+impl Shared {
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Journal {
+    /// A journal, and the task that has to be run for it.
+    pub fn new(limits: JournalLimits, metrics: Arc<Metrics>, clock: Arc<dyn Clock>) -> (Self, JournalTask) {
+        let shared = Arc::new(Shared {
+            queue: Mutex::new(Queue::default()),
+            arrived: Notify::new(),
+            limits,
+            health: watch::Sender::new(Health::Good),
+        });
+        (Self { shared: Arc::clone(&shared) }, JournalTask { shared, metrics, clock })
+    }
+
+    /// Hands in a command; the answer comes after its commit.
+    pub fn submit(&self, command: Command) -> Result<oneshot::Receiver<Reply>, NotTaken> {
+        let (waiter, answer) = oneshot::channel();
+        let weight = command.weight();
+        let first = {
+            let mut queue = self.shared.queue();
+            if queue.closing || matches!(*self.shared.health.borrow(), Health::Failed | Health::Closed) {
+                return Err(NotTaken::Closed);
+            }
+            if queue.items.len() >= self.shared.limits.rows_max || queue.bytes + weight > self.shared.limits.bytes_max {
+                return Err(NotTaken::Full);
+            }
+            queue.bytes += weight;
+            queue.awaited += 1;
+            queue.items.push(Item { command, waiter: Some(waiter), queued_at: Instant::now() });
+            queue.awaited == 1
+        };
+        if first {
+            self.shared.arrived.notify_one();
+        }
+        Ok(answer)
+    }
+
+    /// Hands in a command and waits for its answer.
+    pub async fn commit(&self, command: Command) -> Result<Reply, NotTaken> {
+        self.submit(command)?.await.map_err(|_| NotTaken::Closed)
+    }
+
+    /// Hands in an outcome. Never refused: attempts in flight are bounded, and each holds its place
+    /// until its outcome is stored.
+    pub fn settle(&self, command: Command) {
+        let first = {
+            let mut queue = self.shared.queue();
+            queue.bytes += command.weight();
+            queue.items.push(Item { command, waiter: None, queued_at: Instant::now() });
+            queue.items.len() == 1
+        };
+        if first {
+            self.shared.arrived.notify_one();
+        }
+    }
+
+    /// Copies the store to `file` while commits go on.
+    pub async fn backup(&self, file: PathBuf) -> anyhow::Result<()> {
+        let (done, finished) = oneshot::channel();
+        self.shared.queue().backups.push((file, done));
+        self.shared.arrived.notify_one();
+        finished.await.map_err(|_| anyhow::anyhow!("the journal stopped"))?
+    }
+
+    /// Commands that wait.
+    pub fn depth(&self) -> usize {
+        self.shared.queue().items.len()
+    }
+
+    /// How it is.
+    pub fn health(&self) -> watch::Receiver<Health> {
+        self.shared.health.subscribe()
+    }
+
+    /// Takes nothing more but outcomes; the task ends when all is written.
+    pub fn close(&self) {
+        self.shared.queue().closing = true;
+        self.shared.arrived.notify_one();
+    }
+}
+
+/// The task behind a [`Journal`].
+pub struct JournalTask {
+    shared: Arc<Shared>,
+    metrics: Arc<Metrics>,
+    clock: Arc<dyn Clock>,
+}
+
+impl JournalTask {
+    /// Runs until the journal is closed and empty, or the disk fails.
+    pub async fn run(self, writer: &mut dyn StoreWriter, observer: &dyn Observer) -> Health {
+        let mut more_to_tend = true;
+        loop {
+            let idle = if more_to_tend { IDLE } else { Duration::from_secs(60) };
+            match self.wait(idle).await {
+                Event::Closed => break self.end(Health::Closed),
+                Event::Idle => match writer.tend(self.clock.now_ms()) {
+                    Ok(more) => more_to_tend = more,
+                    Err(CommitError::Io(error)) => {
+                        tracing::error!(error, "the disk failed");
+                        break self.end(Health::Failed);
+                    }
+                    Err(error) => {
+                        tracing::warn!(%error, "filling indexes failed; it is tried again later");
+                        more_to_tend = false;
+                    }
+                },
+                Event::Backup(file, done) => {
+                    let result = writer.backup(&file, &mut |writer| {
+                        self.round(writer, observer);
+                    });
+                    // Nobody may wait for it any more; then there is nobody to tell.
+                    let _ = done.send(result);
+                }
+                Event::Work => {
+                    more_to_tend = true;
+                    match self.round(writer, observer) {
+                        Health::Failed => break self.end(Health::Failed),
+                        Health::DiskFull => tokio::time::sleep(FULL_PAUSE).await,
+                        Health::Good | Health::Closed => {}
+                    }
+                }
+            }
+        }
+    }
+
+    fn end(&self, health: Health) -> Health {
+        self.shared.health.send_replace(health);
+        // Dropping the waiters answers them: the journal is closed.
+        self.shared.queue().items.clear();
+        health
+    }
+
+    async fn wait(&self, idle: Duration) -> Event {
+        let mut since: Option<Instant> = None;
+        let began = Instant::now();
+        loop {
+            let arrived = self.shared.arrived.notified();
+            let until = {
+                let mut queue = self.shared.queue();
+                if let Some((file, done)) = queue.backups.pop() {
+                    return Event::Backup(file, done);
+                }
+                if queue.awaited > 0 || (queue.closing && !queue.items.is_empty()) {
+                    return Event::Work;
+                }
+                if queue.items.is_empty() {
+                    if queue.closing {
+                        return Event::Closed;
+                    }
+                    began + idle
+                } else {
+                    *since.get_or_insert_with(Instant::now) + LINGER
+                }
+            };
+            if tokio::time::timeout_at(until, arrived).await.is_err() {
+                return if self.shared.queue().items.is_empty() { Event::Idle } else { Event::Work };
+            }
+        }
+    }
+
+    /// Takes a batch and commits it.
+    fn round(&self, writer: &mut dyn StoreWriter, observer: &dyn Observer) -> Health {
+        let items = self.take();
+        if items.is_empty() {
+            return Health::Good;
+        }
+        let (mut commands, mut waiters) = (Vec::with_capacity(items.len()), Vec::with_capacity(items.len()));
+        for item in items {
+            commands.push(item.command);
+            waiters.push((item.waiter, item.queued_at));
+        }
+        observer.forming(&mut commands);
+        let began = Instant::now();
+        let result = writer.commit(&commands);
+        self.metrics.commit_seconds.observe(began.elapsed().as_secs_f64());
+        self.metrics.batch_size.observe(commands.len() as f64);
+        match result {
+            Ok(replies) => {
+                self.answer(observer, commands, replies, waiters);
+                self.shared.health.send_if_modified(|health| std::mem::replace(health, Health::Good) != Health::Good);
+                Health::Good
+            }
+            Err(error) => self.mend(&error, writer, observer, commands, waiters),
+        }
+    }
+
+    fn take(&self) -> Vec<Item> {
+        let mut queue = self.shared.queue();
+        let mut bytes = 0;
+        let fits = |item: &Item| {
+            bytes += item.command.weight();
+            bytes <= BATCH_BYTES_MAX
+        };
+        let count = queue.items.iter().take(BATCH_ROWS_MAX).take_while({
+            let mut fits = fits;
+            move |item| fits(item)
+        });
+        let count = count.count().max(usize::from(!queue.items.is_empty()));
+        let rest = queue.items.split_off(count);
+        let taken = std::mem::replace(&mut queue.items, rest);
+        queue.bytes -= taken.iter().map(|item| item.command.weight()).sum::<usize>().min(queue.bytes);
+        queue.awaited -= taken.iter().filter(|item| item.waiter.is_some()).count();
+        taken
+    }
+
+    fn answer(&self, observer: &dyn Observer, commands: Vec<Command>, replies: Vec<Reply>, waiters: Vec<Waiter>) {
+        observer.committed(commands, &replies);
+        for (reply, (waiter, queued_at)) in replies.into_iter().zip(waiters) {
+            if let Some(waiter) = waiter {
+                self.metrics.accept_to_commit_seconds.observe(queued_at.elapsed().as_secs_f64());
+                // A caller that went away has no answer to get; what it asked for is stored.
+                let _ = waiter.send(reply);
+            }
+        }
+    }
+
+    /// A batch failed as a whole.
+    fn mend(
+        &self,
+        error: &CommitError,
+        writer: &mut dyn StoreWriter,
+        observer: &dyn Observer,
+        commands: Vec<Command>,
+        waiters: Vec<Waiter>,
+    ) -> Health {
+        match error {
+            CommitError::Io(error) => {
+                tracing::error!(error, commands = commands.len(), "the disk failed: nothing is acknowledged any more");
+                for (waiter, _) in waiters {
+                    refuse(waiter, Refusal::Failed);
+                }
+                self.shared.health.send_replace(Health::Failed);
+                Health::Failed
+            }
+            CommitError::Full => self.mend_full(writer, observer, commands, waiters),
+            CommitError::Command(error) => {
+                tracing::error!(error, commands = commands.len(), "a batch failed; its commands are tried one by one");
+                self.one_by_one(writer, observer, commands, waiters)
+            }
+        }
+    }
+
+    /// The disk is full. Outcomes alone may still find room (they free rows too); messages are refused.
+    fn mend_full(
+        &self,
+        writer: &mut dyn StoreWriter,
+        observer: &dyn Observer,
+        commands: Vec<Command>,
+        waiters: Vec<Waiter>,
+    ) -> Health {
+        if *self.shared.health.borrow() != Health::DiskFull {
+            tracing::error!("the disk is full: nothing is accepted until there is room");
+            self.shared.health.send_replace(Health::DiskFull);
+        }
+        let (mut outcomes, mut kept) = (Vec::new(), Vec::new());
+        for (command, (waiter, queued_at)) in commands.into_iter().zip(waiters) {
+            if waiter.is_none() {
+                outcomes.push(command);
+                kept.push((None, queued_at));
+            } else {
+                refuse(waiter, Refusal::Full);
+            }
+        }
+        if outcomes.is_empty() {
+            return Health::DiskFull;
+        }
+        match writer.commit(&outcomes) {
+            Ok(replies) => {
+                self.answer(observer, outcomes, replies, kept);
+            }
+            Err(CommitError::Io(_)) => {
+                self.shared.health.send_replace(Health::Failed);
+                return Health::Failed;
+            }
+            Err(_) => self.put_back(outcomes, kept),
+        }
+        Health::DiskFull
+    }
+
+    fn put_back(&self, commands: Vec<Command>, waiters: Vec<Waiter>) {
+        let mut queue = self.shared.queue();
+        queue.bytes += commands.iter().map(Command::weight).sum::<usize>();
+        let items =
+            commands.into_iter().zip(waiters).map(|(command, (waiter, queued_at))| Item { command, waiter, queued_at });
+        queue.items.splice(0..0, items);
+    }
+
+    fn one_by_one(
+        &self,
+        writer: &mut dyn StoreWriter,
+        observer: &dyn Observer,
+        commands: Vec<Command>,
+        waiters: Vec<Waiter>,
+    ) -> Health {
+        for (command, (waiter, queued_at)) in commands.into_iter().zip(waiters) {
+            let single = [command];
+            match writer.commit(&single) {
+                Ok(replies) => self.answer(observer, Vec::from(single), replies, vec![(waiter, queued_at)]),
+                Err(CommitError::Io(error)) => {
+                    tracing::error!(error, "the disk failed");
+                    refuse(waiter, Refusal::Failed);
+                    self.shared.health.send_replace(Health::Failed);
+                    return Health::Failed;
+                }
+                Err(CommitError::Full) => {
+                    if waiter.is_some() {
+                        refuse(waiter, Refusal::Full);
+                    } else {
+                        self.put_back(Vec::from(single), vec![(None, queued_at)]);
+                    }
+                }
+                Err(CommitError::Command(error)) => {
+                    tracing::error!(error, "a command cannot be stored");
+                    if waiter.is_some() {
+                        refuse(waiter, Refusal::Failed);
+                    } else {
+                        let [command] = single;
+                        observer.lost_outcome(command);
+                    }
+                }
+            }
+        }
+        Health::Good
+    }
+}
+
+type Waiter = (Option<oneshot::Sender<Reply>>, Instant);
+
+fn refuse(waiter: Option<oneshot::Sender<Reply>>, refusal: Refusal) {
+    if let Some(waiter) = waiter {
+        // A caller that went away needs no refusal.
+        let _ = waiter.send(Err(refusal));
+    }
+}
+
+enum Event {
+    Work,
+    Idle,
+    Backup(PathBuf, oneshot::Sender<anyhow::Result<()>>),
+    Closed,
+}
