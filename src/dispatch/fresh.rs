@@ -1,0 +1,77 @@
+//! Messages in memory, and the bound on their bytes.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use bytes::Bytes;
+
+use crate::model::{Id, IdKind, Message, UnixMs};
+
+/// A message as deliveries need it. Counts against its budget while it lives.
+#[derive(Debug)]
+pub struct Fresh {
+    /// Its id.
+    pub id: Id,
+    /// Its public id.
+    pub public_id: String,
+    /// Its exact bytes.
+    pub payload: Bytes,
+    /// The media type; none means `application/json`.
+    pub content_type: Option<String>,
+    /// When it was committed, if that was just now.
+    pub committed_at: Option<UnixMs>,
+    budget: Arc<PayloadBudget>,
+    weight: usize,
+}
+
+impl Drop for Fresh {
+    fn drop(&mut self) {
+        self.budget.used.fetch_sub(self.weight, Ordering::Relaxed);
+    }
+}
+
+/// The bound on bytes of messages in memory.
+#[derive(Debug)]
+pub struct PayloadBudget {
+    used: AtomicUsize,
+    max: usize,
+}
+
+impl PayloadBudget {
+    /// At most `max` bytes.
+    pub fn new(max: usize) -> Arc<Self> {
+        Arc::new(Self { used: AtomicUsize::new(0), max })
+    }
+
+    /// Keeps a message in memory, if there is room; else it is read again from the store.
+    pub fn keep(
+        self: &Arc<Self>,
+        id: Id,
+        payload: &Bytes,
+        content_type: Option<&String>,
+        committed_at: UnixMs,
+    ) -> Option<Arc<Fresh>> {
+        if self.used.load(Ordering::Relaxed) + payload.len() > self.max {
+            return None;
+        }
+        Some(self.hold(id, payload.clone(), content_type.cloned(), Some(committed_at)))
+    }
+
+    /// A message that was read from the store for an attempt; `None` when its bytes are gone.
+    pub fn read(self: &Arc<Self>, message: Message) -> Option<Arc<Fresh>> {
+        Some(self.hold(message.id, message.payload?, message.envelope.content_type, None))
+    }
+
+    fn hold(
+        self: &Arc<Self>,
+        id: Id,
+        payload: Bytes,
+        content_type: Option<String>,
+        committed_at: Option<UnixMs>,
+    ) -> Arc<Fresh> {
+        let weight = payload.len() + 256;
+        self.used.fetch_add(weight, Ordering::Relaxed);
+        let public_id = id.format(IdKind::Message);
+        Arc::new(Fresh { id, public_id, payload, content_type, committed_at, budget: Arc::clone(self), weight })
+    }
+}

@@ -1,0 +1,510 @@
+//! When deliveries go, and how many: lanes, and fair turns among them. Pure; the shell around it
+//! is in [`super::runner`].
+//!
+//! A lane holds fresh deliveries in the order of their commits and waiting ones in the order of
+//! their due times. What memory has no room for stays in the store: everything before a lane's
+//! `bound` is in memory, the rest is loaded when it comes near.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+
+use rustc_hash::{FxHashMap, FxHashSet};
+
+use super::fresh::Fresh;
+use super::lane::{Breaker, Feedback, Gate, Pass};
+use crate::model::{AppKey, EndpointKey, MessageKey, Taken, Trigger, UnixMs, Waiting};
+
+/// Attempts (or settlements without one) at once of a lane whose endpoint is disabled or gone.
+const DRAIN_WINDOW: u32 = 64;
+/// A lane with fewer waiting deliveries in memory loads the next page.
+const LOAD_BELOW: usize = 256;
+/// Waiting deliveries in a page.
+pub const LOAD_PAGE: usize = 2_048;
+/// Messages that are read at once from the store for a lane.
+pub const PREFETCH: usize = 64;
+/// Lanes beyond which idle ones are let go.
+const IDLE_LANES_MAX: usize = 50_000;
+
+/// A place in the order of due times.
+pub type Place = (UnixMs, MessageKey);
+
+/// Bounds of the scheduler.
+#[derive(Debug, Clone, Copy)]
+pub struct SchedulerLimits {
+    /// Attempts in flight, each counted until its outcome is stored.
+    pub in_flight_max: usize,
+    /// Of these, to endpoints that have not answered lately.
+    pub unproven_in_flight_max: usize,
+    /// Attempts in flight to one endpoint.
+    pub window_max: u32,
+    /// Deliveries held in memory.
+    pub in_memory_max: usize,
+    /// Of these, of one lane.
+    pub lane_in_memory_max: usize,
+}
+
+/// Leave to work on one delivery.
+#[derive(Debug, Clone)]
+pub struct Ticket {
+    /// To where.
+    pub endpoint: EndpointKey,
+    /// Whose.
+    pub app: AppKey,
+    /// Which message.
+    pub message: MessageKey,
+    /// The state that it was taken in.
+    pub taken: Taken,
+    /// What started it.
+    pub trigger: Trigger,
+    /// Failed attempts so far.
+    pub attempts: u16,
+    /// The message, where it is still in memory.
+    pub body: Option<Arc<Fresh>>,
+    /// Where it is not: what to read along with it.
+    pub prefetch: Vec<MessageKey>,
+    unproven: bool,
+}
+
+struct Lane {
+    app: AppKey,
+    gate: Gate,
+    fresh: VecDeque<(MessageKey, Option<Arc<Fresh>>)>,
+    resends: VecDeque<Place>,
+    waiting: BTreeMap<Place, u16>,
+    /// Places from here on are only in the store; `None`: everything is in memory.
+    bound: Option<Place>,
+    loading: bool,
+    /// Places that were settled while a page was being read, which may still hold them.
+    settled_while_loading: Vec<Place>,
+    in_flight: u32,
+    /// Places that are taken, until their outcome is stored.
+    taken: FxHashSet<Place>,
+    bodies: FxHashMap<MessageKey, Arc<Fresh>>,
+    fresh_turn: bool,
+    queued: bool,
+    wake: Option<UnixMs>,
+    draining: bool,
+}
+
+impl Lane {
+    fn new(app: AppKey, window_max: u32) -> Self {
+        Self {
+            app,
+            gate: Gate::new(window_max),
+            fresh: VecDeque::new(),
+            resends: VecDeque::new(),
+            waiting: BTreeMap::new(),
+            bound: None,
+            loading: false,
+            settled_while_loading: Vec::new(),
+            in_flight: 0,
+            taken: FxHashSet::default(),
+            bodies: FxHashMap::default(),
+            fresh_turn: true,
+            queued: false,
+            wake: None,
+            draining: false,
+        }
+    }
+
+    fn in_memory(&self) -> usize {
+        self.fresh.len() + self.resends.len() + self.waiting.len()
+    }
+
+    fn is_idle(&self) -> bool {
+        self.in_memory() == 0
+            && self.bound.is_none()
+            && self.in_flight == 0
+            && self.taken.is_empty()
+            && !self.loading
+            && matches!(self.gate.breaker(), Breaker::Closed { .. })
+    }
+
+    fn wants_page(&self, now: UnixMs) -> bool {
+        !self.loading
+            && self.waiting.len() < LOAD_BELOW
+            && self.bound.is_some_and(|(due, _)| due <= now || self.draining)
+    }
+
+    /// The first waiting delivery, if it may go now.
+    fn due(&self, now: UnixMs) -> Option<Place> {
+        self.waiting.keys().next().copied().filter(|(due, _)| *due <= now || self.draining)
+    }
+
+    /// Whether an attempt may start, and if not, when to look again.
+    fn readiness(&mut self, now: UnixMs) -> Pass {
+        let manual = !self.resends.is_empty();
+        let due = self.due(now).is_some();
+        if !manual && self.fresh.is_empty() && !due {
+            let next = self.waiting.keys().next().map(|place| place.0);
+            let stored = self.bound.filter(|_| !self.loading).map(|place| place.0);
+            return match next.into_iter().chain(stored).min() {
+                Some(at) if at > now => Pass::At(at),
+                _ => Pass::AfterFeedback,
+            };
+        }
+        if self.draining {
+            return if self.in_flight < DRAIN_WINDOW { Pass::Now } else { Pass::AfterFeedback };
+        }
+        self.gate.pass(self.in_flight, manual, now)
+    }
+}
+
+/// All lanes.
+pub struct Scheduler {
+    limits: SchedulerLimits,
+    lanes: FxHashMap<EndpointKey, Lane>,
+    /// Lanes whose turn it is: of endpoints that answered lately, and of others.
+    proven: VecDeque<EndpointKey>,
+    unproven: VecDeque<EndpointKey>,
+    proven_turn: bool,
+    timers: BTreeSet<(UnixMs, EndpointKey)>,
+    loads: Vec<(EndpointKey, Option<Place>)>,
+    in_flight: usize,
+    unproven_in_flight: usize,
+    in_memory: usize,
+}
+
+impl Scheduler {
+    /// Without lanes.
+    pub fn new(limits: SchedulerLimits) -> Self {
+        Self {
+            limits,
+            lanes: FxHashMap::default(),
+            proven: VecDeque::new(),
+            unproven: VecDeque::new(),
+            proven_turn: true,
+            timers: BTreeSet::new(),
+            loads: Vec::new(),
+            in_flight: 0,
+            unproven_in_flight: 0,
+            in_memory: 0,
+        }
+    }
+
+    fn lane(&mut self, endpoint: EndpointKey, app: AppKey) -> &mut Lane {
+        let window_max = self.limits.window_max;
+        self.lanes.entry(endpoint).or_insert_with(|| Lane::new(app, window_max))
+    }
+
+    /// Whether a new delivery has no room in memory and goes to the order of due times.
+    pub fn is_full(&self, endpoint: EndpointKey) -> bool {
+        self.in_memory >= self.limits.in_memory_max
+            || self.lanes.get(&endpoint).is_some_and(|lane| lane.fresh.len() >= self.limits.lane_in_memory_max)
+    }
+
+    /// A pending delivery was committed.
+    pub fn offer(
+        &mut self,
+        endpoint: EndpointKey,
+        app: AppKey,
+        rate: Option<u16>,
+        message: MessageKey,
+        body: Option<Arc<Fresh>>,
+        now: UnixMs,
+    ) {
+        let lane = self.lane(endpoint, app);
+        lane.gate.set_rate(rate, now);
+        lane.fresh.push_back((message, body));
+        self.in_memory += 1;
+        self.refresh(endpoint, now);
+    }
+
+    /// A waiting delivery was committed.
+    pub fn wait(&mut self, endpoint: EndpointKey, app: AppKey, waiting: Waiting, now: UnixMs) {
+        self.lane(endpoint, app);
+        self.keep(endpoint, waiting);
+        self.refresh(endpoint, now);
+    }
+
+    /// An endpoint has deliveries in the store of which the first is due at `due`.
+    pub fn stored(&mut self, endpoint: EndpointKey, app: AppKey, due: UnixMs, now: UnixMs) {
+        let lane = self.lane(endpoint, app);
+        let place = (due, MessageKey(i64::MIN));
+        lane.bound = Some(lane.bound.map_or(place, |bound| bound.min(place)));
+        self.refresh(endpoint, now);
+    }
+
+    fn keep(&mut self, endpoint: EndpointKey, waiting: Waiting) {
+        let full = self.in_memory >= self.limits.in_memory_max;
+        let lane_max = self.limits.lane_in_memory_max;
+        let Some(lane) = self.lanes.get_mut(&endpoint) else { return };
+        let place = waiting.place();
+        if waiting.trigger == Trigger::Manual {
+            lane.resends.push_back(place);
+            self.in_memory += 1;
+            return;
+        }
+        if lane.bound.is_some_and(|bound| place >= bound) && !lane.loading {
+            return;
+        }
+        if lane.waiting.insert(place, waiting.attempts).is_none() {
+            self.in_memory += 1;
+        }
+        if (full || lane.waiting.len() > lane_max) && !lane.loading {
+            // The one that is due last stays in the store only.
+            if let Some((last, _)) = lane.waiting.pop_last() {
+                self.in_memory -= 1;
+                lane.bound = Some(lane.bound.map_or(last, |bound| bound.min(last)));
+            }
+        }
+    }
+
+    /// Lanes that need their next page of waiting deliveries, and from where.
+    pub fn take_loads(&mut self) -> Vec<(EndpointKey, Option<Place>)> {
+        std::mem::take(&mut self.loads)
+    }
+
+    /// A page was read: everything from the lane's bound on, `LOAD_PAGE` at most.
+    pub fn loaded(&mut self, endpoint: EndpointKey, page: &[Waiting], now: UnixMs) {
+        let Some(lane) = self.lanes.get_mut(&endpoint) else { return };
+        let settled = std::mem::take(&mut lane.settled_while_loading);
+        let known: FxHashSet<Place> = lane.resends.iter().copied().collect();
+        for waiting in page {
+            let place = waiting.place();
+            if lane.taken.contains(&place) || settled.contains(&place) || known.contains(&place) {
+                continue;
+            }
+            let added = if waiting.trigger == Trigger::Manual {
+                lane.resends.push_back(place);
+                true
+            } else {
+                lane.waiting.insert(place, waiting.attempts).is_none()
+            };
+            self.in_memory += usize::from(added);
+        }
+        let lane = self.lanes.get_mut(&endpoint);
+        if let Some(lane) = lane {
+            lane.loading = false;
+            lane.bound = match page.last() {
+                Some(last) if page.len() >= LOAD_PAGE => Some((last.due, MessageKey(last.message.0 + 1))),
+                _ => None,
+            };
+        }
+        self.refresh(endpoint, now);
+    }
+
+    /// A page could not be read: it is asked for again.
+    pub fn load_failed(&mut self, endpoint: EndpointKey, now: UnixMs) {
+        if let Some(lane) = self.lanes.get_mut(&endpoint) {
+            lane.loading = false;
+            let again = now + 1_000;
+            if lane.wake.is_none_or(|wake| wake > again) {
+                if let Some(wake) = lane.wake.replace(again) {
+                    self.timers.remove(&(wake, endpoint));
+                }
+                self.timers.insert((again, endpoint));
+            }
+        }
+    }
+
+    /// Messages that were read along: their deliveries are taken next.
+    pub fn attach(&mut self, endpoint: EndpointKey, bodies: Vec<Arc<Fresh>>) {
+        if let Some(lane) = self.lanes.get_mut(&endpoint) {
+            for body in bodies {
+                if lane.bodies.len() < 2 * PREFETCH {
+                    lane.bodies.insert(MessageKey(body.id.key), body);
+                }
+            }
+        }
+    }
+
+    /// Puts a lane where it belongs: in turn, or on a timer.
+    fn refresh(&mut self, endpoint: EndpointKey, now: UnixMs) {
+        let Some(lane) = self.lanes.get_mut(&endpoint) else { return };
+        if lane.wants_page(now) {
+            lane.loading = true;
+            self.loads.push((endpoint, lane.bound));
+        }
+        if lane.queued {
+            return;
+        }
+        let wake = match lane.readiness(now) {
+            Pass::Now => {
+                lane.queued = true;
+                let queue = if lane.gate.is_proven() || lane.draining { &mut self.proven } else { &mut self.unproven };
+                queue.push_back(endpoint);
+                None
+            }
+            Pass::At(at) => Some(at),
+            Pass::AfterFeedback => None,
+        };
+        if lane.wake != wake {
+            if let Some(old) = std::mem::replace(&mut lane.wake, wake) {
+                self.timers.remove(&(old, endpoint));
+            }
+            if let Some(at) = wake {
+                self.timers.insert((at, endpoint));
+            }
+        }
+    }
+
+    /// The next moment at which something may become ready.
+    pub fn next_wake(&self) -> Option<UnixMs> {
+        self.timers.first().map(|(at, _)| *at)
+    }
+
+    /// Looks at the lanes whose moment has come.
+    pub fn wake(&mut self, now: UnixMs) {
+        while let Some(&(at, endpoint)) = self.timers.first() {
+            if at > now {
+                break;
+            }
+            self.timers.pop_first();
+            if let Some(lane) = self.lanes.get_mut(&endpoint) {
+                lane.wake = None;
+            }
+            self.refresh(endpoint, now);
+        }
+    }
+
+    /// The next delivery to work on; lanes take turns.
+    pub fn take(&mut self, now: UnixMs) -> Option<Ticket> {
+        while self.in_flight < self.limits.in_flight_max {
+            let endpoint = self.next_lane()?;
+            let Some(lane) = self.lanes.get_mut(&endpoint) else { continue };
+            lane.queued = false;
+            if lane.readiness(now) != Pass::Now {
+                self.refresh(endpoint, now);
+                continue;
+            }
+            let Some(ticket) = Self::take_from(lane, endpoint, now) else { continue };
+            self.in_memory -= 1;
+            self.in_flight += 1;
+            self.unproven_in_flight += usize::from(ticket.unproven);
+            self.refresh(endpoint, now);
+            return Some(ticket);
+        }
+        None
+    }
+
+    fn next_lane(&mut self) -> Option<EndpointKey> {
+        let unproven_may = self.unproven_in_flight < self.limits.unproven_in_flight_max;
+        self.proven_turn = !self.proven_turn;
+        if unproven_may && (self.proven_turn || self.proven.is_empty()) && !self.unproven.is_empty() {
+            return self.unproven.pop_front();
+        }
+        self.proven.pop_front()
+    }
+
+    fn take_from(lane: &mut Lane, endpoint: EndpointKey, now: UnixMs) -> Option<Ticket> {
+        let due = lane.due(now);
+        let from_fresh = !lane.fresh.is_empty() && (lane.fresh_turn || due.is_none());
+        lane.fresh_turn = !from_fresh;
+        let (message, taken, trigger, attempts, body) = if let Some(place) = lane.resends.pop_front() {
+            lane.taken.insert(place);
+            (place.1, Taken::Waiting { due: place.0 }, Trigger::Manual, 0, None)
+        } else if from_fresh {
+            let (message, body) = lane.fresh.pop_front()?;
+            (message, Taken::Pending, Trigger::Scheduled, 0, body)
+        } else {
+            let place = due?;
+            let attempts = lane.waiting.remove(&place)?;
+            lane.taken.insert(place);
+            (place.1, Taken::Waiting { due: place.0 }, Trigger::Scheduled, attempts, None)
+        };
+        let body = body.or_else(|| lane.bodies.remove(&message));
+        let prefetch = if body.is_some() || lane.draining { Vec::new() } else { Self::prefetch(lane, message, now) };
+        lane.in_flight += 1;
+        if !lane.draining {
+            lane.gate.start();
+        }
+        let unproven = !lane.gate.is_proven() && !lane.draining;
+        Some(Ticket { endpoint, app: lane.app, message, taken, trigger, attempts, body, prefetch, unproven })
+    }
+
+    fn prefetch(lane: &Lane, first: MessageKey, now: UnixMs) -> Vec<MessageKey> {
+        let room = PREFETCH.min(lane.gate.window() as usize);
+        let fresh = lane.fresh.iter().take(room).take_while(|(_, body)| body.is_none()).map(|(message, _)| *message);
+        let due = lane.waiting.keys().take_while(|(due, _)| *due <= now).take(room).map(|(_, message)| *message);
+        let missing = fresh.chain(due).filter(|message| !lane.bodies.contains_key(message));
+        std::iter::once(first).chain(missing).take(PREFETCH).collect()
+    }
+
+    /// An attempt ended; its outcome is on the way to the journal.
+    pub fn finish(&mut self, ticket: &Ticket, feedback: Feedback, now: UnixMs) {
+        self.unproven_in_flight -= usize::from(ticket.unproven);
+        if let Some(lane) = self.lanes.get_mut(&ticket.endpoint) {
+            lane.in_flight = lane.in_flight.saturating_sub(1);
+            lane.gate.feed(feedback, now);
+        }
+        self.refresh(ticket.endpoint, now);
+    }
+
+    /// An outcome is stored: its place in flight is free.
+    pub fn stored_outcome(&mut self, endpoint: EndpointKey, message: MessageKey, taken: Taken) {
+        self.in_flight = self.in_flight.saturating_sub(1);
+        if let Taken::Waiting { due } = taken
+            && let Some(lane) = self.lanes.get_mut(&endpoint)
+        {
+            let place = (due, message);
+            lane.taken.remove(&place);
+            if lane.loading {
+                lane.settled_while_loading.push(place);
+            }
+        }
+        self.collect_idle();
+    }
+
+    fn collect_idle(&mut self) {
+        if self.lanes.len() > IDLE_LANES_MAX {
+            let timers = &mut self.timers;
+            self.lanes.retain(|endpoint, lane| {
+                let keep = lane.queued || !lane.is_idle();
+                if let (false, Some(wake)) = (keep, lane.wake) {
+                    timers.remove(&(wake, *endpoint));
+                }
+                keep
+            });
+        }
+    }
+
+    /// The endpoint is disabled or gone: all it has is handed out at once, to be set aside.
+    pub fn drain(&mut self, endpoint: EndpointKey, now: UnixMs) {
+        if let Some(lane) = self.lanes.get_mut(&endpoint) {
+            lane.draining = true;
+            self.refresh(endpoint, now);
+        }
+    }
+
+    /// The endpoint is enabled or was changed: what was known of it may no longer hold.
+    pub fn revive(&mut self, endpoint: EndpointKey, rate: Option<u16>, now: UnixMs) {
+        if let Some(lane) = self.lanes.get_mut(&endpoint) {
+            lane.draining = false;
+            lane.gate.forgive();
+            lane.gate.set_rate(rate, now);
+            self.refresh(endpoint, now);
+        }
+    }
+
+    /// Deliveries in memory.
+    pub fn in_memory(&self) -> usize {
+        self.in_memory
+    }
+
+    /// Attempts whose outcome is not yet stored.
+    pub fn in_flight(&self) -> usize {
+        self.in_flight
+    }
+
+    /// Attempts in flight to one endpoint, and its window.
+    pub fn window_of(&self, endpoint: EndpointKey) -> Option<(u32, u32)> {
+        self.lanes.get(&endpoint).map(|lane| (lane.in_flight, lane.gate.window()))
+    }
+
+    /// Lanes by breaker (closed, open, half open), and the due time of the oldest due delivery.
+    pub fn survey(&self, now: UnixMs) -> ([usize; 3], Option<UnixMs>) {
+        let (mut counts, mut oldest) = ([0; 3], None::<UnixMs>);
+        for lane in self.lanes.values() {
+            counts[match lane.gate.breaker() {
+                Breaker::Closed { .. } => 0,
+                Breaker::Open { .. } => 1,
+                Breaker::HalfOpen { .. } => 2,
+            }] += 1;
+            let fresh = lane.fresh.front().map(|(message, _)| crate::model::id::key_time(message.0));
+            let due = lane.due(now).map(|place| place.0);
+            oldest = oldest.into_iter().chain(fresh).chain(due).min();
+        }
+        (counts, oldest)
+    }
+}
