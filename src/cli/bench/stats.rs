@@ -172,6 +172,24 @@ impl SinkStats {
         self.last_ns = now_ns;
     }
 
+    /// How many deliveries `share` of them are, and when (since the epoch) they had arrived;
+    /// within a second they count as evenly spread.
+    pub(super) fn series_share(&self, share: f64) -> (u64, u64) {
+        let wanted = (self.delivered as f64 * share) as u64;
+        let mut before = 0;
+        for (second, &count) in self.series.0.iter().enumerate() {
+            if count > 0 && before + count >= wanted {
+                let start = second as u64 * 1_000_000_000;
+                let from = start.max(self.first_ns.unwrap_or(0));
+                let to = (start + 1_000_000_000).min(self.last_ns).max(from);
+                let part = (wanted - before) as f64 / count as f64;
+                return (wanted, from + ((to - from) as f64 * part) as u64);
+            }
+            before += count;
+        }
+        (self.delivered, self.last_ns)
+    }
+
     pub(super) fn add(&mut self, other: &Self) {
         self.latencies.add(&other.latencies);
         self.series.add(&other.series);
@@ -194,4 +212,31 @@ impl SinkStats {
 /// Nanoseconds as the counters hold them.
 pub(super) fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_moment_of_a_share_lies_between_first_and_last() {
+        let mut stats = SinkStats::new();
+        for nth in 0..1_000 {
+            stats.deliver(0, 500_000_000 + nth * 4_000_000);
+        }
+        let (count, at_ns) = stats.series_share(0.9);
+        assert_eq!(count, 900);
+        assert!(at_ns.abs_diff(500_000_000 + 900 * 4_000_000) < 10_000_000, "{at_ns}");
+        assert_eq!(SinkStats::new().series_share(0.9), (0, 0));
+    }
+
+    #[test]
+    fn rates_are_of_whole_seconds() {
+        let mut series = Series::default();
+        for at_ms in [100, 1_200, 1_300, 2_999, 3_000] {
+            series.count(at_ms * 1_000_000);
+        }
+        assert!((series.rate(1, 3) - 1.5).abs() < 1e-9);
+        assert!(series.rate(3, 3).abs() < 1e-9);
+    }
 }
