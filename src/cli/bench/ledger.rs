@@ -18,7 +18,9 @@ pub(super) struct Bitmap {
 
 impl Bitmap {
     pub(super) fn new() -> Self {
-        Self { chunks: (0..CHUNKS_MAX).map(|_| OnceLock::new()).collect() }
+        Self {
+            chunks: (0..CHUNKS_MAX).map(|_| OnceLock::new()).collect(),
+        }
     }
 
     /// Adds `bit`; true if it was new. Beyond the bound nothing is new.
@@ -32,7 +34,10 @@ impl Bitmap {
     }
 
     pub(super) fn contains(&self, bit: u64) -> bool {
-        let words = self.chunks.get((bit / CHUNK_BITS) as usize).and_then(OnceLock::get);
+        let words = self
+            .chunks
+            .get((bit / CHUNK_BITS) as usize)
+            .and_then(OnceLock::get);
         words.is_some_and(|w| {
             w[(bit % CHUNK_BITS / 64) as usize].load(Relaxed) & (1 << (bit % 64)) != 0
         })
@@ -80,7 +85,9 @@ impl Topology {
 
     pub(super) fn healthy_of(&self, application: u32) -> u32 {
         let first = application * self.fan_out;
-        (first..first + self.fan_out).filter(|&e| !self.is_failing(e)).count() as u32
+        (first..first + self.fan_out)
+            .filter(|&e| !self.is_failing(e))
+            .count() as u32
     }
 }
 
@@ -114,7 +121,9 @@ pub(super) struct Ledger {
 
 impl Ledger {
     pub(super) fn new(topology: Topology) -> Self {
-        let healthy_of = (0..topology.applications).map(|a| topology.healthy_of(a)).collect();
+        let healthy_of = (0..topology.applications)
+            .map(|a| topology.healthy_of(a))
+            .collect();
         Self {
             topology,
             next: AtomicU64::new(0),
@@ -145,7 +154,11 @@ impl Ledger {
             return Arrival::Astray;
         }
         let slot = seq * u64::from(fan_out) + u64::from(endpoint % fan_out);
-        if self.delivered.insert(slot) { Arrival::First } else { Arrival::Again }
+        if self.delivered.insert(slot) {
+            Arrival::First
+        } else {
+            Arrival::Again
+        }
     }
 
     /// Walks every message from `from` on. Bounded by what was issued.
@@ -184,7 +197,14 @@ mod tests {
     use super::*;
 
     fn topology(applications: u32, fan_out: u32, failing_percent: u32) -> Topology {
-        Topology { token: "t".into(), seed: 7, applications, fan_out, failing_percent, hanging: 0 }
+        Topology {
+            token: "t".into(),
+            seed: 7,
+            applications,
+            fan_out,
+            failing_percent,
+            hanging: 0,
+        }
     }
 
     #[test]
@@ -220,6 +240,12 @@ mod tests {
         assert_eq!(ledger.arrive(0, (first + 2) % 8), Arrival::Astray);
         assert_eq!(ledger.arrive(99, first), Arrival::Astray);
         assert_eq!(ledger.arrive(2, application(2) * 2), Arrival::First);
-        assert_eq!(ledger.tally(0), Tally { lost: 3, unacknowledged: 1 });
+        assert_eq!(
+            ledger.tally(0),
+            Tally {
+                lost: 3,
+                unacknowledged: 1
+            }
+        );
     }
 }

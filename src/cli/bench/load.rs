@@ -102,7 +102,10 @@ impl Shared {
             Target::Applications => self.ledger.issue(),
             Target::Hanging | Target::OwnSink => nth,
         };
-        Some(Ticket { seq, since_ns: nanos(since.saturating_duration_since(self.epoch)) })
+        Some(Ticket {
+            seq,
+            since_ns: nanos(since.saturating_duration_since(self.epoch)),
+        })
     }
 
     /// Whether nothing more may be due at `at`.
@@ -124,7 +127,9 @@ impl Shared {
     fn acknowledge(&self, ticket: Ticket, application: u32, stats: &mut LoadStats) {
         let now_ns = nanos(self.epoch.elapsed());
         stats.acknowledged += 1;
-        stats.latencies.record(now_ns.saturating_sub(ticket.since_ns));
+        stats
+            .latencies
+            .record(now_ns.saturating_sub(ticket.since_ns));
         stats.series.count(now_ns);
         stats.last_ns = now_ns;
         if self.plan.target == Target::Applications {
@@ -154,7 +159,20 @@ pub(super) struct Producer {
 impl Producer {
     pub(super) fn new(shared: Arc<Shared>, stats: Arc<Mutex<LoadStats>>) -> Self {
         let template = shared.plan.template.clone();
-        Self { shared, stats, template, connection: None }
+        Self {
+            shared,
+            stats,
+            template,
+            connection: None,
+        }
+    }
+
+    /// Opens the connection ahead of the first message, whose latency then does not count it.
+    async fn connect(&mut self) {
+        if let Ok(connection) = Connection::open(self.shared.plan.address).await {
+            self.stats().connections += 1;
+            self.connection = Some(connection);
+        }
     }
 
     /// Publishes one message until it is acknowledged, refused, or cannot be sent.
@@ -166,7 +184,8 @@ impl Producer {
                 Err(error) => {
                     self.connection = None;
                     self.stats().io_errors += 1;
-                    self.shared.failed(|| format!("the server cannot be reached: {error}"));
+                    self.shared
+                        .failed(|| format!("the server cannot be reached: {error}"));
                     tokio::time::sleep(Duration::from_millis(20)).await;
                     break;
                 }
@@ -185,7 +204,9 @@ impl Producer {
             }
         };
         let application = self.shared.application_of(ticket.seq);
-        let request = self.template.patch(application, ticket.seq, ticket.since_ns);
+        let request = self
+            .template
+            .patch(application, ticket.seq, ticket.since_ns);
         let answer = connection.call(request).await?;
         let mut stats = lock(&self.stats);
         let mut wait = None;
@@ -193,12 +214,15 @@ impl Producer {
             self.shared.acknowledge(ticket, application, &mut stats);
         } else {
             *stats.statuses.entry(answer.status).or_default() += 1;
-            if answer.status == 503 && let Some(after) = answer.retry_after {
+            if answer.status == 503
+                && let Some(after) = answer.retry_after
+            {
                 stats.back_offs += 1;
                 wait = Some(after.min(BACK_OFF_MAX));
             } else {
                 let excerpt = || connection.excerpt(answer);
-                self.shared.failed(|| format!("publish answers {}: {}", answer.status, excerpt()));
+                self.shared
+                    .failed(|| format!("publish answers {}: {}", answer.status, excerpt()));
             }
         }
         drop(stats);
@@ -241,13 +265,18 @@ pub(super) fn run(plan: LoadPlan, ledger: &Arc<Ledger>, epoch: Instant) -> anyho
     let mut stats = LoadStats::new();
     let mut cpu = Duration::ZERO;
     for handle in handles {
-        let (thread_stats, thread_cpu) =
-            handle.join().map_err(|_| anyhow::anyhow!("a thread of the load panicked"))??;
+        let (thread_stats, thread_cpu) = handle
+            .join()
+            .map_err(|_| anyhow::anyhow!("a thread of the load panicked"))??;
         stats.add(&thread_stats);
         cpu += thread_cpu;
     }
     let issued = shared.issued.load(Relaxed).min(shared.plan.messages);
-    let trouble = shared.trouble.lock().unwrap_or_else(PoisonError::into_inner).take();
+    let trouble = shared
+        .trouble
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .take();
     Ok(Loaded {
         end_ns: stats.last_ns,
         stats,
@@ -286,6 +315,7 @@ async fn closed_loop(shared: &Arc<Shared>, stats: &Arc<Mutex<LoadStats>>, nth: u
     for _ in 0..mine {
         let mut producer = Producer::new(Arc::clone(shared), Arc::clone(stats));
         producers.spawn(async move {
+            producer.connect().await;
             while let Some(ticket) = producer.shared.ticket(None) {
                 producer.publish(ticket).await;
             }
@@ -297,7 +327,10 @@ async fn closed_loop(shared: &Arc<Shared>, stats: &Arc<Mutex<LoadStats>>, nth: u
 /// The address behind a URL, which must be on this machine.
 pub(super) fn loopback(url: &str) -> anyhow::Result<SocketAddr> {
     let parsed = url::Url::parse(url).with_context(|| format!("{url} is no URL"))?;
-    anyhow::ensure!(parsed.scheme() == "http", "{url}: bench speaks plain http only");
+    anyhow::ensure!(
+        parsed.scheme() == "http",
+        "{url}: bench speaks plain http only"
+    );
     let port = parsed.port_or_known_default().unwrap_or(80);
     let ip = match parsed.host() {
         Some(url::Host::Ipv4(ip)) => std::net::IpAddr::V4(ip),
@@ -315,10 +348,21 @@ mod tests {
 
     #[test]
     fn only_loopback_is_loaded() {
-        for url in ["http://127.0.0.1:8080", "http://localhost:1/", "http://[::1]:8080", "http://127.9.9.9"] {
+        for url in [
+            "http://127.0.0.1:8080",
+            "http://localhost:1/",
+            "http://[::1]:8080",
+            "http://127.9.9.9",
+        ] {
             assert!(loopback(url).is_ok(), "{url}");
         }
-        for url in ["http://10.0.0.1", "https://127.0.0.1", "http://example.com", "http://0.0.0.0", "x"] {
+        for url in [
+            "http://10.0.0.1",
+            "https://127.0.0.1",
+            "http://example.com",
+            "http://0.0.0.0",
+            "x",
+        ] {
             assert!(loopback(url).is_err(), "{url}");
         }
     }

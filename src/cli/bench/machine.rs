@@ -30,14 +30,21 @@ pub(super) fn loop_runtime() -> anyhow::Result<tokio::runtime::Runtime> {
 /// Waits, on any thread, without a runtime: for loops that look at a condition until a deadline.
 pub(super) fn pause(duration: Duration) {
     let end = Instant::now() + duration;
-    while let Some(left) = end.checked_duration_since(Instant::now()).filter(|d| !d.is_zero()) {
+    while let Some(left) = end
+        .checked_duration_since(Instant::now())
+        .filter(|d| !d.is_zero())
+    {
         std::thread::park_timeout(left);
     }
 }
 
 fn read_proc(path: impl AsRef<Path>) -> Option<String> {
     let mut text = String::new();
-    File::open(path).ok()?.take(PROC_BYTES_MAX).read_to_string(&mut text).ok()?;
+    File::open(path)
+        .ok()?
+        .take(PROC_BYTES_MAX)
+        .read_to_string(&mut text)
+        .ok()?;
     Some(text)
 }
 
@@ -77,7 +84,8 @@ impl ProcessUse {
         let status = read_proc(format!("/proc/{process}/status"))?;
         let kib = |name: &str| {
             let line = status.lines().find_map(|l| l.strip_prefix(name));
-            line.and_then(|l| l.split_whitespace().next()?.parse::<u64>().ok()).unwrap_or(0)
+            line.and_then(|l| l.split_whitespace().next()?.parse::<u64>().ok())
+                .unwrap_or(0)
         };
         Some(Self {
             cpu_s: cpu_ticks as f64 / TICKS_PER_SECOND as f64,
@@ -113,7 +121,9 @@ pub(super) fn folder_bytes(dir: &Path) -> u64 {
     let mut folders = vec![dir.to_path_buf()];
     let (mut bytes, mut files) = (0, 0);
     while let Some(folder) = folders.pop() {
-        let Ok(entries) = std::fs::read_dir(&folder) else { continue };
+        let Ok(entries) = std::fs::read_dir(&folder) else {
+            continue;
+        };
         for entry in entries.flatten() {
             files += 1;
             if files > FILES_MAX {
@@ -136,7 +146,10 @@ pub(super) fn cores() -> usize {
 /// The date and time of day, UTC, to the second.
 pub(super) fn date() -> String {
     let now = jiff::Timestamp::from_millisecond(crate::model::SystemClock.now_ms());
-    now.map_or_else(|_| "unknown".to_owned(), |t| t.strftime("%Y-%m-%d %H:%M:%SZ").to_string())
+    now.map_or_else(
+        |_| "unknown".to_owned(),
+        |t| t.strftime("%Y-%m-%d %H:%M:%SZ").to_string(),
+    )
 }
 
 #[cfg(test)]

@@ -24,6 +24,7 @@ mod session;
 mod sink;
 mod stats;
 mod suite;
+mod table;
 mod template;
 #[cfg(test)]
 mod tests;

@@ -65,7 +65,9 @@ pub(super) async fn open_loop(
     });
     let timekeeper = {
         let (shared, due) = (Arc::clone(shared), Arc::clone(&due));
-        std::thread::Builder::new().name("bench-time".into()).spawn(move || keep_time(&shared, &due))
+        std::thread::Builder::new()
+            .name("bench-time".into())
+            .spawn(move || keep_time(&shared, &due))
     };
     if timekeeper.is_err() {
         return;
@@ -75,23 +77,28 @@ pub(super) async fn open_loop(
     let bound = shared.plan.connections_max.div_ceil(shared.plan.threads);
     loop {
         due.tick.notified().await;
-        let mut state = lock(&pool);
+        let mut now = lock(&pool);
         let released = due.released.load(Relaxed);
-        while state.taken + state.waking < released {
-            if let Some(idle) = state.idle.pop() {
+        while now.taken + now.waking < released {
+            if let Some(idle) = now.idle.pop() {
                 idle.notify_one();
-            } else if state.spawned < bound {
-                state.spawned += 1;
+            } else if now.spawned < bound {
+                now.spawned += 1;
                 let producer = Producer::new(Arc::clone(shared), Arc::clone(stats));
-                let work = produce(producer, Arc::clone(shared), Arc::clone(&due), Arc::clone(&pool));
+                let work = produce(
+                    producer,
+                    Arc::clone(shared),
+                    Arc::clone(&due),
+                    Arc::clone(&pool),
+                );
                 producers.spawn(work);
             } else {
                 break;
             }
-            state.waking += 1;
+            now.waking += 1;
         }
         if due.over.load(Relaxed) {
-            for idle in state.idle.drain(..) {
+            for idle in now.idle.drain(..) {
                 idle.notify_one();
             }
             break;

@@ -1,7 +1,6 @@
-//! What a run came to, for a person, for a machine, and as a row of a table.
+//! What a run came to, put in relation. How it is shown is in `table.rs`.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -14,7 +13,7 @@ use super::stats::{Quantiles, Series, SinkStats};
 
 /// First and last so many seconds are compared.
 const EDGE_S: usize = 10;
-const MIB: f64 = 1_048_576.0;
+pub(super) const MIB: f64 = 1_048_576.0;
 
 /// Everything that a phase measured, before it is put in relation.
 #[derive(Debug)]
@@ -41,6 +40,7 @@ pub(super) struct Rates {
 }
 
 /// Ten seconds of the load.
+#[expect(clippy::struct_field_names, reason = "units come last in names")]
 #[derive(Debug, Clone, Copy, Serialize)]
 pub(super) struct Slice {
     pub(super) from_s: usize,
@@ -127,13 +127,21 @@ pub(super) struct Report {
 
 /// A quotient that is 0 when there is nothing to divide by.
 pub(super) fn per(value: f64, count: u64) -> f64 {
-    if count == 0 { 0.0 } else { value / count as f64 }
+    if count == 0 {
+        0.0
+    } else {
+        value / count as f64
+    }
 }
 
 fn rates(series: &Series, count: u64, seconds: f64, from: usize, to: usize) -> Rates {
     let edge = EDGE_S.min((to.saturating_sub(from) / 2).max(1));
     Rates {
-        whole: if seconds > 0.0 { count as f64 / seconds } else { 0.0 },
+        whole: if seconds > 0.0 {
+            count as f64 / seconds
+        } else {
+            0.0
+        },
         first: series.rate(from, (from + edge).min(to)),
         last: series.rate(to.saturating_sub(edge).max(from), to),
     }
@@ -141,7 +149,14 @@ fn rates(series: &Series, count: u64, seconds: f64, from: usize, to: usize) -> R
 
 impl Report {
     pub(super) fn new(m: &Measured<'_>) -> Self {
-        let Measured { setup, phase, loaded, sink, tally, .. } = m;
+        let Measured {
+            setup,
+            phase,
+            loaded,
+            sink,
+            tally,
+            ..
+        } = m;
         let load = &loaded.stats;
         let seconds = loaded.end_ns.saturating_sub(loaded.start_ns) as f64 / 1e9;
         // The whole seconds of the shared clock that lie inside the load.
@@ -155,7 +170,9 @@ impl Report {
                 delivered_per_s: sink.series.rate(at, until),
             }
         });
-        let due = phase.rate.map(|r| f64::from(r) * phase.duration.as_secs_f64());
+        let due = phase
+            .rate
+            .map(|r| f64::from(r) * phase.duration.as_secs_f64());
         let due = due.map_or(0, |d| (d as u64).min(phase.messages.unwrap_or(u64::MAX)));
         let attempts = sink.delivered + sink.duplicates + sink.failing_first + sink.failing_again;
         let cpu = |(before, after): (Option<ProcessUse>, Option<ProcessUse>)| {
@@ -183,7 +200,9 @@ impl Report {
             series: series.collect(),
             acknowledgement: load.latencies.quantiles(),
             end_to_end: sink.latencies.quantiles(),
-            drain_s: m.drained.then(|| sink.last_ns.saturating_sub(loaded.end_ns) as f64 / 1e9),
+            drain_s: m
+                .drained
+                .then(|| sink.last_ns.saturating_sub(loaded.end_ns) as f64 / 1e9),
             lost: tally.lost,
             duplicates: sink.duplicates,
             delivered_unacknowledged: tally.unacknowledged,
@@ -206,7 +225,11 @@ impl Report {
             disk: m.disk.0.zip(m.disk.1).map(|(before, bytes)| {
                 let grown_bytes = bytes.saturating_sub(before);
                 let bytes_per_delivery = per(grown_bytes as f64, sink.delivered);
-                DiskUse { bytes, grown_bytes, bytes_per_delivery }
+                DiskUse {
+                    bytes,
+                    grown_bytes,
+                    bytes_per_delivery,
+                }
             }),
             load_cpu_us_per_message: per(loaded.cpu.as_secs_f64() * 1e6, load.acknowledged),
             sink_cpu_us_per_delivery: per(m.sink_cpu.as_secs_f64() * 1e6, attempts),
@@ -215,157 +238,4 @@ impl Report {
             trouble: loaded.trouble.clone(),
         }
     }
-
-    /// The table for a person.
-    pub(super) fn table(&self) -> String {
-        let mut out = String::new();
-        let mut line = |name: &str, value: String| {
-            let _ = writeln!(out, "{name:<26} {value}");
-        };
-        line("run", format!("{} · {}", self.name, self.date));
-        line("load", self.load_text());
-        if let Some(trouble) = &self.trouble {
-            line("STOPPED EARLY", trouble.clone());
-        }
-        line("acknowledged", format!("{} in {:.1} s", self.acknowledged, self.load_s));
-        line("acknowledged/s", rates_text(self.acknowledged_per_s));
-        line("delivered/s", rates_text(self.delivered_per_s));
-        for s in &self.series {
-            let rates = format!("{:>9.0} {:>9.0}", s.acknowledged_per_s, s.delivered_per_s);
-            line(&format!("  from {:>4} s (ack, del)", s.from_s), rates);
-        }
-        line("acknowledgement", quantiles_text(self.acknowledgement));
-        line("end to end", quantiles_text(self.end_to_end));
-        let drain = self.drain_s.map_or("NOT DRAINED".to_owned(), |s| format!("{s:.2} s"));
-        line("drain", drain);
-        line("delivered", self.delivered.to_string());
-        line("lost · duplicates", format!("{} · {}", self.lost, self.duplicates));
-        line("errors", self.errors_text());
-        if self.failing_percent > 0 || self.hanging > 0 {
-            line(
-                "failing first · again · hung",
-                format!(
-                    "{} · {} · {}",
-                    self.failing_first_attempts, self.failing_retries, self.hung_attempts
-                ),
-            );
-        }
-        line("connections load · sink", format!("{} · {}", self.connections_opened, self.sink_connections));
-        if let Some(s) = self.server {
-            line(
-                "server CPU",
-                format!("{:.4} ms/message, {:.4} ms/delivery", s.cpu_ms_per_message, s.cpu_ms_per_delivery),
-            );
-            line("server memory · peak", format!("{:.1} · {:.1} MiB", s.rss_mib, s.rss_peak_mib));
-        }
-        if let Some(d) = self.disk {
-            line("data folder", format!("{:.1} MiB, {:.0} B/delivery", d.bytes as f64 / MIB, d.bytes_per_delivery));
-        }
-        line(
-            "bench CPU",
-            format!(
-                "{:.1} s; load {:.1} µs/message, sink {:.1} µs/delivery",
-                self.bench_cpu_s, self.load_cpu_us_per_message, self.sink_cpu_us_per_delivery
-            ),
-        );
-        if let Some(machine) = &self.machine {
-            line("machine", machine.text());
-        }
-        out
-    }
-
-    fn load_text(&self) -> String {
-        let pace = self.rate.map_or_else(
-            || format!("closed loop, {} connections", self.connections),
-            |rate| format!("open loop, {rate}/s"),
-        );
-        format!(
-            "{pace}; {} applications × {} endpoints, {} B{}",
-            self.applications,
-            self.endpoints_per_application,
-            self.payload_bytes,
-            if self.idempotency_key { ", a fresh idempotency key each" } else { "" }
-        )
-    }
-
-    /// What went wrong, or `none`.
-    pub(super) fn errors_text(&self) -> String {
-        let mut parts: Vec<String> =
-            self.statuses.iter().map(|(status, count)| format!("{status}: {count}")).collect();
-        for (name, count) in [
-            ("backed off", self.back_offs),
-            ("connection", self.io_errors),
-            ("unanswered", self.unanswered),
-            ("unsent", self.unsent),
-            ("astray", self.astray),
-            ("malformed", self.malformed),
-            ("delivered unacknowledged", self.delivered_unacknowledged),
-        ] {
-            if count > 0 {
-                parts.push(format!("{name}: {count}"));
-            }
-        }
-        if parts.is_empty() { "none".to_owned() } else { parts.join(", ") }
-    }
-
-    /// The head of the Markdown table that `markdown_row` continues.
-    pub(super) const MARKDOWN_HEAD: &str = "\
-| date | run | ack/s | delivered/s (first → last 10 s) | ack p50/p99/max ms | end to end p50/p99/max ms \
-| drain s | lost | dup. | errors | CPU ms/msg | RSS/peak MiB | B/delivery | fdatasync p50/p99 ms | ceiling/s |\n\
-|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|\n";
-
-    /// One row.
-    pub(super) fn markdown_row(&self) -> String {
-        let dash = || "–".to_owned();
-        let three = |q: Quantiles| format!("{:.2}/{:.2}/{:.1}", q.p50_ms, q.p99_ms, q.max_ms);
-        let d = self.delivered_per_s;
-        format!(
-            "| {} | {} | {:.0} | {:.0} ({:.0} → {:.0}) | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} |\n",
-            self.date,
-            self.name.replace('|', "/"),
-            self.acknowledged_per_s.whole,
-            d.whole,
-            d.first,
-            d.last,
-            three(self.acknowledgement),
-            three(self.end_to_end),
-            self.drain_s.map_or_else(dash, |s| format!("{s:.2}")),
-            self.lost,
-            self.duplicates,
-            self.errors_text().replace('|', "/"),
-            self.server.map_or_else(dash, |s| format!("{:.4}", s.cpu_ms_per_message)),
-            self.server.map_or_else(dash, |s| format!("{:.0}/{:.0}", s.rss_mib, s.rss_peak_mib)),
-            self.disk.map_or_else(dash, |d| format!("{:.0}", d.bytes_per_delivery)),
-            self.machine.as_ref().map_or_else(dash, |m| {
-                format!("{:.2}/{:.2}", m.fdatasync.p50_ms, m.fdatasync.p99_ms)
-            }),
-            self.machine.as_ref().map_or_else(dash, |m| format!("{:.0}", m.ceiling_per_s)),
-        )
-    }
-}
-
-impl Machine {
-    /// One line about the machine.
-    pub(super) fn text(&self) -> String {
-        format!(
-            "{} cores · fdatasync 16 KiB p50 {:.2} ms, p99 {:.2} ms · generator's ceiling {:.0}/s \
-             (CPU: load {:.1} µs, sink {:.1} µs a request) · {}",
-            self.cores,
-            self.fdatasync.p50_ms,
-            self.fdatasync.p99_ms,
-            self.ceiling_per_s,
-            self.ceiling_load_cpu_us,
-            self.ceiling_sink_cpu_us,
-            self.date
-        )
-    }
-}
-
-fn rates_text(r: Rates) -> String {
-    let change = if r.first > 0.0 { (r.last / r.first - 1.0) * 100.0 } else { 0.0 };
-    format!("{:.0} (first {:.0}, last {:.0}: {change:+.1} %)", r.whole, r.first, r.last)
-}
-
-fn quantiles_text(q: Quantiles) -> String {
-    format!("p50 {:.2} ms, p99 {:.2} ms, max {:.2} ms", q.p50_ms, q.p99_ms, q.max_ms)
 }

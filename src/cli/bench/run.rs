@@ -21,14 +21,22 @@ const CEILING_TIME: Duration = Duration::from_secs(3);
 
 /// Runs it and prints the table.
 pub(super) fn run(args: &RunArgs) -> anyhow::Result<()> {
-    let key = args.key.clone().or_else(|| std::env::var("POSTHOUSE_KEY").ok());
+    let key = args
+        .key
+        .clone()
+        .or_else(|| std::env::var("POSTHOUSE_KEY").ok());
     let key = key.context("no API key: give --key or set POSTHOUSE_KEY")?;
     load::loopback(&args.url)?;
     let machine = if args.skip_machine {
         None
     } else {
         let disk = args.data_dir.as_deref().unwrap_or(Path::new("."));
-        Some(measure_machine(disk, args.connections, args.payload_bytes, args.threads)?)
+        Some(measure_machine(
+            disk,
+            args.connections,
+            args.payload_bytes,
+            args.threads,
+        )?)
     };
     let session = Session::open(Setup {
         url: args.url.clone(),
@@ -98,7 +106,13 @@ pub(super) fn measure_machine(
         failing_percent: 0,
         hanging: 0,
     };
-    let template = Template::new("127.0.0.1", "ceiling", &topology, payload_bytes as usize, true);
+    let template = Template::new(
+        "127.0.0.1",
+        "ceiling",
+        &topology,
+        payload_bytes as usize,
+        true,
+    );
     let ledger = Arc::new(Ledger::new(topology));
     let epoch = Instant::now();
     let listen = (std::net::Ipv4Addr::LOCALHOST, 0).into();
@@ -121,7 +135,11 @@ pub(super) fn measure_machine(
         date: date(),
         cores: cores(),
         fdatasync,
-        ceiling_per_s: if seconds > 0.0 { done as f64 / seconds } else { 0.0 },
+        ceiling_per_s: if seconds > 0.0 {
+            done as f64 / seconds
+        } else {
+            0.0
+        },
         ceiling_load_cpu_us: per(loaded.cpu.as_secs_f64() * 1e6, done),
         ceiling_sink_cpu_us: per(sink.cpu().as_secs_f64() * 1e6, done),
     })

@@ -49,7 +49,10 @@ impl Server {
             .stderr(Stdio::piped())
             .spawn()
             .with_context(|| format!("cannot start {}", binary.display()))?;
-        let stderr = child.stderr.take().context("the server has no standard error")?;
+        let stderr = child
+            .stderr
+            .take()
+            .context("the server has no standard error")?;
         let file = File::options().create(true).append(true).open(log)?;
         let (listening, wait) = channel();
         std::thread::Builder::new()
@@ -58,7 +61,10 @@ impl Server {
         let Ok((url, at)) = wait.recv_timeout(START_TIME_MAX) else {
             let _ = child.kill();
             let _ = child.wait();
-            anyhow::bail!("the server never said `listening on`; see {}", log.display());
+            anyhow::bail!(
+                "the server never said `listening on`; see {}",
+                log.display()
+            );
         };
         Ok(Self {
             child,
@@ -100,7 +106,10 @@ impl Server {
     /// SIGTERM, and waits until it has drained.
     pub(super) fn stop(mut self) -> anyhow::Result<()> {
         kill_process(Pid::from_child(&self.child), Signal::TERM)?;
-        anyhow::ensure!(wait(&mut self.child, STOP_TIME_MAX)?, "the server did not exit with 0");
+        anyhow::ensure!(
+            wait(&mut self.child, STOP_TIME_MAX)?,
+            "the server did not exit with 0"
+        );
         Ok(())
     }
 
@@ -140,7 +149,11 @@ fn drain_stderr(stderr: impl std::io::Read, mut log: File, listening: &Sender<(S
     let mut line = Vec::new();
     loop {
         line.clear();
-        match reader.by_ref().take(LINE_BYTES_MAX).read_until(b'\n', &mut line) {
+        match reader
+            .by_ref()
+            .take(LINE_BYTES_MAX)
+            .read_until(b'\n', &mut line)
+        {
             Ok(0) | Err(_) => return,
             Ok(_) => {}
         }
@@ -165,7 +178,10 @@ mod tests {
     fn the_address_is_read_from_the_line() {
         let url = Some("http://127.0.0.1:41000".to_owned());
         assert_eq!(listening_url("listening on http://127.0.0.1:41000\n"), url);
-        assert_eq!(listening_url("2026 INFO listening on http://127.0.0.1:41000 pid=1"), url);
+        assert_eq!(
+            listening_url("2026 INFO listening on http://127.0.0.1:41000 pid=1"),
+            url
+        );
         assert_eq!(listening_url("opening the store"), None);
     }
 }

@@ -64,7 +64,10 @@ impl Session {
     /// Starts the sink and creates applications and endpoints.
     pub(super) fn open(setup: Setup) -> anyhow::Result<Self> {
         let address = load::loopback(&setup.url)?;
-        anyhow::ensure!(setup.sink_listen.ip().is_loopback(), "the sink listens on loopback only");
+        anyhow::ensure!(
+            setup.sink_listen.ip().is_loopback(),
+            "the sink listens on loopback only"
+        );
         let seed: u64 = rand::random();
         let topology = Topology {
             token: format!("{:08x}", seed >> 32),
@@ -83,7 +86,13 @@ impl Session {
             Arc::clone(&ledger),
             epoch,
         )?;
-        let session = Self { setup, sink, ledger, epoch, address };
+        let session = Self {
+            setup,
+            sink,
+            ledger,
+            epoch,
+            address,
+        };
         session.create()?;
         Ok(session)
     }
@@ -121,9 +130,8 @@ impl Session {
             }
             anyhow::Ok(())
         };
-        let made = std::thread::scope(|scope| {
-            scope.spawn(|| loop_runtime()?.block_on(work)).join()
-        });
+        let made =
+            std::thread::scope(|scope| scope.spawn(|| loop_runtime()?.block_on(work)).join());
         made.map_err(|_| anyhow::anyhow!("the set-up panicked"))?
             .with_context(|| format!("cannot set up applications at {}", self.setup.url))
     }
@@ -175,11 +183,17 @@ impl Session {
 
     /// Publishes without waiting for deliveries and without a report.
     pub(super) fn fill(&self, phase: &Phase) -> anyhow::Result<Loaded> {
-        load::run(self.plan(phase, Target::Applications), &self.ledger, self.epoch)
+        load::run(
+            self.plan(phase, Target::Applications),
+            &self.ledger,
+            self.epoch,
+        )
     }
 
     fn server_use(&self) -> Option<ProcessUse> {
-        self.setup.server_pid.and_then(|pid| ProcessUse::of(&pid.to_string()))
+        self.setup
+            .server_pid
+            .and_then(|pid| ProcessUse::of(&pid.to_string()))
     }
 
     /// Loads, waits until all has arrived, reports.
@@ -202,7 +216,10 @@ impl Session {
             sink_cpu: self.sink.cpu().saturating_sub(sink_before),
             bench: (bench_before, ProcessUse::of("self")),
             server: (server_before, self.server_use()),
-            disk: (disk_before, self.setup.data_dir.as_deref().map(folder_bytes)),
+            disk: (
+                disk_before,
+                self.setup.data_dir.as_deref().map(folder_bytes),
+            ),
             loaded,
         }))
     }
@@ -242,11 +259,18 @@ impl Creator {
         let sink = self.sink;
         if application >= self.topology.applications {
             let nth = application - self.topology.applications;
-            return self.post(to, &path, &format!(r#"{{"url":"http://{sink}/h/{nth}"}}"#)).await;
+            return self
+                .post(to, &path, &format!(r#"{{"url":"http://{sink}/h/{nth}"}}"#))
+                .await;
         }
         let first = application * self.topology.fan_out;
         for endpoint in first..first + self.topology.fan_out {
-            self.post(to, &path, &format!(r#"{{"url":"http://{sink}/e/{endpoint}"}}"#)).await?;
+            self.post(
+                to,
+                &path,
+                &format!(r#"{{"url":"http://{sink}/e/{endpoint}"}}"#),
+            )
+            .await?;
         }
         Ok(())
     }
@@ -268,11 +292,18 @@ impl Creator {
                 break;
             }
             if answer.status != 503 {
-                anyhow::bail!("POST {path} answers {}: {}", answer.status, to.excerpt(answer));
+                anyhow::bail!(
+                    "POST {path} answers {}: {}",
+                    answer.status,
+                    to.excerpt(answer)
+                );
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
-        anyhow::ensure!(last.is_some_and(Answer::is_success), "POST {path}: the server stays busy");
+        anyhow::ensure!(
+            last.is_some_and(Answer::is_success),
+            "POST {path}: the server stays busy"
+        );
         if last.is_some_and(|a| a.close) {
             *to = Connection::open(self.address).await?;
         }

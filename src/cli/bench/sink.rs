@@ -21,8 +21,7 @@ use super::template::read_mark;
 use super::wire::{RequestHead, Route, request_head};
 
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
-const FAILED: &[u8] =
-    b"HTTP/1.1 500 Internal Server Error\r\ncontent-length: 6\r\n\r\nfailed";
+const FAILED: &[u8] = b"HTTP/1.1 500 Internal Server Error\r\ncontent-length: 6\r\n\r\nfailed";
 const CONNECTIONS_MAX: u32 = 50_000;
 
 /// What every thread of the sink knows.
@@ -59,8 +58,8 @@ impl Sink {
         ledger: Arc<Ledger>,
         epoch: Instant,
     ) -> anyhow::Result<Self> {
-        let listener =
-            StdListener::bind(listen).with_context(|| format!("the sink cannot listen on {listen}"))?;
+        let listener = StdListener::bind(listen)
+            .with_context(|| format!("the sink cannot listen on {listen}"))?;
         listener.set_nonblocking(true)?;
         let shared = Arc::new(Shared {
             ledger,
@@ -73,7 +72,11 @@ impl Sink {
         let threads = (0..threads)
             .map(|_| start_thread(listener.try_clone()?, &shared))
             .collect::<anyhow::Result<_>>()?;
-        Ok(Self { address, shared, threads })
+        Ok(Self {
+            address,
+            shared,
+            threads,
+        })
     }
 
     /// From now on no endpoint answers (or all do again as they should).
@@ -129,21 +132,30 @@ fn start_thread(listener: StdListener, shared: &Arc<Shared>) -> anyhow::Result<T
     let runtime = loop_runtime()?;
     let (shared, thread_stats, thread_stop) =
         (Arc::clone(shared), Arc::clone(&stats), Arc::clone(&stop));
-    let handle = std::thread::Builder::new().name("bench-sink".into()).spawn(move || {
-        let _ = clock_tx.send(ThreadClock::of_this_thread());
-        runtime.block_on(async {
-            tokio::select! {
-                () = accept(listener, shared, thread_stats) => {}
-                () = thread_stop.notified() => {}
-            }
-        });
-    })?;
+    let handle = std::thread::Builder::new()
+        .name("bench-sink".into())
+        .spawn(move || {
+            let _ = clock_tx.send(ThreadClock::of_this_thread());
+            runtime.block_on(async {
+                tokio::select! {
+                    () = accept(listener, shared, thread_stats) => {}
+                    () = thread_stop.notified() => {}
+                }
+            });
+        })?;
     let clock = clock_rx.recv().context("the sink's thread did not start")?;
-    Ok(Thread { stats, clock, stop, handle: Some(handle) })
+    Ok(Thread {
+        stats,
+        clock,
+        stop,
+        handle: Some(handle),
+    })
 }
 
 async fn accept(listener: StdListener, shared: Arc<Shared>, stats: Arc<Mutex<SinkStats>>) {
-    let Ok(listener) = TcpListener::from_std(listener) else { return };
+    let Ok(listener) = TcpListener::from_std(listener) else {
+        return;
+    };
     loop {
         let Ok((stream, _)) = listener.accept().await else {
             // Out of descriptors, most likely: others will close.
@@ -167,11 +179,7 @@ async fn accept(listener: StdListener, shared: Arc<Shared>, stats: Arc<Mutex<Sin
 }
 
 /// Serves one connection until the other side closes it.
-async fn serve(
-    mut stream: TcpStream,
-    shared: &Shared,
-    stats: &Mutex<SinkStats>,
-) -> io::Result<()> {
+async fn serve(mut stream: TcpStream, shared: &Shared, stats: &Mutex<SinkStats>) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let mut buffer = vec![0; 4_096];
     let mut filled = 0;

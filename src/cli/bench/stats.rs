@@ -226,7 +226,10 @@ mod tests {
         }
         let (count, at_ns) = stats.series_share(0.9);
         assert_eq!(count, 900);
-        assert!(at_ns.abs_diff(500_000_000 + 900 * 4_000_000) < 10_000_000, "{at_ns}");
+        assert!(
+            at_ns.abs_diff(500_000_000 + 900 * 4_000_000) < 10_000_000,
+            "{at_ns}"
+        );
         assert_eq!(SinkStats::new().series_share(0.9), (0, 0));
     }
 

@@ -39,7 +39,11 @@ pub(super) struct Suite<'a> {
 pub(super) fn run(args: &SuiteArgs) -> anyhow::Result<()> {
     for only in &args.only {
         let known = SCENARIOS.iter().any(|s| s.is_called(only));
-        anyhow::ensure!(known, "no scenario is called {only}: {}", scenarios::names());
+        anyhow::ensure!(
+            known,
+            "no scenario is called {only}: {}",
+            scenarios::names()
+        );
     }
     let parent = args.work_dir.clone().unwrap_or_else(std::env::temp_dir);
     let work_dir = parent.join(format!("posthouse-bench-{}", std::process::id()));
@@ -51,18 +55,30 @@ pub(super) fn run(args: &SuiteArgs) -> anyhow::Result<()> {
     eprintln!("measuring the machine …");
     let machine = measure_machine(&work_dir, 256, 500, 1)?;
     eprintln!("{}", machine.text());
-    let mut suite =
-        Suite { args, machine, rows: Vec::new(), reports: Vec::new(), binary, work_dir };
+    let mut suite = Suite {
+        args,
+        machine,
+        rows: Vec::new(),
+        reports: Vec::new(),
+        binary,
+        work_dir,
+    };
     let mut failed = 0;
     for scenario in SCENARIOS {
         let wanted = args.only.is_empty() || args.only.iter().any(|o| scenario.is_called(o));
-        if !wanted || (scenario.long_only && !args.long) {
+        let too_long = scenario.long_only && !args.long && args.only.is_empty();
+        if !wanted || too_long {
             continue;
         }
         eprintln!("── {} {}", scenario.number, scenario.name);
         if let Err(error) = (scenario.run)(&mut suite) {
             failed += 1;
-            suite.row(scenario.name, format!("did not run: {error:#}"), "to run", Some(false));
+            suite.row(
+                scenario.name,
+                format!("did not run: {error:#}"),
+                "to run",
+                Some(false),
+            );
         }
         // Written after each, so that an interrupted suite leaves what it has.
         suite.write()?;
@@ -87,12 +103,21 @@ impl Suite<'_> {
     ) {
         let (scenario, measured, floor) = (scenario.to_owned(), measured.into(), floor.into());
         eprintln!("   {scenario}: {measured} (floor: {floor})");
-        self.rows.push(Row { scenario, measured, floor, ok });
+        self.rows.push(Row {
+            scenario,
+            measured,
+            floor,
+            ok,
+        });
     }
 
     /// A count or a duration in seconds, a tenth of it in a short suite.
     pub(super) fn scaled(&self, full: u64) -> u64 {
-        if self.args.short { (full / 10).max(1) } else { full }
+        if self.args.short {
+            (full / 10).max(1)
+        } else {
+            full
+        }
     }
 
     pub(super) fn seconds(&self, full: u64) -> Duration {
@@ -110,11 +135,7 @@ impl Suite<'_> {
         Ok(folder)
     }
 
-    pub(super) fn start(
-        &self,
-        folder: &Path,
-        settings: &[(&str, &str)],
-    ) -> anyhow::Result<Server> {
+    pub(super) fn start(&self, folder: &Path, settings: &[(&str, &str)]) -> anyhow::Result<Server> {
         let log = folder.with_extension("log");
         Server::start(&self.binary, &folder.join("data"), &log, settings)
     }
@@ -152,8 +173,9 @@ impl Suite<'_> {
 
     /// Measures a phase and keeps its report.
     pub(super) fn measure(&mut self, session: &Session, phase: &Phase) -> anyhow::Result<Report> {
-        let report = session.measure(phase)?;
+        let mut report = session.measure(phase)?;
         eprintln!("{}", report.table());
+        report.machine = Some(self.machine.clone());
         self.reports.push(report.clone());
         if let Some(trouble) = &report.trouble {
             anyhow::bail!("the load ended early: {trouble}");
@@ -179,7 +201,11 @@ impl Suite<'_> {
                 None => "–",
             };
             let measured = row.measured.replace('|', "/").replace('\n', " ");
-            let _ = writeln!(out, "| {} | {measured} | {} | {verdict} |", row.scenario, row.floor);
+            let _ = writeln!(
+                out,
+                "| {} | {measured} | {} | {verdict} |",
+                row.scenario, row.floor
+            );
         }
         out += "\n";
         out += Report::MARKDOWN_HEAD;
@@ -195,7 +221,10 @@ impl Suite<'_> {
         std::fs::write(path, self.markdown())
             .with_context(|| format!("cannot write {}", path.display()))?;
         if let Some(path) = &self.args.json {
-            let lines = self.reports.iter().map(|r| Ok(serde_json::to_string(r)? + "\n"));
+            let lines = self
+                .reports
+                .iter()
+                .map(|r| Ok(serde_json::to_string(r)? + "\n"));
             std::fs::write(path, lines.collect::<anyhow::Result<String>>()?)
                 .with_context(|| format!("cannot write {}", path.display()))?;
         }

@@ -42,17 +42,28 @@ impl Template {
             key_at = Some(text.len());
             text += "00000000-0000-4000-8000-000000000000\r\n";
         }
-        text += &format!("content-length: {}\r\n\r\n", body.len());
+        text += "content-length: ";
+        text += &body.len().to_string();
+        text += "\r\n\r\n";
         text += &body;
         let bytes = text.into_bytes();
         let mark_at = find(&bytes, MARK).expect("the payload has the mark") + MARK.len();
-        Self { bytes, application_at, key_at, mark_at, seed: topology.seed }
+        Self {
+            bytes,
+            application_at,
+            key_at,
+            mark_at,
+            seed: topology.seed,
+        }
     }
 
     /// The request for one message.
     pub(super) fn patch(&mut self, application: u32, seq: u64, sent_ns: u64) -> &[u8] {
         let at = self.application_at;
-        write_decimal(&mut self.bytes[at..at + APPLICATION_DIGITS], u64::from(application));
+        write_decimal(
+            &mut self.bytes[at..at + APPLICATION_DIGITS],
+            u64::from(application),
+        );
         let mark = &mut self.bytes[self.mark_at..self.mark_at + MARK_BYTES];
         write_decimal(&mut mark[..DIGITS], seq);
         write_decimal(&mut mark[DIGITS + 1..], sent_ns);
@@ -67,19 +78,30 @@ impl Template {
 fn payload(bytes: usize) -> String {
     let frame = format!(r#"{{"bench":"{:016}.{:016}","pad":""}}"#, 0, 0);
     let words = "the post rides from house to house and changes horses there ";
-    let pad: String = words.chars().cycle().take(bytes.saturating_sub(frame.len())).collect();
+    let pad: String = words
+        .chars()
+        .cycle()
+        .take(bytes.saturating_sub(frame.len()))
+        .collect();
     format!("{}{pad}\"}}", &frame[..frame.len() - 2])
 }
 
 /// The sequence number and the time in a payload.
 pub(super) fn read_mark(body: &[u8]) -> Option<(u64, u64)> {
     // As published the mark stands right after the brace; a server may have moved it.
-    let at = if body.get(1..=MARK.len()) == Some(MARK) { 1 } else { find(body, MARK)? };
+    let at = if body.get(1..=MARK.len()) == Some(MARK) {
+        1
+    } else {
+        find(body, MARK)?
+    };
     let mark = body.get(at + MARK.len()..)?.get(..MARK_BYTES)?;
     if mark[DIGITS] != b'.' {
         return None;
     }
-    Some((read_decimal(&mark[..DIGITS])?, read_decimal(&mark[DIGITS + 1..])?))
+    Some((
+        read_decimal(&mark[..DIGITS])?,
+        read_decimal(&mark[DIGITS + 1..])?,
+    ))
 }
 
 fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
@@ -95,7 +117,9 @@ fn write_decimal(into: &mut [u8], mut value: u64) {
 
 fn read_decimal(digits: &[u8]) -> Option<u64> {
     digits.iter().try_fold(0_u64, |value, &digit| {
-        digit.is_ascii_digit().then(|| value * 10 + u64::from(digit - b'0'))
+        digit
+            .is_ascii_digit()
+            .then(|| value * 10 + u64::from(digit - b'0'))
     })
 }
 
@@ -140,7 +164,9 @@ mod tests {
         let mut template = Template::new("127.0.0.1:1", "k", &topology(), 200, true);
         let first = template.patch(7, 42, 123_456_789).to_vec();
         let text = String::from_utf8(first.clone()).unwrap();
-        assert!(text.starts_with("POST /api/v1/app/bench-abc-000007/msg?with_content=false HTTP/1.1"));
+        assert!(
+            text.starts_with("POST /api/v1/app/bench-abc-000007/msg?with_content=false HTTP/1.1")
+        );
         let body = text.split("\r\n\r\n").nth(1).unwrap();
         assert!(text.contains(&format!("content-length: {}\r\n", body.len())));
         assert_eq!(read_mark(body.as_bytes()), Some((42, 123_456_789)));

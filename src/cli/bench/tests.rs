@@ -64,14 +64,24 @@ async fn serve(
         let body = &text[head.head_bytes..];
         let uid = path.split('/').nth(4).unwrap_or_default().to_owned();
         if !text.contains("authorization: Bearer secret\r\n") {
-            stream.write_all(b"HTTP/1.1 401 No\r\ncontent-length: 0\r\n\r\n").await?;
+            stream
+                .write_all(b"HTTP/1.1 401 No\r\ncontent-length: 0\r\n\r\n")
+                .await?;
         } else if path.contains("/msg") {
-            stream.write_all(b"HTTP/1.1 202 Accepted\r\ncontent-length: 2\r\n\r\n{}").await?;
+            stream
+                .write_all(b"HTTP/1.1 202 Accepted\r\ncontent-length: 2\r\n\r\n{}")
+                .await?;
             let nth = count.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-            let urls = endpoints.lock().unwrap().get(&uid).cloned().unwrap_or_default();
+            let urls = endpoints
+                .lock()
+                .unwrap()
+                .get(&uid)
+                .cloned()
+                .unwrap_or_default();
             let at = body.find("\"payload\":").unwrap() + 10;
             let payload = &body[at..body.len() - 1];
-            let times = u64::from(!nth.is_multiple_of(lose_every)) + u64::from(nth.is_multiple_of(double_every));
+            let times = u64::from(!nth.is_multiple_of(lose_every))
+                + u64::from(nth.is_multiple_of(double_every));
             for url in urls {
                 for _ in 0..times {
                     deliver(&mut sinks, &url, payload).await?;
@@ -82,7 +92,9 @@ async fn serve(
                 let url = body.split('"').nth(3).unwrap().to_owned();
                 endpoints.lock().unwrap().entry(uid).or_default().push(url);
             }
-            stream.write_all(b"HTTP/1.1 201 Created\r\ncontent-length: 2\r\n\r\n{}").await?;
+            stream
+                .write_all(b"HTTP/1.1 201 Created\r\ncontent-length: 2\r\n\r\n{}")
+                .await?;
         }
     }
 }
@@ -100,9 +112,15 @@ async fn deliver(
         let sink = Connection::open(authority.parse().unwrap()).await?;
         sinks.insert(authority.to_owned(), sink);
     }
-    let request =
-        format!("POST /{path} HTTP/1.1\r\ncontent-length: {}\r\n\r\n{payload}", payload.len());
-    sinks.get_mut(authority).unwrap().call(request.as_bytes()).await?;
+    let request = format!(
+        "POST /{path} HTTP/1.1\r\ncontent-length: {}\r\n\r\n{payload}",
+        payload.len()
+    );
+    sinks
+        .get_mut(authority)
+        .unwrap()
+        .call(request.as_bytes())
+        .await?;
     Ok(())
 }
 
@@ -145,12 +163,20 @@ fn a_closed_loop_accounts_for_every_message() {
     assert_eq!(report.acknowledged, 2_000);
     assert_eq!((report.lost, report.duplicates, report.astray), (0, 0, 0));
     assert_eq!(report.delivered + report.failing_first_attempts, 4_000);
-    assert!(report.failing_first_attempts > 200, "{}", report.failing_first_attempts);
+    assert!(
+        report.failing_first_attempts > 200,
+        "{}",
+        report.failing_first_attempts
+    );
     assert_eq!(report.end_to_end.count, report.delivered);
     assert!(report.drain_s.is_some() && report.server.is_some());
     assert!(report.table().contains("lost"));
     let columns = |line: &str| line.matches('|').count();
-    let head = super::report::Report::MARKDOWN_HEAD.lines().next().unwrap().to_owned();
+    let head = super::report::Report::MARKDOWN_HEAD
+        .lines()
+        .next()
+        .unwrap()
+        .to_owned();
     assert_eq!(columns(&head), columns(&report.markdown_row()));
 }
 
@@ -159,7 +185,9 @@ fn what_is_lost_and_what_comes_twice_is_found() {
     let mut setup = setup(fake_server(100, 250));
     setup.failing_percent = 0;
     let session = Session::open(setup).unwrap();
-    let report = session.measure(&phase(Some(1_000), None, Duration::from_secs(30))).unwrap();
+    let report = session
+        .measure(&phase(Some(1_000), None, Duration::from_secs(30)))
+        .unwrap();
     // The 500th and 1,000th are neither: forgotten and sent "twice" is once.
     assert_eq!((report.lost, report.duplicates), (8 * 2, 2 * 2));
     assert!(report.drain_s.is_none());
@@ -168,8 +196,14 @@ fn what_is_lost_and_what_comes_twice_is_found() {
 #[test]
 fn an_open_loop_keeps_its_rate() {
     let session = Session::open(setup(fake_server(u64::MAX, u64::MAX))).unwrap();
-    let report = session.measure(&phase(None, Some(500), Duration::from_secs(2))).unwrap();
-    assert!((990..=1_000).contains(&report.acknowledged), "{}", report.acknowledged);
+    let report = session
+        .measure(&phase(None, Some(500), Duration::from_secs(2)))
+        .unwrap();
+    assert!(
+        (990..=1_000).contains(&report.acknowledged),
+        "{}",
+        report.acknowledged
+    );
     assert!(report.connections_opened <= 16);
     assert_eq!(report.lost, 0);
 }

@@ -73,7 +73,9 @@ fn number(value: &[u8]) -> Option<usize> {
 pub(super) fn request_head(buffer: &[u8]) -> io::Result<Option<RequestHead>> {
     let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
     let mut request = httparse::Request::new(&mut headers);
-    let status = request.parse(buffer).map_err(|_| invalid("malformed request"))?;
+    let status = request
+        .parse(buffer)
+        .map_err(|_| invalid("malformed request"))?;
     let httparse::Status::Complete(head_bytes) = status else {
         return Ok(None);
     };
@@ -89,13 +91,19 @@ pub(super) fn request_head(buffer: &[u8]) -> io::Result<Option<RequestHead>> {
         return Err(invalid("body too large"));
     }
     let route = Route::of(request.path.unwrap_or_default());
-    Ok(Some(RequestHead { route, head_bytes, body_bytes }))
+    Ok(Some(RequestHead {
+        route,
+        head_bytes,
+        body_bytes,
+    }))
 }
 
 fn response_head(buffer: &[u8]) -> io::Result<Option<ResponseHead>> {
     let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
     let mut response = httparse::Response::new(&mut headers);
-    let parsed = response.parse(buffer).map_err(|_| invalid("malformed response"))?;
+    let parsed = response
+        .parse(buffer)
+        .map_err(|_| invalid("malformed response"))?;
     let httparse::Status::Complete(head_bytes) = parsed else {
         return Ok(None);
     };
@@ -155,7 +163,11 @@ impl Connection {
     pub(super) async fn open(address: SocketAddr) -> io::Result<Self> {
         let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
-        Ok(Self { stream, buffer: vec![0; 2_048], filled: 0 })
+        Ok(Self {
+            stream,
+            buffer: vec![0; 2_048],
+            filled: 0,
+        })
     }
 
     /// Sends `request` and reads the whole answer.
