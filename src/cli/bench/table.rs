@@ -192,6 +192,10 @@ impl Machine {
 }
 
 fn rates_text(r: Rates) -> String {
+    if r.first == 0.0 && r.last == 0.0 {
+        // Shorter than two whole seconds: there is no first and last.
+        return format!("{:.0}", r.whole);
+    }
     let change = if r.first > 0.0 {
         (r.last / r.first - 1.0) * 100.0
     } else {
