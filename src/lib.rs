@@ -1,5 +1,9 @@
 //! Posthouse: a webhook gateway in one binary.
 
+pub mod cli;
+pub mod config;
+pub mod dispatch;
 pub mod metrics;
 pub mod model;
+pub mod record;
 pub mod store;

@@ -10,70 +10,35 @@ const FLOORS: [&[&str]; 6] = [
     &["model"],
     &["config"],
     &["store"],
-    &[
-        "api",
-        "accept",
-        "dashboard",
-        "deliver",
-        "dispatch",
-        "maintain",
-        "record",
-    ],
+    &["api", "accept", "dashboard", "deliver", "dispatch", "maintain", "record"],
     &["app"],
     &["cli"],
 ];
 
 /// What decides here, and does nothing else: time, randomness and what was read are arguments.
-const PURE: [&str; 5] = [
-    "src/model/",
-    "src/record/transition",
-    "src/dispatch/lane",
-    "src/dispatch/scheduler",
-    "crates/signature/src/",
-];
+const PURE: [&str; 5] =
+    ["src/model/", "src/record/transition", "src/dispatch/lane", "src/dispatch/scheduler", "crates/signature/src/"];
 
 /// What a pure file may not mention.
-const IMPURE: [&str; 8] = [
-    "tokio::net",
-    "tokio::fs",
-    "std::fs",
-    "SystemTime",
-    "Instant::now",
-    "rand::rng",
-    "rand::random",
-    "thread_rng",
-];
+const IMPURE: [&str; 8] =
+    ["tokio::net", "tokio::fs", "std::fs", "SystemTime", "Instant::now", "rand::rng", "rand::random", "thread_rng"];
 
 /// The one file of a pure room that reads the wall clock, for all others to be handed.
 const CLOCK: &str = "src/model/time.rs";
 
 /// How an outbound socket comes about, and where it may: behind the guard, and in the load
 /// generator.
-const SOCKETS: [&str; 4] = [
-    "TcpStream::connect",
-    "TcpSocket::new",
-    "UdpSocket::bind",
-    "HttpConnector::new",
-];
+const SOCKETS: [&str; 4] = ["TcpStream::connect", "TcpSocket::new", "UdpSocket::bind", "HttpConnector::new"];
 const SOCKETS_ALLOWED: [&str; 2] = ["src/deliver/", "src/cli/bench"];
 
 /// What is not committed, and why.
 const LITTER: [(&str, &str); 6] = [
     (concat!("todo", "!("), "finish it, or open an issue"),
-    (
-        concat!("unimplemented", "!("),
-        "finish it, or open an issue",
-    ),
+    (concat!("unimplemented", "!("), "finish it, or open an issue"),
     (concat!("FIX", "ME"), "fix it, or open an issue"),
-    (
-        concat!("#[ig", "nore"),
-        "a test that is not run proves nothing",
-    ),
+    (concat!("#[ig", "nore"), "a test that is not run proves nothing"),
     (concat!("#[al", "low("), "use #[expect(…, reason = \"…\")]"),
-    (
-        concat!("#![al", "low("),
-        "use #![expect(…, reason = \"…\")]",
-    ),
+    (concat!("#![al", "low("), "use #![expect(…, reason = \"…\")]"),
 ];
 
 const LINES_MAX: usize = 700;
@@ -182,16 +147,12 @@ fn dependencies_run_one_way() {
         };
         let path = &source.path;
         let Some(own) = floor(module) else {
-            found.push(format!(
-                "{path}: `{module}` has no floor in FLOORS of this test"
-            ));
+            found.push(format!("{path}: `{module}` has no floor in FLOORS of this test"));
             continue;
         };
         for used in modules_named(&source.code()) {
             if floor(&used).is_some_and(|other| other > own) {
-                found.push(format!(
-                    "{path}: `{module}` uses `{used}`, which is above it"
-                ));
+                found.push(format!("{path}: `{module}` uses `{used}`, which is above it"));
             }
         }
     }
@@ -218,9 +179,7 @@ fn pure_rooms_do_no_io_and_read_no_clock() {
 fn outbound_sockets_are_opened_behind_the_guard() {
     let mut found = Vec::new();
     for source in sources() {
-        let allowed = SOCKETS_ALLOWED
-            .iter()
-            .any(|place| source.path.starts_with(place));
+        let allowed = SOCKETS_ALLOWED.iter().any(|place| source.path.starts_with(place));
         if allowed || source.path.ends_with("tests.rs") {
             continue;
         }
@@ -243,9 +202,7 @@ fn nothing_is_left_lying_about() {
         }
         let lines = text.lines().count();
         if lines >= LINES_MAX {
-            found.push(format!(
-                "{path}: {lines} lines, fewer than {LINES_MAX} are read with ease"
-            ));
+            found.push(format!("{path}: {lines} lines, fewer than {LINES_MAX} are read with ease"));
         }
     }
     assert_none(&found);
@@ -255,10 +212,7 @@ fn nothing_is_left_lying_about() {
 fn the_modules_a_text_names_are_found() {
     let check = |code: &str, expected: &[&str]| assert_eq!(modules_named(code), expected, "{code}");
     check("use crate::model::UnixMs;", &["model"]);
-    check(
-        "let x = crate::store::open(crate::config::load());",
-        &["store", "config"],
-    );
+    check("let x = crate::store::open(crate::config::load());", &["store", "config"]);
     check(
         "use crate::{\n    api,\n    model::{Outcome, UnixMs},\n    store::Store,\n};\nfn f() {}",
         &["api", "model", "store"],

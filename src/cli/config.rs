@@ -28,11 +28,8 @@ impl ConfigFlags {
     /// Where the configuration comes from, by these flags and the process's environment. A command
     /// with flags of its own sets them in `flags` of what it is given.
     pub fn sources(&self) -> Sources {
-        let flags = Overrides {
-            data_dir: self.data_dir.clone(),
-            database: self.database.clone(),
-            ..Overrides::default()
-        };
+        let flags =
+            Overrides { data_dir: self.data_dir.clone(), database: self.database.clone(), ..Overrides::default() };
         Sources::of_process(self.config.clone(), flags)
     }
 }
@@ -81,10 +78,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let mut sources = Sources {
             file: Some(folder.path().join("a.toml")),
-            env: vec![(
-                "POSTHOUSE__EGRESS__ALLOW_NETWORKS".into(),
-                "127.0.0.0/8,::1/128".into(),
-            )],
+            env: vec![("POSTHOUSE__EGRESS__ALLOW_NETWORKS".into(), "127.0.0.0/8,::1/128".into())],
             ..Sources::default()
         };
         std::fs::write(folder.path().join("a.toml"), "[log]\nformat = 'json'\n").expect("written");
@@ -95,10 +89,7 @@ mod tests {
 
         let again = folder.path().join("b.toml");
         std::fs::write(&again, &shown).expect("written");
-        sources = Sources {
-            file: Some(again.clone()),
-            ..Sources::default()
-        };
+        sources = Sources { file: Some(again.clone()), ..Sources::default() };
         let read = config::load(sources).expect("what was shown can be read");
         assert_eq!(read.egress.allow_networks.len(), 2);
         assert_eq!(read.log.format, config::LogFormat::Json);
@@ -109,14 +100,8 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("posthouse.toml");
         std::fs::write(&path, "server.listen = '127.0.0.1:0'\n").expect("written");
-        let sources = Sources {
-            file: Some(path.clone()),
-            ..Sources::default()
-        };
+        let sources = Sources { file: Some(path.clone()), ..Sources::default() };
         let answer = ConfigCommand::Check.answer(sources).expect("valid");
-        assert_eq!(
-            answer,
-            format!("{} is valid; 1 keys are given\n", path.display())
-        );
+        assert_eq!(answer, format!("{} is valid; 1 keys are given\n", path.display()));
     }
 }

@@ -1,2 +1,4 @@
 //! The command line: one file a subcommand.
+
+pub mod bench;
 pub mod config;

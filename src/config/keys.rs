@@ -65,9 +65,7 @@ pub(super) fn sections() -> Vec<Section> {
         .map(|(name, section)| Section {
             name: name.clone(),
             description: text(&section["description"]),
-            keys: properties(section)
-                .map(|(key, schema)| Key::read(name, key, schema, &defaults[name][key]))
-                .collect(),
+            keys: properties(section).map(|(key, schema)| Key::read(name, key, schema, &defaults[name][key])).collect(),
         })
         .collect()
 }
@@ -108,26 +106,20 @@ impl Key {
 impl Kind {
     fn read(schema: &Json) -> Self {
         if let Some(words) = schema["oneOf"].as_array() {
-            let choice = |word: &Json| Choice {
-                word: text(&word["const"]),
-                meaning: text(&word["description"]),
-            };
+            let choice = |word: &Json| Choice { word: text(&word["const"]), meaning: text(&word["description"]) };
             return Self::Choice(words.iter().map(choice).collect());
         }
         let number = |name: &str| schema[name].as_i64();
         match types(schema).find(|name| *name != "null") {
             Some("boolean") => Self::Bool,
-            Some("integer") => Self::Integer {
-                min: number("minimum").unwrap_or(i64::MIN),
-                max: number("maximum").unwrap_or(i64::MAX),
-            },
+            Some("integer") => {
+                Self::Integer { min: number("minimum").unwrap_or(i64::MIN), max: number("maximum").unwrap_or(i64::MAX) }
+            }
             Some("array") => Self::List {
                 of: Box::new(Self::read(&schema["items"])),
                 length_max: number("maxItems").map_or(usize::MAX, |n| n as usize),
             },
-            _ => Self::Text {
-                length_min: number("minLength").map_or(0, |n| n as usize),
-            },
+            _ => Self::Text { length_min: number("minLength").map_or(0, |n| n as usize) },
         }
     }
 
@@ -154,11 +146,7 @@ impl Kind {
             Self::Integer { .. } => word.parse().map_or_else(|_| as_text(), Value::Integer),
             Self::Text { .. } | Self::Choice(_) => as_text(),
             Self::List { .. } if word.trim().is_empty() => Value::Array(Vec::new()),
-            Self::List { of, .. } => word
-                .split(',')
-                .map(|item| of.value_of(item.trim()))
-                .collect::<Vec<_>>()
-                .into(),
+            Self::List { of, .. } => word.split(',').map(|item| of.value_of(item.trim())).collect::<Vec<_>>().into(),
         }
     }
 

@@ -67,18 +67,13 @@ pub fn read_capped(path: &Path, bytes_max: u64) -> io::Result<String> {
 }
 
 fn read(path: &Path) -> Result<String, ConfigError> {
-    read_capped(path, FILE_BYTES_MAX).map_err(|source| ConfigError::Read {
-        path: path.to_owned(),
-        source,
-    })
+    read_capped(path, FILE_BYTES_MAX).map_err(|source| ConfigError::Read { path: path.to_owned(), source })
 }
 
 fn read_if_there(path: &Path) -> Result<Option<(String, PathBuf)>, ConfigError> {
     match read(path) {
         Ok(text) => Ok(Some((text, path.to_owned()))),
-        Err(ConfigError::Read { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
-            Ok(None)
-        }
+        Err(ConfigError::Read { source, .. }) if source.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(other) => Err(other),
     }
 }
@@ -93,12 +88,7 @@ struct Layers {
 
 impl Layers {
     fn new() -> Self {
-        Self {
-            sections: keys::sections(),
-            values: Table::new(),
-            origins: BTreeMap::new(),
-            problems: Vec::new(),
-        }
+        Self { sections: keys::sections(), values: Table::new(), origins: BTreeMap::new(), problems: Vec::new() }
     }
 
     fn add_file(&mut self, path: &Path, text: &str) -> Result<(), ConfigError> {
@@ -138,9 +128,7 @@ impl Layers {
     fn add_variable(&mut self, name: String, word: &str) {
         let mut known = self.sections.iter().flat_map(|section| &section.keys);
         let Some(key) = known.find(|key| key.variable() == name) else {
-            let path = name
-                .trim_start_matches(VARIABLE_PREFIX)
-                .to_ascii_lowercase();
+            let path = name.trim_start_matches(VARIABLE_PREFIX).to_ascii_lowercase();
             self.unknown(path.replacen("__", ".", 1), Origin::Environment(name));
             return;
         };
@@ -175,10 +163,7 @@ impl Layers {
             self.problems.push(Problem {
                 key: key.path(),
                 origin,
-                fault: Fault::Value {
-                    given: shown(key, &value),
-                    expected,
-                },
+                fault: Fault::Value { given: shown(key, &value), expected },
             });
             return;
         }
@@ -196,11 +181,7 @@ impl Layers {
 
     fn unknown(&mut self, key: String, origin: Origin) {
         let closest = closest(&self.sections, &key, &origin);
-        self.problems.push(Problem {
-            key,
-            origin,
-            fault: Fault::Unknown { closest },
-        });
+        self.problems.push(Problem { key, origin, fault: Fault::Unknown { closest } });
     }
 
     fn finish(mut self, file: Option<PathBuf>) -> Result<Resolved, ConfigError> {
@@ -208,28 +189,17 @@ impl Layers {
             Ok(config) => config,
             // Each value was judged alone, and there is no key that another one requires.
             Err(error) => {
-                return Err(ConfigError::Syntax {
-                    origin: Origin::Default,
-                    message: error.message().to_owned(),
-                });
+                return Err(ConfigError::Syntax { origin: Origin::Default, message: error.message().to_owned() });
             }
         };
         for (key, given, expected) in config.contradictions() {
             let origin = self.origins.get(key).cloned().unwrap_or(Origin::Default);
-            self.problems.push(Problem {
-                key: key.to_owned(),
-                origin,
-                fault: Fault::Value { given, expected },
-            });
+            self.problems.push(Problem { key: key.to_owned(), origin, fault: Fault::Value { given, expected } });
         }
         if !self.problems.is_empty() {
             return Err(ConfigError::Invalid(self.problems));
         }
-        Ok(Resolved {
-            config,
-            file,
-            origins: self.origins,
-        })
+        Ok(Resolved { config, file, origins: self.origins })
     }
 }
 
@@ -246,19 +216,12 @@ fn judge(key: &Key, value: &Value) -> Result<(), String> {
     insert(&mut alone, &key.section, &key.name, value.clone());
     match Value::Table(alone).try_into::<Config>() {
         Ok(_) => Ok(()),
-        Err(error) => Err(format!(
-            "{}{} ({})",
-            key.kind.expected(),
-            such_as(),
-            error.message()
-        )),
+        Err(error) => Err(format!("{}{} ({})", key.kind.expected(), such_as(), error.message())),
     }
 }
 
 fn insert(table: &mut Table, section: &str, name: &str, value: Value) {
-    let section = table
-        .entry(section)
-        .or_insert_with(|| Value::Table(Table::new()));
+    let section = table.entry(section).or_insert_with(|| Value::Table(Table::new()));
     if let Value::Table(section) = section {
         section.insert(name.to_owned(), value);
     }
@@ -268,12 +231,10 @@ fn insert(table: &mut Table, section: &str, name: &str, value: Value) {
 /// a URL is masked.
 pub(super) fn shown(key: &Key, value: &Value) -> String {
     match value {
-        Value::String(text) if key.secret => {
-            match (text.split_once("://"), text.rsplit_once('@')) {
-                (Some((scheme, _)), Some((_, host))) => format!("\"{scheme}://***@{host}\""),
-                _ => "\"***\"".to_owned(),
-            }
-        }
+        Value::String(text) if key.secret => match (text.split_once("://"), text.rsplit_once('@')) {
+            (Some((scheme, _)), Some((_, host))) => format!("\"{scheme}://***@{host}\""),
+            _ => "\"***\"".to_owned(),
+        },
         other => other.to_string(),
     }
 }
@@ -292,11 +253,7 @@ fn closest(sections: &[Section], unknown: &str, origin: &Origin) -> String {
     let whole = sections.iter().min_by_key(|known| distance(&known.name));
     match (key, whole) {
         (Some(key), Some(whole)) if section.is_empty() && key.name != name => {
-            if distance(&whole.name) < distance(&key.name) {
-                whole.name.clone()
-            } else {
-                spelt(key)
-            }
+            if distance(&whole.name) < distance(&key.name) { whole.name.clone() } else { spelt(key) }
         }
         (Some(key), _) => spelt(key),
         (None, _) => String::new(),

@@ -47,11 +47,7 @@ pub enum AttemptLines {
 
 impl Default for Log {
     fn default() -> Self {
-        Self {
-            format: LogFormat::Text,
-            level: "info".to_owned(),
-            attempts: AttemptLines::All,
-        }
+        Self { format: LogFormat::Text, level: "info".to_owned(), attempts: AttemptLines::All }
     }
 }
 
@@ -59,15 +55,11 @@ impl Default for Log {
 /// program, so that `inof` logs nothing at all.
 fn filter<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
     let text = String::deserialize(from)?;
-    EnvFilter::builder()
-        .parse(&text)
-        .map_err(serde::de::Error::custom)?;
+    EnvFilter::builder().parse(&text).map_err(serde::de::Error::custom)?;
     for word in text.split(',').map(str::trim) {
         let is_level = !word.is_empty() && word.parse::<LevelFilter>().is_ok();
         if !is_level && !word.contains('=') {
-            return Err(serde::de::Error::custom(format!(
-                "`{word}` is neither a level nor `part=level`"
-            )));
+            return Err(serde::de::Error::custom(format!("`{word}` is neither a level nor `part=level`")));
         }
     }
     Ok(text)

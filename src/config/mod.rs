@@ -71,13 +71,7 @@ impl Sources {
     pub fn of_process(file: Option<PathBuf>, flags: Overrides) -> Self {
         // `std::env::vars` panics at a foreign variable that is not UTF-8.
         let text = |word: std::ffi::OsString| word.to_string_lossy().into_owned();
-        Self {
-            file,
-            env: std::env::vars_os()
-                .map(|(name, word)| (text(name), text(word)))
-                .collect(),
-            flags,
-        }
+        Self { file, env: std::env::vars_os().map(|(name, word)| (text(name), text(word))).collect(), flags }
     }
 }
 
@@ -96,12 +90,7 @@ pub struct Overrides {
 
 impl Overrides {
     fn given(&self) -> impl Iterator<Item = (&'static str, &'static str, &str)> {
-        let words = [
-            &self.listen,
-            &self.data_dir,
-            &self.database,
-            &self.log_format,
-        ];
+        let words = [&self.listen, &self.data_dir, &self.database, &self.log_format];
         let keys = keys::FLAGS.into_iter().zip(words);
         keys.filter_map(|((key, flag), word)| Some((key, flag, word.as_deref()?)))
     }
@@ -121,12 +110,7 @@ impl Config {
     /// Values that are well each for itself and do not go together: the key, what it is, and what
     /// it should be.
     fn contradictions(&self) -> Vec<(&'static str, String, String)> {
-        let Limits {
-            body_bytes_max,
-            body_bytes_in_memory_max,
-            journal_bytes_max,
-            ..
-        } = self.limits;
+        let Limits { body_bytes_max, body_bytes_in_memory_max, journal_bytes_max, .. } = self.limits;
         let mut found = Vec::new();
         if self.storage.url.is_some() {
             let expected = "nothing: PostgreSQL is not in this version".to_owned();

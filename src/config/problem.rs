@@ -91,10 +91,7 @@ impl fmt::Display for Problem {
         let Self { key, origin, .. } = self;
         match &self.fault {
             Fault::Unknown { closest } => {
-                write!(
-                    f,
-                    "{origin}: unknown key `{key}`, the closest is `{closest}`"
-                )
+                write!(f, "{origin}: unknown key `{key}`, the closest is `{closest}`")
             }
             Fault::Value { given, expected } => {
                 write!(f, "{origin}: `{key}` is {given}, expected {expected}")

@@ -13,11 +13,7 @@ use super::{Config, Origin, Resolved};
 pub fn reference() -> String {
     let mut page = String::from(INTRODUCTION);
     for section in keys::sections() {
-        let _ = write!(
-            page,
-            "\n## `[{}]`\n\n{}\n",
-            section.name, section.description
-        );
+        let _ = write!(page, "\n## `[{}]`\n\n{}\n", section.name, section.description);
         for key in &section.keys {
             let _ = write!(page, "\n### `{}`\n\n{}\n\n", key.path(), key.description);
             page.push_str(&facts(key));
@@ -42,18 +38,12 @@ impl Resolved {
             let gap = if page.is_empty() { "" } else { "\n" };
             let _ = writeln!(page, "{gap}[{}]", section.name);
             for key in &section.keys {
-                let value = values
-                    .get(&key.section)
-                    .and_then(|section| section.get(&key.name));
+                let value = values.get(&key.section).and_then(|section| section.get(&key.name));
                 let _ = match (value, self.origins.get(&key.path())) {
                     (None, _) => writeln!(page, "# {} is not given", key.name),
-                    (Some(value), origin) => writeln!(
-                        page,
-                        "{} = {} # {}",
-                        key.name,
-                        shown(key, value),
-                        origin.unwrap_or(&Origin::Default)
-                    ),
+                    (Some(value), origin) => {
+                        writeln!(page, "{} = {} # {}", key.name, shown(key, value), origin.unwrap_or(&Origin::Default))
+                    }
                 };
             }
         }
@@ -92,12 +82,7 @@ fn facts(key: &Key) -> String {
     }
     let _ = match &key.default {
         Json::Null => writeln!(list, "- default: not given"),
-        value => writeln!(
-            list,
-            "- default: `{}`{}",
-            plain(value),
-            in_words(key, value)
-        ),
+        value => writeln!(list, "- default: `{}`{}", plain(value), in_words(key, value)),
     };
     if let Some(example) = &key.example {
         let _ = writeln!(list, "- example: `{}`", plain(example));
@@ -147,11 +132,7 @@ mod tests {
             std::fs::write(&path, generated).expect("the file can be written");
         }
         let committed = read_capped(&path, 1 << 20).unwrap_or_default();
-        assert!(
-            committed == generated,
-            "{} is not fresh: run make generated",
-            path.display()
-        );
+        assert!(committed == generated, "{} is not fresh: run make generated", path.display());
     }
 
     #[test]

@@ -72,8 +72,6 @@ fn public_url<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::E
     if plain {
         Ok(Some(text.trim_end_matches('/').to_owned()))
     } else {
-        Err(serde::de::Error::custom(
-            "not an http or https URL without credentials, query and fragment",
-        ))
+        Err(serde::de::Error::custom("not an http or https URL without credentials, query and fragment"))
     }
 }

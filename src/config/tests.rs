@@ -7,11 +7,7 @@ fn loaded(file: &str, env: &[(&str, &str)], flags: Overrides) -> Result<Config, 
     let folder = tempfile::tempdir().expect("a folder");
     std::fs::write(folder.path().join("posthouse.toml"), file).expect("the file is written");
     let pair = |(name, word): &(&str, &str)| ((*name).to_owned(), (*word).to_owned());
-    let sources = Sources {
-        env: env.iter().map(pair).collect(),
-        flags,
-        ..Sources::default()
-    };
+    let sources = Sources { env: env.iter().map(pair).collect(), flags, ..Sources::default() };
     layers::resolve(folder.path(), sources).map(|resolved| resolved.config)
 }
 
@@ -44,15 +40,8 @@ fn nothing_given_means_the_defaults() {
 #[test]
 fn the_later_layer_wins() {
     let file = "[server]\nlisten = '127.0.0.1:1'\nconnections_max = 7\n";
-    let env = [
-        ("POSTHOUSE__SERVER__LISTEN", "127.0.0.1:2"),
-        ("POSTHOUSE_DEV_KEY", "1"),
-        ("PATH", "/bin"),
-    ];
-    let flags = Overrides {
-        listen: Some("127.0.0.1:3".to_owned()),
-        ..Overrides::default()
-    };
+    let env = [("POSTHOUSE__SERVER__LISTEN", "127.0.0.1:2"), ("POSTHOUSE_DEV_KEY", "1"), ("PATH", "/bin")];
+    let flags = Overrides { listen: Some("127.0.0.1:3".to_owned()), ..Overrides::default() };
     let port = |config: Config| config.server.listen.port();
     let none = Overrides::default;
     assert_eq!(loaded(file, &[], none()).map(port).ok(), Some(1));
@@ -65,15 +54,9 @@ fn the_later_layer_wins() {
 
 #[test]
 fn a_named_file_must_be_there() {
-    let sources = Sources {
-        file: Some("/nowhere/posthouse.toml".into()),
-        ..Sources::default()
-    };
+    let sources = Sources { file: Some("/nowhere/posthouse.toml".into()), ..Sources::default() };
     let text = load(sources).expect_err("an error").to_string();
-    assert!(
-        text.starts_with("cannot read the configuration file /nowhere/posthouse.toml: "),
-        "{text}"
-    );
+    assert!(text.starts_with("cannot read the configuration file /nowhere/posthouse.toml: "), "{text}");
 }
 
 #[test]
@@ -93,14 +76,8 @@ fn an_unknown_key_is_named_with_its_place_and_the_closest_known_one() {
         from_file("[server]\ndata_dir = '/x'\n"),
         "posthouse.toml:2: unknown key `server.data_dir`, the closest is `storage.data_dir`",
     );
-    check(
-        from_file("[sever]\nlisten = 1\n"),
-        "posthouse.toml:1: unknown key `sever`, the closest is `server`",
-    );
-    check(
-        from_file("listen = 1\n"),
-        "posthouse.toml:1: unknown key `listen`, the closest is `server.listen`",
-    );
+    check(from_file("[sever]\nlisten = 1\n"), "posthouse.toml:1: unknown key `sever`, the closest is `server`");
+    check(from_file("listen = 1\n"), "posthouse.toml:1: unknown key `listen`, the closest is `server.listen`");
     check(
         from_env("POSTHOUSE__EGRESS__ALLOW_NETWORK", "::1/128"),
         "environment variable POSTHOUSE__EGRESS__ALLOW_NETWORK: unknown key \
@@ -140,10 +117,7 @@ fn a_wrong_value_is_named_with_what_was_expected() {
         "environment variable POSTHOUSE__DELIVERY__RETRY_SCHEDULE: `delivery.retry_schedule` is \
          [5, \"soon\"], expected a list of at most 50, each a whole number from 1 to 2592000",
     );
-    let flags = Overrides {
-        listen: Some("8080".to_owned()),
-        ..Overrides::default()
-    };
+    let flags = Overrides { listen: Some("8080".to_owned()), ..Overrides::default() };
     check(
         loaded("", &[], flags),
         "flag --listen: `server.listen` is \"8080\", expected a text, such as \"0.0.0.0:8080\" \
@@ -153,9 +127,7 @@ fn a_wrong_value_is_named_with_what_was_expected() {
 
 #[test]
 fn all_that_is_wrong_is_said_at_once() {
-    let text = error(from_file(
-        "[log]\nlevel = 'inof'\nfoo = 1\n[server]\nlisten = 1\n",
-    ));
+    let text = error(from_file("[log]\nlevel = 'inof'\nfoo = 1\n[server]\nlisten = 1\n"));
     assert_eq!(text.lines().count(), 3, "{text}");
 }
 
@@ -170,10 +142,7 @@ fn what_is_not_toml_is_named_with_its_line_and_not_quoted() {
 fn lists_come_separated_by_commas() {
     let networks = |config: Config| config.egress.allow_networks.len();
     let name = "POSTHOUSE__EGRESS__ALLOW_NETWORKS";
-    assert_eq!(
-        from_env(name, "127.0.0.0/8, ::1/128").map(networks).ok(),
-        Some(2)
-    );
+    assert_eq!(from_env(name, "127.0.0.0/8, ::1/128").map(networks).ok(), Some(2));
     assert_eq!(from_env(name, "").map(networks).ok(), Some(0));
     assert!(from_env(name, "127.0.0.1").is_err());
     assert!(from_env(name, "127.0.0.0/8,").is_err());
@@ -235,10 +204,7 @@ fn an_empty_variable_takes_an_optional_key_back() {
     let name = "POSTHOUSE__SERVER__PUBLIC_URL";
     let file = "[server]\npublic_url = 'https://hooks.example.com/in/'\n";
     let url = |result: Result<Config, ConfigError>| result.expect("valid").server.public_url;
-    assert_eq!(
-        url(from_file(file)).as_deref(),
-        Some("https://hooks.example.com/in")
-    );
+    assert_eq!(url(from_file(file)).as_deref(), Some("https://hooks.example.com/in"));
     assert_eq!(url(loaded(file, &[(name, "")], Overrides::default())), None);
 }
 
@@ -272,20 +238,14 @@ fn a_level_that_would_silence_everything_by_a_slip_is_refused() {
 
 #[test]
 fn a_database_is_refused_and_its_password_not_repeated() {
-    let flags = Overrides {
-        database: Some("postgres://posthouse:hidden@db/x".to_owned()),
-        ..Overrides::default()
-    };
+    let flags = Overrides { database: Some("postgres://posthouse:hidden@db/x".to_owned()), ..Overrides::default() };
     assert_eq!(
         error(loaded("", &[], flags)),
         "flag --database: `storage.url` is given, expected nothing: PostgreSQL is not in this \
          version"
     );
     let number = error(from_file("[storage]\nurl = 5\n"));
-    assert!(
-        number.contains("`storage.url` is 5, expected a text"),
-        "{number}"
-    );
+    assert!(number.contains("`storage.url` is 5, expected a text"), "{number}");
 }
 
 #[test]

@@ -95,10 +95,11 @@ mod tests {
 
     #[test]
     fn retry_after_lengthens_but_never_shortens() {
-        let due = |status, asked| match transition(Trigger::Scheduled, 1, &answered(status, asked), &SCHEDULE, 0, 0).next {
-            Next::Retry { due, .. } => due,
-            other => panic!("{other:?}"),
-        };
+        let due =
+            |status, asked| match transition(Trigger::Scheduled, 1, &answered(status, asked), &SCHEDULE, 0, 0).next {
+                Next::Retry { due, .. } => due,
+                other => panic!("{other:?}"),
+            };
         assert_eq!(due(503, Some(10)), 300_000);
         assert_eq!(due(503, Some(400)), 400_000);
         assert_eq!(due(429, Some(400)), 400_000);
