@@ -37,7 +37,10 @@ pub(super) fn exchange_error(error: &hyper::Error) -> OutcomeKind {
 
 fn io_error(error: &io::Error) -> OutcomeKind {
     // TLS 1.3 tells a client late that its handshake was not accepted.
-    if error.get_ref().is_some_and(|inner| inner.is::<rustls::Error>()) {
+    let inner = error
+        .get_ref()
+        .and_then(|e| e.downcast_ref::<rustls::Error>());
+    if inner.is_some() {
         return OutcomeKind::Tls;
     }
     match error.kind() {

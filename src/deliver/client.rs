@@ -97,7 +97,9 @@ impl OutboundRequest {
         let headers = request.headers_mut();
         headers.insert(HOST, self.target.host_header.clone());
         if let Some(basic) = &self.target.basic_auth {
-            headers.entry(AUTHORIZATION).or_insert_with(|| basic.clone());
+            headers
+                .entry(AUTHORIZATION)
+                .or_insert_with(|| basic.clone());
         }
         request
     }
@@ -119,7 +121,9 @@ impl Client {
         guard: AddressGuard,
     ) -> Result<Self, TlsSetupError> {
         let mut http = http1::Builder::new();
+        // The buffer's bound alone lets a longer head pass that comes in one read.
         http.max_buf_size(RESPONSE_HEAD_BYTES_MAX);
+        http.max_header_size(RESPONSE_HEAD_BYTES_MAX);
         Ok(Self {
             connector: Connector {
                 connect_timeout: config.connect_timeout,
@@ -178,7 +182,11 @@ impl Client {
         };
         Outcome {
             kind,
-            status: if answer.came { answer.status.as_u16() } else { 0 },
+            status: if answer.came {
+                answer.status.as_u16()
+            } else {
+                0
+            },
             retry_after_s: answer.retry_after_s,
             body: Bytes::from(answer.body),
             started_at,
@@ -201,7 +209,12 @@ impl Client {
         let incoming = exchange(&mut conn, request.into_http()).await?;
         answer.read_head(&incoming, clock);
         let mut body = incoming.into_body();
-        let whole = read_body(&mut conn, &mut body, &mut answer.body, self.response_bytes_max);
+        let whole = read_body(
+            &mut conn,
+            &mut body,
+            &mut answer.body,
+            self.response_bytes_max,
+        );
         if whole.await? {
             drop(body);
             self.pool.put(&key, conn, Instant::now());
@@ -252,7 +265,10 @@ async fn exchange(
     let mut response = pin!(conn.sender.send_request(request));
     std::future::poll_fn(|cx| {
         let over = conn.drive(cx);
-        match response.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+        match response
+            .as_mut()
+            .poll(&mut Context::from_waker(Waker::noop()))
+        {
             Poll::Ready(result) => Poll::Ready(result.map_err(|e| classify::exchange_error(&e))),
             Poll::Pending if over => Poll::Ready(Err(OutcomeKind::Closed)),
             Poll::Pending => Poll::Pending,

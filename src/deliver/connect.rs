@@ -141,7 +141,7 @@ impl AsyncWrite for Stream {
     fn is_write_vectored(&self) -> bool {
         match self {
             Self::Plain(tcp) => tcp.is_write_vectored(),
-            Self::Tls(_) => false,
+            Self::Tls(tls) => tls.is_write_vectored(),
         }
     }
 

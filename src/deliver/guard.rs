@@ -131,12 +131,13 @@ impl AddressGuard {
             "http" => false,
             _ => return Err(UrlRefused::Scheme),
         };
-        self.check_scheme(https).map_err(|_| UrlRefused::HttpsOnly)?;
+        self.check_scheme(https)
+            .map_err(|_| UrlRefused::HttpsOnly)?;
         let port = url.port_or_known_default().ok_or(UrlRefused::Host)?;
         let literal = match url.host().ok_or(UrlRefused::Host)? {
             Host::Ipv4(v4) => IpAddr::V4(v4),
             Host::Ipv6(v6) => IpAddr::V6(v6),
-            Host::Domain(name) if name.is_empty() => return Err(UrlRefused::Host),
+            Host::Domain("") => return Err(UrlRefused::Host),
             Host::Domain(name) if self.allowed.is_empty() => {
                 check_name(Some(name))?;
                 return Ok(check_port(port)?);
@@ -175,8 +176,8 @@ fn check_name(name: Option<&str>) -> Result<(), Blocked> {
 }
 
 /// Ports from 1024 on that are refused: those of the WHATWG fetch standard's "bad ports", and
-/// those of stores that a POST of somebody else's choosing should not reach (Docker, MySQL,
-/// PostgreSQL, Redis, memcached, MongoDB).
+/// those of stores that a POST of somebody else's choosing should not reach (Docker, `MySQL`,
+/// `PostgreSQL`, Redis, memcached, `MongoDB`).
 const REFUSED_PORTS: [u16; 26] = [
     1719, 1720, 1723, 2049, 2375, 3306, 3659, 4045, 4190, 5060, 5061, 5432, 6000, 6379, 6566, 6665,
     6666, 6667, 6668, 6669, 6679, 6697, 10080, 11211, 27017, 27018,
@@ -233,8 +234,8 @@ fn is_public_v4(address: Ipv4Addr) -> bool {
     !reserved && !METADATA_V4.contains(&address)
 }
 
-/// Global unicast is 2000::/3, less 2001::/23 (Teredo, ORCHID, benchmarks), 2001:db8::/32,
-/// 2002::/16 (6to4) and 3fff::/20. All translations of IPv4 lie outside: with NAT64 unsupported,
+/// Global unicast is `2000::/3`, less `2001::/23` (Teredo, ORCHID, benchmarks), `2001:db8::/32`,
+/// `2002::/16` (6to4) and `3fff::/20`. All translations of IPv4 lie outside: with NAT64 unsupported,
 /// `64:ff9b::/96` is refused whatever it holds.
 fn is_public_v6(address: Ipv6Addr) -> bool {
     let [first, second, ..] = address.segments();
@@ -254,10 +255,11 @@ fn embedded_v4(address: Ipv6Addr) -> Vec<Ipv4Addr> {
     let v4 = |a: usize, b: usize, c: usize, d: usize| Ipv4Addr::new(o[a], o[b], o[c], o[d]);
     let last = v4(12, 13, 14, 15);
     match address.segments() {
-        // Compatible, mapped (RFC 4291), and translated by SIIT (RFC 2765), `::ffff:0:a.b.c.d`.
-        [0, 0, 0, 0, 0, 0 | 0xffff, _, _] | [0, 0, 0, 0, 0xffff, 0, _, _] => vec![last],
-        // NAT64, the well-known prefix (RFC 6052).
-        [0x64, 0xff9b, 0, 0, 0, 0, _, _] => vec![last],
+        // Compatible and mapped (RFC 4291), translated by SIIT (RFC 2765, `::ffff:0:a.b.c.d`), and
+        // NAT64 with the well-known prefix (RFC 6052).
+        [0, 0, 0, 0, 0, 0 | 0xffff, _, _]
+        | [0, 0, 0, 0, 0xffff, 0, _, _]
+        | [0x64, 0xff9b, 0, 0, 0, 0, _, _] => vec![last],
         // NAT64, local use (RFC 8215): any of RFC 6052's forms may be configured within it.
         [0x64, 0xff9b, 1, ..] => vec![last, v4(6, 7, 9, 10), v4(7, 9, 10, 11), v4(9, 10, 11, 12)],
         // 6to4 (RFC 3056).

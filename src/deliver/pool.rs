@@ -9,7 +9,7 @@ use std::hash::{BuildHasher as _, RandomState};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -25,7 +25,7 @@ use super::target::PoolKey;
 const SHARDS: usize = 32;
 /// A connection is not used again when it is this old, so that a receiver that moves (and its
 /// DNS) is followed however busy the connection is.
-const CONNECTION_AGE_MAX: Duration = Duration::from_secs(300);
+const CONNECTION_AGE_MAX: Duration = Duration::from_mins(5);
 
 /// One open connection: hyper's handle and hyper's I/O.
 pub(super) struct Conn {
@@ -56,10 +56,7 @@ impl Conn {
     /// Its errors are not lost: whoever waits for the answer or its body gets them.
     pub(super) fn drive(&mut self, cx: &mut Context<'_>) -> bool {
         if !self.finished {
-            self.finished = match Pin::new(&mut self.connection).poll(cx) {
-                Poll::Ready(_) => true,
-                Poll::Pending => false,
-            };
+            self.finished = Pin::new(&mut self.connection).poll(cx).is_ready();
         }
         self.finished
     }
@@ -142,7 +139,8 @@ impl Pool {
         }
     }
 
-    /// Closes what has been idle for too long or was closed by its peer.
+    /// Closes what has been idle for too long, and what is seen to have been closed by its peer
+    /// (not all of it at once: tokio allows a task so many operations before it has to wait).
     pub(super) fn sweep(&self, now: Instant) {
         for shard in &self.shards {
             let mut closed = Vec::new();

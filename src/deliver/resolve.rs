@@ -19,7 +19,7 @@ const QUERY_TIMEOUT: Duration = Duration::from_millis(900);
 /// Answers kept; one name takes two (A and AAAA).
 const CACHE_ENTRIES_MAX: u64 = 16_384;
 /// Time to live is honoured up to this, so that a moved receiver is found again within the hour.
-const POSITIVE_TTL_MAX: Duration = Duration::from_secs(3_600);
+const POSITIVE_TTL_MAX: Duration = Duration::from_hours(1);
 /// That a name does not exist is believed for at most this long.
 const NEGATIVE_TTL_MAX: Duration = Duration::from_secs(30);
 
@@ -82,5 +82,77 @@ impl Resolve for DnsResolver {
     async fn resolve(&self, host: &str) -> io::Result<Vec<IpAddr>> {
         let lookup = tokio::time::timeout(DNS_BUDGET, self.hickory.lookup_ip(host)).await?;
         Ok(lookup.map_err(io::Error::other)?.iter().collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use tokio::net::UdpSocket;
+    use tokio::time::Instant;
+
+    use super::*;
+
+    async fn server() -> (UdpSocket, DnsResolver) {
+        let socket = UdpSocket::bind("127.0.0.1:0").await.expect("a free port");
+        let address = socket.local_addr().expect("bound");
+        let resolver = DnsResolver::with_servers(&[address]).expect("a resolver");
+        (socket, resolver)
+    }
+
+    /// The answer to one question: 127.0.0.7 for A, nothing for any other type.
+    fn answer(query: &[u8]) -> Vec<u8> {
+        const HEADER: usize = 12;
+        let labels = query[HEADER..]
+            .iter()
+            .position(|b| *b == 0)
+            .expect("a name");
+        let question = &query[HEADER..HEADER + labels + 5];
+        let is_a = question[labels + 2] == 1;
+        let mut bytes = query[..2].to_vec();
+        bytes.extend([0x81, 0x80, 0, 1, 0, u8::from(is_a), 0, 0, 0, 0]);
+        bytes.extend(question);
+        if is_a {
+            bytes.extend([0xc0, 0x0c, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4, 127, 0, 0, 7]);
+        }
+        bytes
+    }
+
+    #[tokio::test]
+    async fn asks_the_given_servers_and_remembers() {
+        let (socket, resolver) = server().await;
+        let serving = tokio::spawn(async move {
+            let mut query = [0; 512];
+            // A and AAAA, once each: what more is asked gets no answer.
+            for _ in 0..2 {
+                let (length, from) = socket.recv_from(&mut query).await?;
+                socket.send_to(&answer(&query[..length]), from).await?;
+            }
+            io::Result::Ok(socket)
+        });
+        for _ in 0..3 {
+            let seen = resolver
+                .resolve("hook.example.com")
+                .await
+                .expect("an answer");
+            assert_eq!(seen, [IpAddr::from(Ipv4Addr::new(127, 0, 0, 7))]);
+        }
+        let _open = serving.await.expect("no panic").expect("no error");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_silent_server_costs_no_more_than_the_budget() {
+        let (_silent, resolver) = server().await;
+        let began = Instant::now();
+        assert!(resolver.resolve("hook.example.com").await.is_err());
+        assert!(began.elapsed() <= DNS_BUDGET, "{:?}", began.elapsed());
+    }
+
+    #[tokio::test]
+    async fn the_hosts_file_comes_first() {
+        let (_silent, resolver) = server().await;
+        let seen = resolver.resolve("localhost").await.expect("an answer");
+        assert!(!seen.is_empty() && seen.iter().all(IpAddr::is_loopback));
     }
 }

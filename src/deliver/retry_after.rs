@@ -30,7 +30,9 @@ fn seconds_until(http_date: &str, now_ms: UnixMs) -> Option<u64> {
     let date = httpdate::parse_http_date(http_date).ok()?;
     let date_ms = date.duration_since(UNIX_EPOCH).ok()?.as_millis();
     let wait_ms = i128::try_from(date_ms).ok()? - i128::from(now_ms);
-    u64::try_from(wait_ms.max(0)).ok().map(|ms| ms.div_ceil(1_000))
+    u64::try_from(wait_ms.max(0))
+        .ok()
+        .map(|ms| ms.div_ceil(1_000))
 }
 
 #[cfg(test)]

@@ -230,13 +230,19 @@ const ALLOWED_URLS: &[&str] = &[
 #[test]
 fn forbidden_urls_are_refused() {
     assert!(FORBIDDEN_URLS.len() >= 80);
-    let passed: Vec<_> = FORBIDDEN_URLS.iter().filter(|u| !refused(&guard(&[]), u)).collect();
+    let passed: Vec<_> = FORBIDDEN_URLS
+        .iter()
+        .filter(|u| !refused(&guard(&[]), u))
+        .collect();
     assert!(passed.is_empty(), "{passed:#?}");
 }
 
 #[test]
 fn public_urls_are_allowed() {
-    let seen: Vec<_> = ALLOWED_URLS.iter().filter(|u| refused(&guard(&[]), u)).collect();
+    let seen: Vec<_> = ALLOWED_URLS
+        .iter()
+        .filter(|u| refused(&guard(&[]), u))
+        .collect();
     assert!(seen.is_empty(), "{seen:#?}");
 }
 
@@ -246,13 +252,22 @@ fn https_only_refuses_http() {
     let check = |text: &str| guard.check_url(&Url::parse(text).expect("a URL"));
     assert_eq!(check("http://example.com/"), Err(UrlRefused::HttpsOnly));
     assert_eq!(check("https://example.com/"), Ok(()));
-    assert_eq!(guard.vet(false, None, 80, &[ip("127.0.0.1")]), Err(Blocked::Scheme));
+    assert_eq!(
+        guard.vet(false, None, 80, &[ip("127.0.0.1")]),
+        Err(Blocked::Scheme)
+    );
 }
 
 #[test]
 fn the_allow_list_overrides_names_ports_and_ranges() {
     let guard = guard(&["127.0.0.0/8", "10.1.0.0/16", "fd00::/8"]);
-    for url in ["http://127.0.0.1:22/", "http://10.1.2.3/", "http://[fd00::1]/", "http://db:5432/", "http://localhost/"] {
+    for url in [
+        "http://127.0.0.1:22/",
+        "http://10.1.2.3/",
+        "http://[fd00::1]/",
+        "http://db:5432/",
+        "http://localhost/",
+    ] {
         assert!(!refused(&guard, url), "{url}");
     }
     for url in ["http://10.2.0.1/", "http://[::1]/", "http://8.8.8.8:22/"] {
@@ -277,14 +292,34 @@ fn the_allow_list_looks_at_the_address_itself() {
 
 #[test]
 fn no_allow_list_opens_a_metadata_address() {
-    let open = guard(&["0.0.0.0/0", "::/0", "169.254.169.254/32", "fd00:ec2::254/128"]);
+    let open = guard(&[
+        "0.0.0.0/0",
+        "::/0",
+        "169.254.169.254/32",
+        "fd00:ec2::254/128",
+    ]);
     for address in [
-        "169.254.169.254", "169.254.170.2", "169.254.170.23", "100.100.100.200", "192.0.0.192",
-        "168.63.129.16", "fd00:ec2::254", "fd00:ec2::23", "fd20:ce::254", "::ffff:169.254.169.254",
-        "::169.254.169.254", "::ffff:0:169.254.169.254", "64:ff9b::169.254.169.254",
-        "64:ff9b::100.100.100.200", "64:ff9b:1::168.63.129.16", "64:ff9b:1:a9fe:a9:fe00::",
-        "64:ff9b:1:a9:fe:a9fe::", "64:ff9b:1:0:a9:fea9:fe00::", "2002:a9fe:a9fe::1",
-        "2001:0:a9fe:a9fe::1", "2001:0:808:808::5601:5601",
+        "169.254.169.254",
+        "169.254.170.2",
+        "169.254.170.23",
+        "100.100.100.200",
+        "192.0.0.192",
+        "168.63.129.16",
+        "fd00:ec2::254",
+        "fd00:ec2::23",
+        "fd20:ce::254",
+        "::ffff:169.254.169.254",
+        "::169.254.169.254",
+        "::ffff:0:169.254.169.254",
+        "64:ff9b::169.254.169.254",
+        "64:ff9b::100.100.100.200",
+        "64:ff9b:1::168.63.129.16",
+        "64:ff9b:1:a9fe:a9:fe00::",
+        "64:ff9b:1:a9:fe:a9fe::",
+        "64:ff9b:1:0:a9:fea9:fe00::",
+        "2002:a9fe:a9fe::1",
+        "2001:0:a9fe:a9fe::1",
+        "2001:0:808:808::5601:5601",
     ] {
         assert_eq!(open.check(ip(address)), Err(Blocked::Metadata), "{address}");
     }
@@ -295,7 +330,10 @@ fn no_allow_list_opens_a_metadata_address() {
 fn one_forbidden_answer_refuses_all() {
     let guard = guard(&[]);
     let public = ip("8.8.8.8");
-    assert_eq!(guard.vet(true, Some("a.example"), 443, &[public, ip("1.1.1.1")]), Ok(()));
+    assert_eq!(
+        guard.vet(true, Some("a.example"), 443, &[public, ip("1.1.1.1")]),
+        Ok(())
+    );
     for bad in ["127.0.0.1", "10.0.0.1", "::1", "fd00::1"] {
         for mixed in [[public, ip(bad)], [ip(bad), public]] {
             let seen = guard.vet(true, Some("a.example"), 443, &mixed);
@@ -307,8 +345,14 @@ fn one_forbidden_answer_refuses_all() {
 #[test]
 fn own_addresses_are_refused_unless_allow_listed() {
     let own: Vec<IpNet> = vec!["8.8.4.4/32".parse().expect("a network")];
-    assert_eq!(guard(&[]).refusing(own.clone()).check(ip("8.8.4.4")), Err(Blocked::Own));
-    assert_eq!(guard(&["8.8.4.0/24"]).refusing(own).check(ip("8.8.4.4")), Ok(()));
+    assert_eq!(
+        guard(&[]).refusing(own.clone()).check(ip("8.8.4.4")),
+        Err(Blocked::Own)
+    );
+    assert_eq!(
+        guard(&["8.8.4.0/24"]).refusing(own).check(ip("8.8.4.4")),
+        Ok(())
+    );
 }
 
 #[test]
@@ -319,9 +363,21 @@ fn refused_ports_are_sorted_for_the_search() {
 /// Some address of a forbidden range.
 fn forbidden_v4() -> impl Strategy<Value = Ipv4Addr> {
     let ranges = [
-        "0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16",
-        "172.16.0.0/12", "192.0.0.0/24", "192.0.2.0/24", "192.88.99.0/24", "192.168.0.0/16",
-        "198.18.0.0/15", "198.51.100.0/24", "203.0.113.0/24", "224.0.0.0/4", "240.0.0.0/4",
+        "0.0.0.0/8",
+        "10.0.0.0/8",
+        "100.64.0.0/10",
+        "127.0.0.0/8",
+        "169.254.0.0/16",
+        "172.16.0.0/12",
+        "192.0.0.0/24",
+        "192.0.2.0/24",
+        "192.88.99.0/24",
+        "192.168.0.0/16",
+        "198.18.0.0/15",
+        "198.51.100.0/24",
+        "203.0.113.0/24",
+        "224.0.0.0/4",
+        "240.0.0.0/4",
     ];
     (prop::sample::select(ranges.to_vec()), any::<u32>()).prop_map(|(range, host)| {
         let net: ipnet::Ipv4Net = range.parse().expect("a network");
