@@ -101,7 +101,7 @@ mod tests {
         (socket, resolver)
     }
 
-    /// The answer to one question: 127.0.0.7 for A, nothing for any other type.
+    /// The answer to one question: 127.0.0.7 for A, nothing (with an SOA) for AAAA.
     fn answer(query: &[u8]) -> Vec<u8> {
         const HEADER: usize = 12;
         let labels = query[HEADER..]
@@ -111,11 +111,31 @@ mod tests {
         let question = &query[HEADER..HEADER + labels + 5];
         let is_a = question[labels + 2] == 1;
         let mut bytes = query[..2].to_vec();
-        bytes.extend([0x81, 0x80, 0, 1, 0, u8::from(is_a), 0, 0, 0, 0]);
+        bytes.extend([
+            0x81,
+            0x80,
+            0,
+            1,
+            0,
+            u8::from(is_a),
+            0,
+            u8::from(!is_a),
+            0,
+            0,
+        ]);
         bytes.extend(question);
-        if is_a {
-            bytes.extend([0xc0, 0x0c, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4, 127, 0, 0, 7]);
-        }
+        // A record of the name asked for, class IN, kept for a minute.
+        let record = |kind, data: &[u8]| {
+            let fixed = [0xc0, 0x0c, 0, kind, 0, 1, 0, 0, 0, 60, 0, data.len() as u8];
+            [&fixed, data].concat()
+        };
+        // That there is nothing is remembered only with an SOA beside it (RFC 2308).
+        let soa = [&[0, 0][..], &[0, 0, 0, 60].repeat(5)].concat();
+        bytes.extend(if is_a {
+            record(1, &[127, 0, 0, 7])
+        } else {
+            record(6, &soa)
+        });
         bytes
     }
 
