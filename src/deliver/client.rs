@@ -1,0 +1,317 @@
+//! The guarded client: the only way out of the process.
+//!
+//! One call of [`Client::attempt`] is at most one request on the wire. Dropping its future
+//! closes the connection.
+
+use std::future::Future;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{AUTHORIZATION, HOST, RETRY_AFTER};
+use http::{HeaderMap, Method, Request, StatusCode};
+use http_body::Body as _;
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use tokio::time::{Instant, timeout_at};
+
+use super::classify;
+use super::connect::Connector;
+use super::guard::AddressGuard;
+use super::pool::{Conn, Pool, PoolLimits};
+use super::resolve::Resolve;
+use super::retry_after;
+use super::target::Target;
+use super::tls::{self, TlsSetupError};
+use crate::model::outcome::{Outcome, OutcomeKind, RetryAfterS};
+use crate::model::time::Clock;
+
+/// What an answer's head may take, in bytes; at most 100 headers, hyper's own bound (naming it
+/// would cost an allocation per answer).
+const RESPONSE_HEAD_BYTES_MAX: usize = 64 * 1024;
+
+/// The client's bounds; the names are those of the configuration.
+#[derive(Debug, Clone)]
+pub struct ClientConfig {
+    /// TCP and TLS together (`delivery.connect_timeout_ms`).
+    pub connect_timeout: Duration,
+    /// How much of an answer's body is read and kept.
+    pub response_bytes_max: usize,
+    /// Roots beside the web's, in PEM (`egress.extra_ca_file`).
+    pub extra_ca_pem: Option<Vec<u8>>,
+    /// Idle connections kept per scheme, host and port.
+    pub idle_per_host_max: usize,
+    /// Idle connections kept in all.
+    pub idle_total_max: usize,
+    /// How long a connection may have been idle to be used again: less than the 5 s after which
+    /// many servers close.
+    pub idle_timeout: Duration,
+}
+
+impl Default for ClientConfig {
+    fn default() -> Self {
+        Self {
+            connect_timeout: Duration::from_secs(5),
+            response_bytes_max: 64 * 1024,
+            extra_ca_pem: None,
+            idle_per_host_max: 128,
+            idle_total_max: 4_096,
+            idle_timeout: Duration::from_secs(4),
+        }
+    }
+}
+
+/// What one attempt sends.
+#[derive(Debug, Clone)]
+pub struct OutboundRequest {
+    /// Usually `POST`.
+    pub method: Method,
+    /// Where to.
+    pub target: Arc<Target>,
+    /// All headers but those that HTTP needs (`host`, `content-length`), which are set here.
+    pub headers: HeaderMap,
+    /// The bytes, as they are.
+    pub body: Bytes,
+}
+
+impl OutboundRequest {
+    /// A `POST` of `body`.
+    pub fn post(target: Arc<Target>, headers: HeaderMap, body: Bytes) -> Self {
+        Self {
+            method: Method::POST,
+            target,
+            headers,
+            body,
+        }
+    }
+
+    fn into_http(self) -> Request<Full<Bytes>> {
+        let mut request = Request::new(Full::new(self.body));
+        *request.method_mut() = self.method;
+        *request.uri_mut() = self.target.path.clone();
+        *request.headers_mut() = self.headers;
+        let headers = request.headers_mut();
+        headers.insert(HOST, self.target.host_header.clone());
+        if let Some(basic) = &self.target.basic_auth {
+            headers
+                .entry(AUTHORIZATION)
+                .or_insert_with(|| basic.clone());
+        }
+        request
+    }
+}
+
+/// The guarded client with its idle connections. Share it in an `Arc`.
+pub struct Client {
+    connector: Connector,
+    pool: Pool,
+    http: http1::Builder,
+    response_bytes_max: usize,
+}
+
+impl Client {
+    /// A client whose connections all pass `guard`, for as long as it lives.
+    pub fn new(
+        config: &ClientConfig,
+        resolver: Arc<dyn Resolve>,
+        guard: AddressGuard,
+    ) -> Result<Self, TlsSetupError> {
+        let mut http = http1::Builder::new();
+        // The buffer's bound alone lets a longer head pass that comes in one read.
+        http.max_buf_size(RESPONSE_HEAD_BYTES_MAX);
+        http.max_header_size(RESPONSE_HEAD_BYTES_MAX);
+        Ok(Self {
+            connector: Connector {
+                connect_timeout: config.connect_timeout,
+                resolver,
+                guard,
+                tls: tls::connector(config.extra_ca_pem.as_deref())?,
+            },
+            pool: Pool::new(PoolLimits {
+                per_host_max: config.idle_per_host_max,
+                total_max: config.idle_total_max,
+                idle_timeout: config.idle_timeout,
+            }),
+            http,
+            response_bytes_max: config.response_bytes_max,
+        })
+    }
+
+    /// The rules that this client's connections pass.
+    pub fn guard(&self) -> &AddressGuard {
+        &self.connector.guard
+    }
+
+    /// Closes idle connections that are too old or were closed by their peers. To be called
+    /// every second or so; without it they are closed only when their destination is due again.
+    pub fn sweep(&self, now: Instant) {
+        self.pool.sweep(now);
+    }
+
+    /// How many connections are idle now.
+    pub fn idle_count(&self) -> usize {
+        self.pool.idle_count()
+    }
+
+    /// Sends one request, once, and says what it came to. `timeout` covers everything: DNS,
+    /// connecting, TLS, the request, the answer's head and its body.
+    ///
+    /// An attempt that fails after the answer's head came keeps its status and what was read.
+    pub async fn attempt(
+        &self,
+        request: OutboundRequest,
+        timeout: Duration,
+        clock: &dyn Clock,
+    ) -> Outcome {
+        let started_at = clock.now_ms();
+        let began = Instant::now();
+        let mut answer = Answer::default();
+        let run = self.run(request, began, clock, &mut answer);
+        // Without tokio's budget of operations per task, which would be handed to wakers that
+        // do nothing (see `exchange`); an attempt's own work is bounded by its caps.
+        let run = tokio::task::unconstrained(timeout_at(began + timeout, run));
+        let kind = match run.await {
+            Ok(Ok(())) if answer.status.is_success() => OutcomeKind::Success,
+            Ok(Ok(())) => OutcomeKind::Status,
+            Ok(Err(kind)) => kind,
+            Err(_) => OutcomeKind::Timeout,
+        };
+        Outcome {
+            kind,
+            status: if answer.came {
+                answer.status.as_u16()
+            } else {
+                0
+            },
+            retry_after_s: answer.retry_after_s,
+            body: Bytes::from(answer.body),
+            started_at,
+            duration_ms: u32::try_from(began.elapsed().as_millis()).unwrap_or(u32::MAX),
+        }
+    }
+
+    async fn run(
+        &self,
+        request: OutboundRequest,
+        now: Instant,
+        clock: &dyn Clock,
+        answer: &mut Answer,
+    ) -> Result<(), OutcomeKind> {
+        let key = Arc::clone(&request.target.key);
+        let mut conn = match self.pool.take(&key, now) {
+            Some(conn) => conn,
+            None => self.connect(&request.target).await?,
+        };
+        let incoming = exchange(&mut conn, request.into_http()).await?;
+        answer.read_head(&incoming, clock);
+        let mut body = incoming.into_body();
+        let whole = read_body(
+            &mut conn,
+            &mut body,
+            &mut answer.body,
+            self.response_bytes_max,
+        );
+        if whole.await? {
+            drop(body);
+            self.pool.put(&key, conn, Instant::now());
+        }
+        Ok(())
+    }
+
+    async fn connect(&self, target: &Target) -> Result<Box<Conn>, OutcomeKind> {
+        let stream = self.connector.connect(&target.key).await?;
+        let handshake = self.http.handshake(TokioIo::new(stream)).await;
+        let (sender, connection) = handshake.map_err(|e| classify::exchange_error(&e))?;
+        Ok(Box::new(Conn::new(sender, connection, Instant::now())))
+    }
+}
+
+/// What has come back so far; it outlives a deadline that strikes in the middle.
+#[derive(Default)]
+struct Answer {
+    came: bool,
+    status: StatusCode,
+    retry_after_s: Option<RetryAfterS>,
+    body: Vec<u8>,
+}
+
+impl Answer {
+    fn read_head<B>(&mut self, response: &http::Response<B>, clock: &dyn Clock) {
+        self.came = true;
+        self.status = response.status();
+        let overloaded = [
+            StatusCode::TOO_MANY_REQUESTS,
+            StatusCode::SERVICE_UNAVAILABLE,
+        ];
+        if overloaded.contains(&self.status) {
+            let header = response.headers().get(RETRY_AFTER);
+            self.retry_after_s = header.and_then(|value| retry_after::parse(value, clock));
+        }
+    }
+}
+
+/// Sends the request and waits for the answer's head.
+///
+/// hyper's channels between its handle and its I/O get a waker that does nothing: the I/O is
+/// driven right here with the task's own, and nothing else ever fills these channels.
+async fn exchange(
+    conn: &mut Conn,
+    request: Request<Full<Bytes>>,
+) -> Result<http::Response<Incoming>, OutcomeKind> {
+    let mut response = pin!(conn.sender.send_request(request));
+    std::future::poll_fn(|cx| {
+        let over = conn.drive(cx);
+        match response
+            .as_mut()
+            .poll(&mut Context::from_waker(Waker::noop()))
+        {
+            Poll::Ready(result) => Poll::Ready(result.map_err(|e| classify::exchange_error(&e))),
+            Poll::Pending if over => Poll::Ready(Err(OutcomeKind::Closed)),
+            Poll::Pending => Poll::Pending,
+        }
+    })
+    .await
+}
+
+/// Reads the body into `kept`, up to `bytes_max`. `true` when it was read to its end; `false`
+/// when there is more, and the connection has to be closed.
+async fn read_body(
+    conn: &mut Conn,
+    body: &mut Incoming,
+    kept: &mut Vec<u8>,
+    bytes_max: usize,
+) -> Result<bool, OutcomeKind> {
+    std::future::poll_fn(|cx| {
+        // Takes what is there, does I/O, looks again, until neither brings anything.
+        let (mut driven, mut over) = (false, false);
+        loop {
+            let mut noop = Context::from_waker(Waker::noop());
+            match Pin::new(&mut *body).poll_frame(&mut noop) {
+                Poll::Ready(None) => return Poll::Ready(Ok(true)),
+                Poll::Ready(Some(Err(e))) => {
+                    return Poll::Ready(Err(classify::exchange_error(&e)));
+                }
+                Poll::Ready(Some(Ok(frame))) => {
+                    let data = frame.data_ref().map_or(&[][..], |data| data);
+                    let room = bytes_max - kept.len();
+                    kept.extend_from_slice(&data[..data.len().min(room)]);
+                    if data.len() > room {
+                        return Poll::Ready(Ok(false));
+                    }
+                    driven = false;
+                }
+                Poll::Pending if !driven => {
+                    over = conn.drive(cx);
+                    driven = true;
+                }
+                Poll::Pending if over => return Poll::Ready(Err(OutcomeKind::Closed)),
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+    })
+    .await
+}
