@@ -1,5 +1,8 @@
 //! When deliveries go, and how many: lanes, windows, breakers, rates and fair turns.
+//!
+//! [`lane`] and [`scheduler`] decide and are pure; [`runner`] starts attempts and follows the journal.
 
 pub mod fresh;
 pub mod lane;
+pub mod runner;
 pub mod scheduler;

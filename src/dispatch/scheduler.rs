@@ -477,6 +477,13 @@ impl Scheduler {
         }
     }
 
+    /// The endpoint's rate as its configuration says now.
+    pub fn set_rate(&mut self, endpoint: EndpointKey, rate: Option<u16>, now: UnixMs) {
+        if let Some(lane) = self.lanes.get_mut(&endpoint) {
+            lane.gate.set_rate(rate, now);
+        }
+    }
+
     /// Deliveries in memory.
     pub fn in_memory(&self) -> usize {
         self.in_memory

@@ -19,7 +19,7 @@ pub struct AttemptLine<'a> {
     /// The public id of the message.
     pub message: &'a str,
     /// The public id of the endpoint.
-    pub endpoint: &'a str,
+    pub endpoint: String,
     /// The outcome's name.
     pub outcome: &'static str,
     /// The status code, 0 without an answer.

@@ -15,6 +15,7 @@ pub mod journal;
 pub mod memory;
 pub mod query;
 pub mod seal;
+pub mod snapshots;
 pub mod sqlite;
 
 use async_trait::async_trait;

@@ -1,0 +1,62 @@
+//! Whether anything is accepted now: the journal's health, room on the disk, and stopping.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use tokio::sync::watch;
+
+use crate::store::journal::Health;
+
+/// The one gate that every change and message passes.
+pub struct Admission {
+    draining: AtomicBool,
+    disk_low: AtomicBool,
+    journal: watch::Receiver<Health>,
+}
+
+impl Admission {
+    /// Open, as long as the journal is well.
+    pub fn new(journal: watch::Receiver<Health>) -> Self {
+        Self { draining: AtomicBool::new(false), disk_low: AtomicBool::new(false), journal }
+    }
+
+    /// `Ok`, or why not, in words for the caller. All of these are 503.
+    pub fn check(&self) -> Result<(), &'static str> {
+        if self.is_draining() {
+            return Err("the server is stopping");
+        }
+        if self.is_disk_low() {
+            return Err("the disk has too little room");
+        }
+        match *self.journal.borrow() {
+            Health::Good => Ok(()),
+            // A full disk is found out again by trying: the journal answers at once.
+            Health::DiskFull => Ok(()),
+            Health::Failed | Health::Closed => Err("the store has failed"),
+        }
+    }
+
+    /// Nothing more is accepted: the process is to end.
+    pub fn drain(&self) {
+        self.draining.store(true, Ordering::Release);
+    }
+
+    /// Whether the process is to end.
+    pub fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Acquire)
+    }
+
+    /// Whether the disk has less room than is kept for outcomes.
+    pub fn is_disk_low(&self) -> bool {
+        self.disk_low.load(Ordering::Acquire)
+    }
+
+    /// The disk was looked at; says whether this is news.
+    pub fn set_disk_low(&self, low: bool) -> bool {
+        self.disk_low.swap(low, Ordering::AcqRel) != low
+    }
+
+    /// How the journal is.
+    pub fn journal(&self) -> Health {
+        *self.journal.borrow()
+    }
+}

@@ -1,0 +1,140 @@
+//! The way in: read with limits, authenticate, route, hand to the journal, answer after its commit.
+
+pub mod admission;
+pub mod limited;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+pub use admission::Admission;
+
+use crate::config::{Delivery, Limits, Server};
+use crate::metrics::Metrics;
+use crate::model::routing::route;
+use crate::model::{AppConfig, Clock, EnvKey, Envelope, Id, Message};
+use crate::store::ReadError;
+use crate::store::StoreReader;
+use crate::store::command::{
+    Change, ChangeRequest, Changed, Command, Done, Idempotency, Publish, Refusal, RememberedAs,
+};
+use crate::store::journal::{Journal, NotTaken};
+use crate::store::query::StoreQueries;
+use crate::store::seal::Sealer;
+use crate::store::snapshots::Snapshots;
+
+/// Days that the bytes of a message are kept unless it says otherwise.
+pub const PAYLOAD_DAYS: u16 = 90;
+
+/// What accepting needs, and what the API reads. One a process.
+pub struct Gateway {
+    /// Everything durable goes through it.
+    pub journal: Journal,
+    /// Core reads.
+    pub reader: Arc<dyn StoreReader>,
+    /// Lists.
+    pub queries: Arc<dyn StoreQueries>,
+    /// Configuration in memory.
+    pub snapshots: Arc<Snapshots>,
+    /// Whether anything is accepted now.
+    pub admission: Arc<Admission>,
+    /// Keyed hashes.
+    pub sealer: Arc<Sealer>,
+    /// Judges URLs of endpoints.
+    pub guard: crate::deliver::AddressGuard,
+    /// The time of day.
+    pub clock: Arc<dyn Clock>,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+    /// Bounds of requests.
+    pub limits: Limits,
+    /// Time-outs of requests.
+    pub server: Server,
+    /// Defaults of delivery.
+    pub delivery: Delivery,
+    /// Bytes of bodies that are being read.
+    pub body_budget: limited::BodyBudget,
+}
+
+/// Why something was not accepted.
+#[derive(Debug, thiserror::Error)]
+pub enum NotAccepted {
+    /// The caller's to mend.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// Too much waits, or the server is stopping.
+    #[error(transparent)]
+    NotTaken(#[from] NotTaken),
+    /// The server takes nothing now.
+    #[error("{0}")]
+    Closed(&'static str),
+    /// Reading failed.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+}
+
+/// A message that is durable.
+pub enum Accepted {
+    /// A new one.
+    New(Id),
+    /// The same call was made before.
+    Repeated(Box<Message>),
+}
+
+/// A change that is durable.
+pub enum ChangeAccepted {
+    /// It was made now.
+    New(Changed),
+    /// The same call was made before: its status and body.
+    Repeated(u16, String),
+}
+
+impl Gateway {
+    /// Stores a message with its deliveries; returns after the commit.
+    pub async fn publish(
+        &self,
+        config: Arc<AppConfig>,
+        envelope: Envelope,
+        payload: Bytes,
+        payload_days: u16,
+        idempotency: Option<Idempotency>,
+    ) -> Result<Accepted, NotAccepted> {
+        self.admission.check().map_err(NotAccepted::Closed)?;
+        let routes = route(&config, &envelope.event_type, &envelope.channels);
+        let at = self.clock.now_ms();
+        let publish = Publish { config, routes, envelope, payload, payload_days, idempotency, at };
+        match self.journal.commit(Command::Publish(Box::new(publish))).await?? {
+            Done::Published(published) => {
+                self.metrics.messages_accepted.inc();
+                Ok(Accepted::New(published.id))
+            }
+            Done::Repeated(message) => Ok(Accepted::Repeated(message)),
+            Done::RepeatedChange(..) | Done::Settled(_) | Done::Changed(_) => Err(Refusal::Failed.into()),
+        }
+    }
+
+    /// Stores a change; returns after the commit, when it holds on this node.
+    pub async fn change(
+        &self,
+        change: Change,
+        idempotency: Option<RememberedAs>,
+    ) -> Result<ChangeAccepted, NotAccepted> {
+        self.admission.check().map_err(NotAccepted::Closed)?;
+        let request = ChangeRequest { at: self.clock.now_ms(), idempotency, change };
+        match self.journal.commit(Command::Change(Box::new(request))).await?? {
+            Done::Changed(changed) => Ok(ChangeAccepted::New(*changed)),
+            Done::RepeatedChange(status, body) => Ok(ChangeAccepted::Repeated(status, body)),
+            Done::Published(_) | Done::Repeated(_) | Done::Settled(_) => Err(Refusal::Failed.into()),
+        }
+    }
+
+    /// An idempotency key in its scope: environment, method and path.
+    pub fn idempotency(&self, env: EnvKey, method: &str, path: &str, key: &[u8], body: &[u8]) -> Idempotency {
+        let scope = [&env.0.to_be_bytes()[..], method.as_bytes(), path.as_bytes(), key];
+        let (hash, fingerprint) = (self.sealer.keyed_hash(&scope), self.sealer.keyed_hash(&[body]));
+        let mut idempotency = Idempotency { hash: [0; 16], fingerprint: [0; 8], auto: key.starts_with(b"auto_") };
+        idempotency.hash.copy_from_slice(&hash[..16]);
+        idempotency.fingerprint.copy_from_slice(&fingerprint[..8]);
+        idempotency
+    }
+}

@@ -1,0 +1,556 @@
+//! The shell around the scheduler: starts attempts, reads what is not in memory, keeps the timers,
+//! and follows what the journal commits.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use tokio::sync::Notify;
+
+use super::fresh::{Fresh, PayloadBudget};
+use super::lane::Feedback;
+use super::scheduler::{LOAD_PAGE, Place, Scheduler, SchedulerLimits, Ticket};
+use crate::metrics::Metrics;
+use crate::model::{
+    AppKey, Clock, Endpoint, EndpointKey, IdKind, Next, Outcome, Parked, Trigger, UnixMs, Waiting,
+};
+use crate::record::line::{AttemptLine, Lines};
+use crate::record::{Verdict, transition};
+use crate::store::command::{AttemptRecord, Changed, Command, Done, Publish, Published, Reply, Settle, Settled};
+use crate::store::journal::{Journal, Observer};
+use crate::store::snapshots::Snapshots;
+use crate::store::{ReadError, StoreReader};
+
+/// Tickets taken under one lock.
+const TAKE_AT_ONCE: usize = 64;
+/// The longest sleep: the time of day may be set anew at any moment.
+const SLEEP_MS_MAX: i64 = 1_000;
+/// Pending deliveries read at once at start.
+const RECOVER_PAGE: usize = 16_384;
+/// How long a delivery waits after something inside us failed.
+const INTERNAL_RETRY_MS: i64 = 5_000;
+
+/// A message as it is to be sent.
+#[derive(Debug, Clone, Copy)]
+pub struct Letter<'a> {
+    /// The public id.
+    pub id: &'a str,
+    /// The exact bytes.
+    pub payload: &'a Bytes,
+    /// The media type; none means `application/json`.
+    pub content_type: Option<&'a str>,
+}
+
+/// One attempt, wherever it goes: HTTP in production, a script in the simulation.
+#[async_trait]
+pub trait Deliver: Send + Sync + 'static {
+    /// Tries once. Ends by the attempt's deadline, and never fails: what goes wrong is the outcome.
+    async fn attempt(&self, endpoint: &Arc<Endpoint>, letter: Letter<'_>) -> Outcome;
+}
+
+/// What dispatch is built from.
+pub struct Parts {
+    /// Bounds.
+    pub limits: SchedulerLimits,
+    /// The bound on bytes of messages in memory.
+    pub payload_bytes_max: usize,
+    /// Seconds before each retry, where the endpoint has no schedule of its own.
+    pub retry_schedule: Arc<[u32]>,
+    /// Configuration.
+    pub snapshots: Arc<Snapshots>,
+    /// Messages and waiting deliveries.
+    pub reader: Arc<dyn StoreReader>,
+    /// Where outcomes go.
+    pub journal: Journal,
+    /// How an attempt is made.
+    pub deliver: Arc<dyn Deliver>,
+    /// The time of day.
+    pub clock: Arc<dyn Clock>,
+    /// Spreads retries.
+    pub random: Box<dyn Fn() -> u32 + Send + Sync>,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+    /// One line per attempt.
+    pub lines: Option<Lines>,
+    /// Where attempts run.
+    pub runtime: tokio::runtime::Handle,
+}
+
+/// Dispatch. Cheap to clone.
+#[derive(Clone)]
+pub struct Dispatcher {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    parts: Parts,
+    scheduler: Mutex<Scheduler>,
+    budget: Arc<PayloadBudget>,
+    timer: Notify,
+    /// When the timer's task looks next.
+    timer_at: AtomicI64,
+    running: AtomicUsize,
+    stopped_one: Notify,
+    stopping: AtomicBool,
+}
+
+impl Dispatcher {
+    /// Dispatch at rest: call [`Self::recover`], then [`Self::run_timers`].
+    pub fn new(parts: Parts) -> Self {
+        let inner = Inner {
+            scheduler: Mutex::new(Scheduler::new(parts.limits)),
+            budget: PayloadBudget::new(parts.payload_bytes_max),
+            timer: Notify::new(),
+            timer_at: AtomicI64::new(0),
+            running: AtomicUsize::new(0),
+            stopped_one: Notify::new(),
+            stopping: AtomicBool::new(false),
+            parts,
+        };
+        Self { inner: Arc::new(inner) }
+    }
+
+    /// Takes up what the store holds: all that is pending, and when each endpoint's next waiting
+    /// delivery is due. Returns how many are pending.
+    pub async fn recover(&self) -> Result<usize, ReadError> {
+        let inner = &self.inner;
+        let reader = &inner.parts.reader;
+        let mut apps: HashMap<EndpointKey, AppKey> = HashMap::new();
+        let (mut after, mut count) = (None, 0);
+        loop {
+            let page = reader.pending(after, RECOVER_PAGE).await?;
+            let Some(last) = page.last().copied() else { break };
+            let unknown: BTreeSet<EndpointKey> =
+                page.iter().map(|pending| pending.endpoint).filter(|endpoint| !apps.contains_key(endpoint)).collect();
+            let unknown: Vec<_> = unknown.into_iter().collect();
+            // An endpoint that is gone belongs to no application: its deliveries are dropped.
+            apps.extend(unknown.iter().map(|endpoint| (*endpoint, AppKey(0))));
+            apps.extend(reader.apps_of(&unknown).await?);
+            let now = inner.now();
+            let mut scheduler = inner.scheduler();
+            for pending in &page {
+                scheduler.offer(pending.endpoint, apps[&pending.endpoint], None, pending.message, None, now);
+            }
+            count += page.len();
+            after = Some(last);
+        }
+        let waiting = reader.waiting_endpoints().await?;
+        let endpoints: Vec<_> = waiting.iter().map(|(endpoint, _)| *endpoint).collect();
+        let known: HashMap<_, _> = reader.apps_of(&endpoints).await?.into_iter().collect();
+        let now = inner.now();
+        let mut scheduler = inner.scheduler();
+        for (endpoint, due) in waiting {
+            scheduler.stored(endpoint, known.get(&endpoint).copied().unwrap_or(AppKey(0)), due, now);
+        }
+        Ok(count)
+    }
+
+    /// Starts what was recovered, and keeps the timers until dispatch stops.
+    pub async fn run_timers(&self) {
+        let inner = &self.inner;
+        while !inner.stopping.load(Ordering::Acquire) {
+            inner.pump();
+            let now = inner.now();
+            let next = {
+                let mut scheduler = inner.scheduler();
+                scheduler.wake(now);
+                let next = scheduler.next_wake().unwrap_or(i64::MAX).min(now + SLEEP_MS_MAX);
+                inner.timer_at.store(next, Ordering::Release);
+                next
+            };
+            inner.pump();
+            let sleep = Duration::from_millis((next - now).max(1) as u64);
+            // Either the moment has come, or an earlier one was set.
+            let _ = tokio::time::timeout(sleep, inner.timer.notified()).await;
+        }
+    }
+
+    /// Starts no more attempts, and waits for those in flight, `deadline` at most. Says how many are left.
+    pub async fn stop(&self, deadline: Duration) -> usize {
+        let inner = &self.inner;
+        inner.stopping.store(true, Ordering::Release);
+        inner.timer.notify_one();
+        let all_ended = async {
+            loop {
+                let ended = inner.stopped_one.notified();
+                if inner.running.load(Ordering::Acquire) == 0 {
+                    return;
+                }
+                ended.await;
+            }
+        };
+        let _ = tokio::time::timeout(deadline, all_ended).await;
+        inner.running.load(Ordering::Acquire)
+    }
+
+    /// Brings the gauges up to date.
+    pub fn measure(&self) {
+        let inner = &self.inner;
+        let now = inner.now();
+        let (lanes, oldest, in_memory, in_flight) = {
+            let scheduler = inner.scheduler();
+            let (lanes, oldest) = scheduler.survey(now);
+            (lanes, oldest, scheduler.in_memory(), scheduler.in_flight())
+        };
+        let metrics = &inner.parts.metrics;
+        metrics.set_lanes(lanes);
+        metrics.queue_depth.set((in_memory + in_flight) as i64);
+        metrics.in_flight.set(in_flight as i64);
+        metrics.journal_depth.set(inner.parts.journal.depth() as i64);
+        metrics.oldest_due_seconds.set(oldest.map_or(0.0, |oldest| (now - oldest).max(0) as f64 / 1000.0));
+    }
+
+    /// Attempts in flight to one endpoint, and its window: for tests of the bound.
+    pub fn window_of(&self, endpoint: EndpointKey) -> Option<(u32, u32)> {
+        self.inner.scheduler().window_of(endpoint)
+    }
+
+    /// Deliveries in memory and attempts whose outcome is not yet stored: nothing when all is done.
+    pub fn load(&self) -> (usize, usize) {
+        let scheduler = self.inner.scheduler();
+        (scheduler.in_memory(), scheduler.in_flight())
+    }
+}
+
+impl Inner {
+    fn scheduler(&self) -> MutexGuard<'_, Scheduler> {
+        self.scheduler.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn now(&self) -> UnixMs {
+        self.parts.clock.now_ms()
+    }
+
+    /// Starts what may start, and reads the pages that lanes ask for.
+    fn pump(self: &Arc<Self>) {
+        loop {
+            let now = self.now();
+            let (tickets, loads, next) = {
+                let mut scheduler = self.scheduler();
+                let stopping = self.stopping.load(Ordering::Acquire);
+                let tickets: Vec<Ticket> = if stopping {
+                    Vec::new()
+                } else {
+                    std::iter::from_fn(|| scheduler.take(now)).take(TAKE_AT_ONCE).collect()
+                };
+                (tickets, scheduler.take_loads(), scheduler.next_wake())
+            };
+            if next.is_some_and(|next| next < self.timer_at.load(Ordering::Acquire)) {
+                self.timer.notify_one();
+            }
+            for (endpoint, from) in loads {
+                self.parts.runtime.spawn(Arc::clone(self).read_page(endpoint, from));
+            }
+            let full = tickets.len() == TAKE_AT_ONCE;
+            for ticket in tickets {
+                self.running.fetch_add(1, Ordering::AcqRel);
+                self.parts.runtime.spawn(Arc::clone(self).work(ticket));
+            }
+            if !full {
+                return;
+            }
+        }
+    }
+
+    async fn read_page(self: Arc<Self>, endpoint: EndpointKey, from: Option<Place>) {
+        // The lane's bound is the first place that is not in memory; the store reads behind a place.
+        let after = from.map(|(due, message)| (due, crate::model::MessageKey(message.0.saturating_sub(1))));
+        let page = self.parts.reader.waiting(endpoint, after, LOAD_PAGE).await;
+        let now = self.now();
+        match page {
+            Ok(page) => self.scheduler().loaded(endpoint, &page, now),
+            Err(error) => {
+                tracing::warn!(%error, "waiting deliveries could not be read; it is tried again");
+                self.scheduler().load_failed(endpoint, now);
+            }
+        }
+        self.pump();
+    }
+
+    /// Works on one delivery after the other, as long as there are any.
+    async fn work(self: Arc<Self>, first: Ticket) {
+        let _running = Running(Arc::clone(&self));
+        let mut next = Some(first);
+        while let Some(ticket) = next {
+            self.one(&ticket).await;
+            if self.stopping.load(Ordering::Acquire) {
+                return;
+            }
+            let now = self.now();
+            let (ticket, loads) = {
+                let mut scheduler = self.scheduler();
+                (scheduler.take(now), scheduler.take_loads())
+            };
+            for (endpoint, from) in loads {
+                self.parts.runtime.spawn(Arc::clone(&self).read_page(endpoint, from));
+            }
+            next = ticket;
+        }
+        self.pump();
+    }
+
+    /// Works on one delivery: an attempt, or setting it aside.
+    async fn one(self: &Arc<Self>, ticket: &Ticket) {
+        let endpoint = match self.endpoint(ticket).await {
+            Ok(Some(endpoint)) => endpoint,
+            Ok(None) => {
+                self.scheduler().drain(ticket.endpoint, self.now());
+                return self.put(ticket, None, Next::Nothing, Feedback::Nothing);
+            }
+            Err(error) => return self.put_off(ticket, &error),
+        };
+        if endpoint.spec.disabled.is_some() {
+            self.scheduler().drain(ticket.endpoint, self.now());
+            let next = match ticket.trigger {
+                Trigger::Scheduled => Next::Park(Parked::Held),
+                Trigger::Manual => Next::Nothing,
+            };
+            return self.put(ticket, None, next, Feedback::Nothing);
+        }
+        let message = match self.message(ticket).await {
+            Ok(Some(message)) => message,
+            Ok(None) => return self.put(ticket, None, Next::Park(Parked::Failed), Feedback::Nothing),
+            Err(error) => return self.put_off(ticket, &error),
+        };
+        self.attempt(ticket, &endpoint, &message).await;
+    }
+
+    async fn attempt(self: &Arc<Self>, ticket: &Ticket, endpoint: &Arc<Endpoint>, message: &Fresh) {
+        if endpoint.spec.throttle_rate.is_some() {
+            self.scheduler().set_rate(ticket.endpoint, endpoint.spec.throttle_rate, self.now());
+        }
+        if let (Some(committed_at), 0, Trigger::Scheduled) = (message.committed_at, ticket.attempts, ticket.trigger) {
+            let waited_ms = (self.now() - committed_at).max(0);
+            self.parts.metrics.commit_to_attempt_seconds.observe(waited_ms as f64 / 1000.0);
+        }
+        let letter =
+            Letter { id: &message.public_id, payload: &message.payload, content_type: message.content_type.as_deref() };
+        let outcome = self.parts.deliver.attempt(endpoint, letter).await;
+        self.parts.metrics.attempt(outcome.kind, f64::from(outcome.duration_ms) / 1000.0);
+        let schedule = endpoint.spec.retry_schedule.as_deref().unwrap_or(&self.parts.retry_schedule);
+        let random = (self.parts.random)();
+        let verdict = transition(ticket.trigger, ticket.attempts, &outcome, schedule, self.now(), random);
+        if let Some(lines) = &self.parts.lines {
+            lines.write(&line(ticket, endpoint, message, &outcome, verdict));
+        }
+        let feedback = if outcome.kind.is_unreachable() {
+            Feedback::Unreachable
+        } else if outcome.status > 0 {
+            Feedback::Answered
+        } else {
+            Feedback::Nothing
+        };
+        let record = AttemptRecord { outcome, url_id: endpoint.url_id };
+        self.put_with(ticket, Some(record), verdict, feedback);
+    }
+
+    async fn endpoint(&self, ticket: &Ticket) -> Result<Option<Arc<Endpoint>>, ReadError> {
+        let config = self.parts.snapshots.app(ticket.app).await?;
+        Ok(config.and_then(|config| config.endpoint(ticket.endpoint).cloned()))
+    }
+
+    async fn message(&self, ticket: &Ticket) -> Result<Option<Arc<Fresh>>, ReadError> {
+        if let Some(body) = &ticket.body {
+            return Ok(Some(Arc::clone(body)));
+        }
+        let read = self.parts.reader.messages(&ticket.prefetch).await?;
+        let mut bodies: Vec<Arc<Fresh>> = read.into_iter().filter_map(|message| self.budget.read(message)).collect();
+        let own = bodies.iter().position(|body| body.id.key == ticket.message.0).map(|i| bodies.swap_remove(i));
+        if !bodies.is_empty() {
+            self.scheduler().attach(ticket.endpoint, bodies);
+        }
+        Ok(own)
+    }
+
+    /// Something inside us failed before an attempt was made.
+    fn put_off(self: &Arc<Self>, ticket: &Ticket, error: &ReadError) {
+        tracing::warn!(%error, "a delivery could not be read; it is tried again");
+        let next = match ticket.trigger {
+            Trigger::Scheduled => Next::Retry { due: self.now() + INTERNAL_RETRY_MS, attempts: ticket.attempts },
+            Trigger::Manual => Next::Nothing,
+        };
+        self.put(ticket, None, next, Feedback::Nothing);
+    }
+
+    fn put(self: &Arc<Self>, ticket: &Ticket, attempt: Option<AttemptRecord>, next: Next, feedback: Feedback) {
+        self.put_with(ticket, attempt, Verdict { next, disable: None }, feedback);
+    }
+
+    /// Hands what became of a delivery to the journal, and frees its place in the lane.
+    fn put_with(
+        self: &Arc<Self>,
+        ticket: &Ticket,
+        attempt: Option<AttemptRecord>,
+        verdict: Verdict,
+        feedback: Feedback,
+    ) {
+        let now = self.now();
+        self.scheduler().finish(ticket, feedback, now);
+        self.parts.journal.settle(Command::Settle(Box::new(Settle {
+            app: ticket.app,
+            endpoint: ticket.endpoint,
+            message: ticket.message,
+            taken: ticket.taken,
+            trigger: ticket.trigger,
+            attempt,
+            next: verdict.next,
+            disable: verdict.disable,
+            at: now,
+        })));
+    }
+
+    /// A message was committed: its deliveries go to their lanes.
+    fn published(&self, scheduler: &mut Scheduler, publish: &Publish, published: &Published, now: UnixMs) {
+        let (config, routes) = match &published.rerouted {
+            Some((config, routes)) => (config, routes),
+            None => (&publish.config, &publish.routes),
+        };
+        if routes.is_empty() {
+            return;
+        }
+        let app = config.app.key();
+        let message = crate::model::MessageKey(published.id.key);
+        let delayed = publish.envelope.deliver_at.filter(|&at| at > publish.at);
+        let content_type = publish.envelope.content_type.as_ref();
+        let body = match delayed {
+            None => self.budget.keep(published.id, &publish.payload, content_type, now),
+            Some(_) => None,
+        };
+        for route in routes.iter().filter(|route| !route.held) {
+            match delayed.or(route.spilled.then_some(publish.at)) {
+                Some(due) => {
+                    let waiting = Waiting { due, message, attempts: 0, trigger: Trigger::Scheduled };
+                    scheduler.wait(route.endpoint, app, waiting, now);
+                }
+                None => {
+                    let rate = config.endpoint(route.endpoint).and_then(|endpoint| endpoint.spec.throttle_rate);
+                    scheduler.offer(route.endpoint, app, rate, message, body.clone(), now);
+                }
+            }
+        }
+    }
+
+    /// An outcome was committed: its place in flight is free, and a retry gets its place.
+    fn settled(&self, scheduler: &mut Scheduler, settle: &Settle, settled: &Settled, now: UnixMs) {
+        scheduler.stored_outcome(settle.endpoint, settle.message, settle.taken);
+        if let (true, Next::Retry { due, attempts }) = (settled.applied, settle.next) {
+            let waiting = Waiting { due, message: settle.message, attempts, trigger: Trigger::Scheduled };
+            scheduler.wait(settle.endpoint, settle.app, waiting, now);
+        }
+        if settled.disabled.is_some() {
+            self.parts.snapshots.app_changed(settle.app);
+            scheduler.drain(settle.endpoint, now);
+        }
+    }
+
+    fn changed(&self, scheduler: &mut Scheduler, changed: &Changed, now: UnixMs) {
+        let snapshots = &self.parts.snapshots;
+        match changed {
+            Changed::Environment(_) | Changed::EventType(_) => {}
+            Changed::ApiKey(_) => snapshots.api_keys_changed(),
+            Changed::Application(app, _) => snapshots.app_changed(app.key()),
+            Changed::ApplicationDeleted { app, endpoints } => {
+                snapshots.app_changed(*app);
+                for endpoint in endpoints {
+                    scheduler.drain(*endpoint, now);
+                }
+            }
+            Changed::Endpoint(endpoint, _) => {
+                snapshots.app_changed(endpoint.app);
+                if endpoint.spec.disabled.is_some() {
+                    scheduler.drain(endpoint.key(), now);
+                } else {
+                    scheduler.revive(endpoint.key(), endpoint.spec.throttle_rate, now);
+                }
+            }
+            Changed::EndpointDeleted { app, endpoint } => {
+                snapshots.app_changed(*app);
+                scheduler.drain(*endpoint, now);
+            }
+            Changed::Resent { app, endpoint, waiting } => scheduler.wait(*endpoint, *app, *waiting, now),
+        }
+    }
+}
+
+impl Observer for Dispatcher {
+    fn forming(&self, batch: &mut [Command]) {
+        let scheduler = self.inner.scheduler();
+        for command in batch {
+            if let Command::Publish(publish) = command {
+                for route in &mut publish.routes {
+                    route.spilled = scheduler.is_full(route.endpoint);
+                }
+            }
+        }
+    }
+
+    fn committed(&self, batch: Vec<Command>, replies: &[Reply]) {
+        let inner = &self.inner;
+        let now = inner.now();
+        {
+            let mut scheduler = inner.scheduler();
+            for (command, reply) in batch.iter().zip(replies) {
+                match (command, reply) {
+                    (Command::Publish(publish), Ok(Done::Published(published))) => {
+                        inner.published(&mut scheduler, publish, published, now);
+                    }
+                    (Command::Settle(settle), Ok(Done::Settled(settled))) => {
+                        inner.settled(&mut scheduler, settle, settled, now);
+                    }
+                    (_, Ok(Done::Changed(changed))) => inner.changed(&mut scheduler, changed, now),
+                    _ => {}
+                }
+            }
+        }
+        inner.pump();
+    }
+
+    fn lost_outcome(&self, command: Command) {
+        if let Command::Settle(settle) = command {
+            let endpoint = settle.endpoint;
+            self.inner.scheduler().stored_outcome(endpoint, settle.message, settle.taken);
+        }
+    }
+}
+
+/// Counts a task while it runs, also when it panics.
+struct Running(Arc<Inner>);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.running.fetch_sub(1, Ordering::AcqRel);
+        self.0.stopped_one.notify_waiters();
+    }
+}
+
+fn line<'a>(
+    ticket: &Ticket,
+    endpoint: &Endpoint,
+    message: &'a Fresh,
+    outcome: &Outcome,
+    verdict: Verdict,
+) -> AttemptLine<'a> {
+    let (next, next_at) = match verdict.next {
+        Next::Done => ("done", 0),
+        Next::Retry { due, .. } => ("retry", due),
+        Next::Park(Parked::Failed) => ("failed", 0),
+        Next::Park(Parked::Held) => ("held", 0),
+        Next::Park(Parked::Quarantined) => ("quarantined", 0),
+        Next::Nothing => ("nothing", 0),
+    };
+    AttemptLine {
+        at: outcome.started_at,
+        message: &message.public_id,
+        endpoint: endpoint.id.format(IdKind::Endpoint),
+        outcome: outcome.kind.as_str(),
+        status: outcome.status,
+        duration_ms: outcome.duration_ms,
+        attempt: if ticket.trigger == Trigger::Manual { 0 } else { ticket.attempts + 1 },
+        bytes: message.payload.len(),
+        next,
+        next_at,
+    }
+}

@@ -1,0 +1,109 @@
+//! Configuration in memory: each application with its endpoints, and who may call.
+//!
+//! A snapshot is a hint for the journal (which checks its version) and the last word for an
+//! attempt. Loads that cross a change are used once and not kept.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use quick_cache::sync::Cache;
+
+use super::query::StoreQueries;
+use super::{ReadError, StoreReader};
+use crate::model::{ApiKey, AppConfig, AppKey, EnvKey, Id, IdKind};
+
+/// Environment keys that are kept in memory.
+const API_KEYS_MAX: usize = 10_000;
+
+/// The snapshots of a node. Shared.
+pub struct Snapshots {
+    reader: Arc<dyn StoreReader>,
+    apps: Cache<AppKey, Arc<AppConfig>>,
+    uids: Cache<(EnvKey, Arc<str>), AppKey>,
+    api_keys: Cache<[u8; 32], Arc<ApiKey>>,
+    epoch: AtomicU64,
+}
+
+impl Snapshots {
+    /// Keeps at most `applications` of them.
+    pub fn new(reader: Arc<dyn StoreReader>, applications: usize) -> Self {
+        Self {
+            reader,
+            apps: Cache::new(applications),
+            uids: Cache::new(applications),
+            api_keys: Cache::new(API_KEYS_MAX),
+            epoch: AtomicU64::new(0),
+        }
+    }
+
+    /// An application, if it is in memory.
+    pub fn cached(&self, app: AppKey) -> Option<Arc<AppConfig>> {
+        self.apps.get(&app)
+    }
+
+    /// An application by key.
+    pub async fn app(&self, app: AppKey) -> Result<Option<Arc<AppConfig>>, ReadError> {
+        if let Some(config) = self.cached(app) {
+            return Ok(Some(config));
+        }
+        let epoch = self.epoch.load(Ordering::Acquire);
+        let Some(config) = self.reader.app_config(app).await?.map(Arc::new) else { return Ok(None) };
+        self.apps.insert(app, Arc::clone(&config));
+        if self.epoch.load(Ordering::Acquire) != epoch {
+            self.apps.remove(&app);
+        }
+        Ok(Some(config))
+    }
+
+    /// An application by id or uid, as paths name it.
+    pub async fn app_named(&self, env: EnvKey, name: &str) -> Result<Option<Arc<AppConfig>>, ReadError> {
+        if let Some(id) = Id::parse(IdKind::Application, name) {
+            let found = self.app(AppKey(id.key)).await?;
+            return Ok(found.filter(|config| config.app.id == id && config.app.env == env));
+        }
+        let named = (env, Arc::from(name));
+        if let Some(key) = self.uids.get(&named) {
+            let found = self.app(key).await?;
+            if let Some(config) = found.filter(|config| config.app.uid.as_deref() == Some(name)) {
+                return Ok(Some(config));
+            }
+            self.uids.remove(&named);
+        }
+        let Some(key) = self.reader.app_by_uid(env, name).await? else { return Ok(None) };
+        let found = self.app(key).await?.filter(|config| config.app.uid.as_deref() == Some(name));
+        if found.is_some() {
+            self.uids.insert(named, key);
+        }
+        Ok(found)
+    }
+
+    /// The environment key of a hash.
+    pub async fn api_key(
+        &self,
+        queries: &dyn StoreQueries,
+        hash: [u8; 32],
+    ) -> Result<Option<Arc<ApiKey>>, ReadError> {
+        if let Some(key) = self.api_keys.get(&hash) {
+            return Ok(Some(key));
+        }
+        let epoch = self.epoch.load(Ordering::Acquire);
+        let Some(key) = queries.api_key_by_hash(hash).await?.map(Arc::new) else { return Ok(None) };
+        self.api_keys.insert(hash, Arc::clone(&key));
+        if self.epoch.load(Ordering::Acquire) != epoch {
+            self.api_keys.remove(&hash);
+        }
+        Ok(Some(key))
+    }
+
+    /// An application was changed or is gone.
+    pub fn app_changed(&self, app: AppKey) {
+        self.epoch.fetch_add(1, Ordering::AcqRel);
+        self.apps.remove(&app);
+    }
+
+    /// A key was made or revoked.
+    pub fn api_keys_changed(&self) {
+        self.epoch.fetch_add(1, Ordering::AcqRel);
+        self.api_keys.clear();
+    }
+}
