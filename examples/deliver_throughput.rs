@@ -32,16 +32,10 @@ const BODY_BYTES: usize = 500;
 fn main() -> anyhow::Result<()> {
     let attempts: u32 = std::env::args().nth(1).map_or(Ok(100_000), |n| n.parse())?;
     let sink = start_sink()?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let guard = AddressGuard::new(vec!["127.0.0.0/8".parse()?]);
-        let client = Arc::new(Client::new(
-            &ClientConfig::default(),
-            Arc::new(NoDns),
-            guard,
-        )?);
+        let client = Arc::new(Client::new(&ClientConfig::default(), Arc::new(NoDns), guard)?);
         let target = Arc::new(Target::parse(&format!("http://{sink}/hook/some-path"))?);
         floor(sink, attempts)?;
         for tasks in [1, 64] {
@@ -51,9 +45,7 @@ fn main() -> anyhow::Result<()> {
                     let (client, target) = (Arc::clone(&client), Arc::clone(&target));
                     tokio::spawn(async move {
                         for _ in 0..attempts / tasks {
-                            let outcome = client
-                                .attempt(request(&target), Duration::from_secs(15), &SystemClock)
-                                .await;
+                            let outcome = client.attempt(request(&target), Duration::from_secs(15), &SystemClock).await;
                             assert_eq!(outcome.kind, OutcomeKind::Success);
                         }
                     })
@@ -75,21 +67,11 @@ fn request(target: &Arc<Target>) -> OutboundRequest {
     let fixed = |text| HeaderValue::from_static(text);
     headers.insert("content-type", fixed("application/json"));
     headers.insert("user-agent", fixed("Posthouse/0.1"));
-    headers.insert(
-        HeaderName::from_static("webhook-id"),
-        fixed("msg_2KWPBgLlAfxdpx2AI54pPJ85f4W"),
-    );
-    headers.insert(
-        HeaderName::from_static("webhook-timestamp"),
-        fixed("1674087231"),
-    );
+    headers.insert(HeaderName::from_static("webhook-id"), fixed("msg_2KWPBgLlAfxdpx2AI54pPJ85f4W"));
+    headers.insert(HeaderName::from_static("webhook-timestamp"), fixed("1674087231"));
     let signature = fixed("v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4=");
     headers.insert(HeaderName::from_static("webhook-signature"), signature);
-    OutboundRequest::post(
-        Arc::clone(target),
-        headers,
-        Bytes::from_static(&[b'x'; BODY_BYTES]),
-    )
+    OutboundRequest::post(Arc::clone(target), headers, Bytes::from_static(&[b'x'; BODY_BYTES]))
 }
 
 /// What the two system calls of an attempt cost without any HTTP.
@@ -120,20 +102,16 @@ fn start_sink() -> anyhow::Result<SocketAddr> {
     let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
     listener.set_nonblocking(true)?;
     let address = listener.local_addr()?;
-    std::thread::Builder::new()
-        .name("sink".into())
-        .spawn(move || {
-            if let Err(error) = run_sink(listener) {
-                eprintln!("sink: {error}");
-            }
-        })?;
+    std::thread::Builder::new().name("sink".into()).spawn(move || {
+        if let Err(error) = run_sink(listener) {
+            eprintln!("sink: {error}");
+        }
+    })?;
     Ok(address)
 }
 
 fn run_sink(listener: std::net::TcpListener) -> std::io::Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let listener = tokio::net::TcpListener::from_std(listener)?;
         loop {
@@ -155,10 +133,7 @@ async fn answer(mut tcp: tokio::net::TcpStream) -> std::io::Result<()> {
         let head = buffer[..filled].windows(4).position(|w| w == b"\r\n\r\n");
         if head.is_some_and(|at| filled >= at + 4 + BODY_BYTES) {
             filled = 0;
-            tcp.write_all(
-                b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\ncontent-type: text/plain\r\n\r\nok",
-            )
-            .await?;
+            tcp.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\ncontent-type: text/plain\r\n\r\nok").await?;
         }
     }
 }

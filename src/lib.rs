@@ -1,7 +1,9 @@
 //! Posthouse: a webhook gateway in one binary.
 
+pub mod accept;
 pub mod cli;
 pub mod config;
+pub mod deliver;
 pub mod dispatch;
 pub mod metrics;
 pub mod model;

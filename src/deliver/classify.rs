@@ -10,9 +10,7 @@ use crate::model::outcome::OutcomeKind;
 /// An error of `connect`. Running out of descriptors, ports or memory is our own failure.
 pub(super) fn connect_error(error: &io::Error) -> OutcomeKind {
     match Errno::from_io_error(error) {
-        Some(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM | Errno::ADDRNOTAVAIL) => {
-            OutcomeKind::Internal
-        }
+        Some(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM | Errno::ADDRNOTAVAIL) => OutcomeKind::Internal,
         _ => OutcomeKind::Connect,
     }
 }
@@ -37,9 +35,7 @@ pub(super) fn exchange_error(error: &hyper::Error) -> OutcomeKind {
 
 fn io_error(error: &io::Error) -> OutcomeKind {
     // TLS 1.3 tells a client late that its handshake was not accepted.
-    let inner = error
-        .get_ref()
-        .and_then(|e| e.downcast_ref::<rustls::Error>());
+    let inner = error.get_ref().and_then(|e| e.downcast_ref::<rustls::Error>());
     if inner.is_some() {
         return OutcomeKind::Tls;
     }

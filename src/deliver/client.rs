@@ -81,12 +81,7 @@ pub struct OutboundRequest {
 impl OutboundRequest {
     /// A `POST` of `body`.
     pub fn post(target: Arc<Target>, headers: HeaderMap, body: Bytes) -> Self {
-        Self {
-            method: Method::POST,
-            target,
-            headers,
-            body,
-        }
+        Self { method: Method::POST, target, headers, body }
     }
 
     fn into_http(self) -> Request<Full<Bytes>> {
@@ -97,9 +92,7 @@ impl OutboundRequest {
         let headers = request.headers_mut();
         headers.insert(HOST, self.target.host_header.clone());
         if let Some(basic) = &self.target.basic_auth {
-            headers
-                .entry(AUTHORIZATION)
-                .or_insert_with(|| basic.clone());
+            headers.entry(AUTHORIZATION).or_insert_with(|| basic.clone());
         }
         request
     }
@@ -115,11 +108,7 @@ pub struct Client {
 
 impl Client {
     /// A client whose connections all pass `guard`, for as long as it lives.
-    pub fn new(
-        config: &ClientConfig,
-        resolver: Arc<dyn Resolve>,
-        guard: AddressGuard,
-    ) -> Result<Self, TlsSetupError> {
+    pub fn new(config: &ClientConfig, resolver: Arc<dyn Resolve>, guard: AddressGuard) -> Result<Self, TlsSetupError> {
         let mut http = http1::Builder::new();
         // The buffer's bound alone lets a longer head pass that comes in one read.
         http.max_buf_size(RESPONSE_HEAD_BYTES_MAX);
@@ -161,12 +150,7 @@ impl Client {
     /// connecting, TLS, the request, the answer's head and its body.
     ///
     /// An attempt that fails after the answer's head came keeps its status and what was read.
-    pub async fn attempt(
-        &self,
-        request: OutboundRequest,
-        timeout: Duration,
-        clock: &dyn Clock,
-    ) -> Outcome {
+    pub async fn attempt(&self, request: OutboundRequest, timeout: Duration, clock: &dyn Clock) -> Outcome {
         let started_at = clock.now_ms();
         let began = Instant::now();
         let mut answer = Answer::default();
@@ -182,11 +166,7 @@ impl Client {
         };
         Outcome {
             kind,
-            status: if answer.came {
-                answer.status.as_u16()
-            } else {
-                0
-            },
+            status: if answer.came { answer.status.as_u16() } else { 0 },
             retry_after_s: answer.retry_after_s,
             body: Bytes::from(answer.body),
             started_at,
@@ -209,12 +189,7 @@ impl Client {
         let incoming = exchange(&mut conn, request.into_http()).await?;
         answer.read_head(&incoming, clock);
         let mut body = incoming.into_body();
-        let whole = read_body(
-            &mut conn,
-            &mut body,
-            &mut answer.body,
-            self.response_bytes_max,
-        );
+        let whole = read_body(&mut conn, &mut body, &mut answer.body, self.response_bytes_max);
         if whole.await? {
             drop(body);
             self.pool.put(&key, conn, Instant::now());
@@ -243,10 +218,7 @@ impl Answer {
     fn read_head<B>(&mut self, response: &http::Response<B>, clock: &dyn Clock) {
         self.came = true;
         self.status = response.status();
-        let overloaded = [
-            StatusCode::TOO_MANY_REQUESTS,
-            StatusCode::SERVICE_UNAVAILABLE,
-        ];
+        let overloaded = [StatusCode::TOO_MANY_REQUESTS, StatusCode::SERVICE_UNAVAILABLE];
         if overloaded.contains(&self.status) {
             let header = response.headers().get(RETRY_AFTER);
             self.retry_after_s = header.and_then(|value| retry_after::parse(value, clock));
@@ -258,17 +230,11 @@ impl Answer {
 ///
 /// hyper's channels between its handle and its I/O get a waker that does nothing: the I/O is
 /// driven right here with the task's own, and nothing else ever fills these channels.
-async fn exchange(
-    conn: &mut Conn,
-    request: Request<Full<Bytes>>,
-) -> Result<http::Response<Incoming>, OutcomeKind> {
+async fn exchange(conn: &mut Conn, request: Request<Full<Bytes>>) -> Result<http::Response<Incoming>, OutcomeKind> {
     let mut response = pin!(conn.sender.send_request(request));
     std::future::poll_fn(|cx| {
         let over = conn.drive(cx);
-        match response
-            .as_mut()
-            .poll(&mut Context::from_waker(Waker::noop()))
-        {
+        match response.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(result) => Poll::Ready(result.map_err(|e| classify::exchange_error(&e))),
             Poll::Pending if over => Poll::Ready(Err(OutcomeKind::Closed)),
             Poll::Pending => Poll::Pending,

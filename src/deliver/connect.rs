@@ -44,9 +44,7 @@ impl Connector {
             return Ok(Stream::Plain(tcp));
         }
         let name = match &key.host {
-            TargetHost::Name(name) => {
-                ServerName::try_from(name.to_string()).map_err(|_| OutcomeKind::Tls)?
-            }
+            TargetHost::Name(name) => ServerName::try_from(name.to_string()).map_err(|_| OutcomeKind::Tls)?,
             TargetHost::Address(address) => ServerName::from(*address),
         };
         match timeout_at(deadline, self.tls.connect(name, tcp)).await {
@@ -76,11 +74,7 @@ impl Connector {
 
 /// Tries address after address; each gets its share of what time is left, so that one that
 /// swallows packets does not use up the time of the next.
-async fn connect_tcp(
-    addresses: &[IpAddr],
-    port: u16,
-    deadline: Instant,
-) -> Result<TcpStream, OutcomeKind> {
+async fn connect_tcp(addresses: &[IpAddr], port: u16, deadline: Instant) -> Result<TcpStream, OutcomeKind> {
     let tried = &addresses[..addresses.len().min(ADDRESSES_TRIED_MAX)];
     let mut worst = OutcomeKind::Connect;
     for (index, &address) in tried.iter().enumerate() {
@@ -103,11 +97,7 @@ pub(super) enum Stream {
 }
 
 impl AsyncRead for Stream {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Plain(tcp) => Pin::new(tcp).poll_read(cx, buffer),
             Self::Tls(tls) => Pin::new(tls).poll_read(cx, buffer),
@@ -116,11 +106,7 @@ impl AsyncRead for Stream {
 }
 
 impl AsyncWrite for Stream {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         match self.get_mut() {
             Self::Plain(tcp) => Pin::new(tcp).poll_write(cx, bytes),
             Self::Tls(tls) => Pin::new(tls).poll_write(cx, bytes),

@@ -62,10 +62,7 @@ pub struct AddressGuard {
 impl AddressGuard {
     /// A guard with the networks of `egress.allow_networks`.
     pub fn new(allowed: Vec<IpNet>) -> Self {
-        Self {
-            allowed,
-            ..Self::default()
-        }
+        Self { allowed, ..Self::default() }
     }
 
     /// Refuses plain `http` (`egress.https_only`).
@@ -103,13 +100,7 @@ impl AddressGuard {
 
     /// Judges a destination with all addresses that its name resolved to: one that is forbidden
     /// refuses the whole. `name` is `None` for a literal address.
-    pub fn vet(
-        &self,
-        https: bool,
-        name: Option<&str>,
-        port: u16,
-        addresses: &[IpAddr],
-    ) -> Result<(), Blocked> {
+    pub fn vet(&self, https: bool, name: Option<&str>, port: u16, addresses: &[IpAddr]) -> Result<(), Blocked> {
         self.check_scheme(https)?;
         for &address in addresses {
             self.check(address)?;
@@ -131,8 +122,7 @@ impl AddressGuard {
             "http" => false,
             _ => return Err(UrlRefused::Scheme),
         };
-        self.check_scheme(https)
-            .map_err(|_| UrlRefused::HttpsOnly)?;
+        self.check_scheme(https).map_err(|_| UrlRefused::HttpsOnly)?;
         let port = url.port_or_known_default().ok_or(UrlRefused::Host)?;
         let literal = match url.host().ok_or(UrlRefused::Host)? {
             Host::Ipv4(v4) => IpAddr::V4(v4),
@@ -179,8 +169,8 @@ fn check_name(name: Option<&str>) -> Result<(), Blocked> {
 /// those of stores that a POST of somebody else's choosing should not reach (Docker, `MySQL`,
 /// `PostgreSQL`, Redis, memcached, `MongoDB`).
 const REFUSED_PORTS: [u16; 26] = [
-    1719, 1720, 1723, 2049, 2375, 3306, 3659, 4045, 4190, 5060, 5061, 5432, 6000, 6379, 6566, 6665,
-    6666, 6667, 6668, 6669, 6679, 6697, 10080, 11211, 27017, 27018,
+    1719, 1720, 1723, 2049, 2375, 3306, 3659, 4045, 4190, 5060, 5061, 5432, 6000, 6379, 6566, 6665, 6666, 6667, 6668,
+    6669, 6679, 6697, 10080, 11211, 27017, 27018,
 ];
 
 fn check_port(port: u16) -> Result<(), Blocked> {
@@ -208,9 +198,7 @@ const METADATA_V6: [Ipv6Addr; 3] = [
 fn is_metadata(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(v4) => METADATA_V4.contains(&v4),
-        IpAddr::V6(v6) => {
-            METADATA_V6.contains(&v6) || embedded_v4(v6).iter().any(|v4| METADATA_V4.contains(v4))
-        }
+        IpAddr::V6(v6) => METADATA_V6.contains(&v6) || embedded_v4(v6).iter().any(|v4| METADATA_V4.contains(v4)),
     }
 }
 
@@ -239,10 +227,7 @@ fn is_public_v4(address: Ipv4Addr) -> bool {
 /// `64:ff9b::/96` is refused whatever it holds.
 fn is_public_v6(address: Ipv6Addr) -> bool {
     let [first, second, ..] = address.segments();
-    let reserved = matches!(
-        (first, second),
-        (0x2001, 0..=0x1ff | 0xdb8) | (0x2002, _) | (0x3fff, 0..=0xfff)
-    );
+    let reserved = matches!((first, second), (0x2001, 0..=0x1ff | 0xdb8) | (0x2002, _) | (0x3fff, 0..=0xfff));
     first & 0xe000 == 0x2000 && !reserved
 }
 
@@ -257,9 +242,9 @@ fn embedded_v4(address: Ipv6Addr) -> Vec<Ipv4Addr> {
     match address.segments() {
         // Compatible and mapped (RFC 4291), translated by SIIT (RFC 2765, `::ffff:0:a.b.c.d`), and
         // NAT64 with the well-known prefix (RFC 6052).
-        [0, 0, 0, 0, 0, 0 | 0xffff, _, _]
-        | [0, 0, 0, 0, 0xffff, 0, _, _]
-        | [0x64, 0xff9b, 0, 0, 0, 0, _, _] => vec![last],
+        [0, 0, 0, 0, 0, 0 | 0xffff, _, _] | [0, 0, 0, 0, 0xffff, 0, _, _] | [0x64, 0xff9b, 0, 0, 0, 0, _, _] => {
+            vec![last]
+        }
         // NAT64, local use (RFC 8215): any of RFC 6052's forms may be configured within it.
         [0x64, 0xff9b, 1, ..] => vec![last, v4(6, 7, 9, 10), v4(7, 9, 10, 11), v4(9, 10, 11, 12)],
         // 6to4 (RFC 3056).

@@ -12,6 +12,7 @@ mod classify;
 pub mod client;
 mod connect;
 pub mod guard;
+pub mod http;
 mod pool;
 pub mod resolve;
 mod retry_after;

@@ -42,13 +42,7 @@ impl Conn {
         connection: Connection<TokioIo<Stream>, Full<Bytes>>,
         now: Instant,
     ) -> Self {
-        Self {
-            sender,
-            connection,
-            finished: false,
-            opened_at: now,
-            idle_since: now,
-        }
+        Self { sender, connection, finished: false, opened_at: now, idle_since: now }
     }
 
     /// Does what I/O can be done. `true` when the connection is over.

@@ -7,9 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use hickory_resolver::TokioResolver;
-use hickory_resolver::config::{
-    LookupIpStrategy, NameServerConfig, ResolveHosts, ResolverConfig, ResolverOpts,
-};
+use hickory_resolver::config::{LookupIpStrategy, NameServerConfig, ResolveHosts, ResolverConfig, ResolverOpts};
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
 
 /// What one look-up may take (`reliability.md` 3.2).
@@ -58,9 +56,7 @@ impl DnsResolver {
         Self::build(TokioResolver::builder_with_config(config, provider))
     }
 
-    fn build(
-        mut builder: hickory_resolver::ResolverBuilder<TokioRuntimeProvider>,
-    ) -> io::Result<Self> {
+    fn build(mut builder: hickory_resolver::ResolverBuilder<TokioRuntimeProvider>) -> io::Result<Self> {
         set_limits(builder.options_mut());
         let hickory = builder.build().map_err(io::Error::other)?;
         Ok(Self { hickory })
@@ -104,25 +100,11 @@ mod tests {
     /// The answer to one question: 127.0.0.7 for A, nothing (with an SOA) for AAAA.
     fn answer(query: &[u8]) -> Vec<u8> {
         const HEADER: usize = 12;
-        let labels = query[HEADER..]
-            .iter()
-            .position(|b| *b == 0)
-            .expect("a name");
+        let labels = query[HEADER..].iter().position(|b| *b == 0).expect("a name");
         let question = &query[HEADER..HEADER + labels + 5];
         let is_a = question[labels + 2] == 1;
         let mut bytes = query[..2].to_vec();
-        bytes.extend([
-            0x81,
-            0x80,
-            0,
-            1,
-            0,
-            u8::from(is_a),
-            0,
-            u8::from(!is_a),
-            0,
-            0,
-        ]);
+        bytes.extend([0x81, 0x80, 0, 1, 0, u8::from(is_a), 0, u8::from(!is_a), 0, 0]);
         bytes.extend(question);
         // A record of the name asked for, class IN, kept for a minute.
         let record = |kind, data: &[u8]| {
@@ -131,11 +113,7 @@ mod tests {
         };
         // That there is nothing is remembered only with an SOA beside it (RFC 2308).
         let soa = [&[0, 0][..], &[0, 0, 0, 60].repeat(5)].concat();
-        bytes.extend(if is_a {
-            record(1, &[127, 0, 0, 7])
-        } else {
-            record(6, &soa)
-        });
+        bytes.extend(if is_a { record(1, &[127, 0, 0, 7]) } else { record(6, &soa) });
         bytes
     }
 
@@ -152,10 +130,7 @@ mod tests {
             io::Result::Ok(socket)
         });
         for _ in 0..3 {
-            let seen = resolver
-                .resolve("hook.example.com")
-                .await
-                .expect("an answer");
+            let seen = resolver.resolve("hook.example.com").await.expect("an answer");
             assert_eq!(seen, [IpAddr::from(Ipv4Addr::new(127, 0, 0, 7))]);
         }
         let _open = serving.await.expect("no panic").expect("no error");

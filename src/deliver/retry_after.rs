@@ -14,11 +14,7 @@ const RETRY_AFTER_S_MAX: u64 = 30 * 86_400;
 pub(super) fn parse(value: &HeaderValue, clock: &dyn Clock) -> Option<RetryAfterS> {
     let text = value.to_str().ok()?.trim();
     let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
-    let seconds = if digits {
-        text.parse().ok()?
-    } else {
-        seconds_until(text, clock.now_ms())?
-    };
+    let seconds = if digits { text.parse().ok()? } else { seconds_until(text, clock.now_ms())? };
     if seconds > RETRY_AFTER_S_MAX {
         return None;
     }
@@ -30,9 +26,7 @@ fn seconds_until(http_date: &str, now_ms: UnixMs) -> Option<u64> {
     let date = httpdate::parse_http_date(http_date).ok()?;
     let date_ms = date.duration_since(UNIX_EPOCH).ok()?.as_millis();
     let wait_ms = i128::try_from(date_ms).ok()? - i128::from(now_ms);
-    u64::try_from(wait_ms.max(0))
-        .ok()
-        .map(|ms| ms.div_ceil(1_000))
+    u64::try_from(wait_ms.max(0)).ok().map(|ms| ms.div_ceil(1_000))
 }
 
 #[cfg(test)]

@@ -77,12 +77,7 @@ impl Target {
         let path = PathAndQuery::try_from(path).map_err(|_| TargetError::Unsendable)?;
         let host_header = host_header(&host, url.port())?;
         let key = Arc::new(PoolKey { https, host, port });
-        Ok(Self {
-            key,
-            host_header,
-            path: Uri::from(path),
-            basic_auth: basic_auth(url)?,
-        })
+        Ok(Self { key, host_header, path: Uri::from(path), basic_auth: basic_auth(url)? })
     }
 
     /// Whether the connection is encrypted.
@@ -193,10 +188,7 @@ mod tests {
     #[test]
     fn debug_shows_no_path_and_no_password() {
         let shown = format!("{:?}", target("https://user:pass@example.com/token?key=1"));
-        assert!(
-            !shown.contains("pass") && !shown.contains("token"),
-            "{shown}"
-        );
+        assert!(!shown.contains("pass") && !shown.contains("token"), "{shown}");
     }
 
     #[test]

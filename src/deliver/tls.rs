@@ -47,11 +47,7 @@ mod tests {
 
     #[test]
     fn an_extra_ca_must_hold_certificates() {
-        for pem in [
-            &b""[..],
-            b"no pem",
-            b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
-        ] {
+        for pem in [&b""[..], b"no pem", b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"] {
             assert!(matches!(connector(Some(pem)), Err(TlsSetupError::ExtraCa)));
         }
         assert!(connector(None).is_ok());

@@ -15,7 +15,7 @@ use super::lane::Feedback;
 use super::scheduler::{LOAD_PAGE, Place, Scheduler, SchedulerLimits, Ticket};
 use crate::metrics::Metrics;
 use crate::model::{
-    AppKey, Clock, Endpoint, EndpointKey, IdKind, Next, Outcome, Parked, Trigger, UnixMs, Waiting,
+    AppKey, Clock, Endpoint, EndpointKey, IdKind, Next, Outcome, OutcomeKind, Parked, Trigger, UnixMs, Waiting,
 };
 use crate::record::line::{AttemptLine, Lines};
 use crate::record::{Verdict, transition};
@@ -338,7 +338,7 @@ impl Inner {
         }
         let feedback = if outcome.kind.is_unreachable() {
             Feedback::Unreachable
-        } else if outcome.status > 0 {
+        } else if matches!(outcome.kind, OutcomeKind::Success | OutcomeKind::Status) {
             Feedback::Answered
         } else {
             Feedback::Nothing

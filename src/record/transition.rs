@@ -31,7 +31,8 @@ pub fn transition(
     if outcome.is_success() {
         return Verdict { next: Next::Done, disable: None };
     }
-    let disable = (outcome.status == 410).then_some(DisabledReason::Gone);
+    // Judged by the kind: a 410 whose body never ended is a time-out.
+    let disable = (outcome.kind == OutcomeKind::Status && outcome.status == 410).then_some(DisabledReason::Gone);
     if trigger == Trigger::Manual {
         return Verdict { next: Next::Nothing, disable };
     }

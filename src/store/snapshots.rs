@@ -78,11 +78,7 @@ impl Snapshots {
     }
 
     /// The environment key of a hash.
-    pub async fn api_key(
-        &self,
-        queries: &dyn StoreQueries,
-        hash: [u8; 32],
-    ) -> Result<Option<Arc<ApiKey>>, ReadError> {
+    pub async fn api_key(&self, queries: &dyn StoreQueries, hash: [u8; 32]) -> Result<Option<Arc<ApiKey>>, ReadError> {
         if let Some(key) = self.api_keys.get(&hash) {
             return Ok(Some(key));
         }

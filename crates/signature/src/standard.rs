@@ -73,10 +73,7 @@ impl Secret {
         }
         // An HMAC takes keys of any length, so this cannot fail for these.
         let keyed = Hmac::new_from_slice(key).map_err(|_| SecretError::Length)?;
-        Ok(Self {
-            key: key.into(),
-            keyed,
-        })
+        Ok(Self { key: key.into(), keyed })
     }
 
     /// Reads `whsec_<base64>`; the prefix and the padding may be missing.
@@ -186,11 +183,7 @@ pub fn verify<'a>(
             genuine |= mac.ct_eq(candidate);
         }
     }
-    if bool::from(genuine) {
-        Ok(())
-    } else {
-        Err(Cause::Mismatch)
-    }
+    if bool::from(genuine) { Ok(()) } else { Err(Cause::Mismatch) }
 }
 
 fn decode_mac(encoded: &str) -> Option<[u8; MAC_BYTES]> {

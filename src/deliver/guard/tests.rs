@@ -230,19 +230,13 @@ const ALLOWED_URLS: &[&str] = &[
 #[test]
 fn forbidden_urls_are_refused() {
     assert!(FORBIDDEN_URLS.len() >= 80);
-    let passed: Vec<_> = FORBIDDEN_URLS
-        .iter()
-        .filter(|u| !refused(&guard(&[]), u))
-        .collect();
+    let passed: Vec<_> = FORBIDDEN_URLS.iter().filter(|u| !refused(&guard(&[]), u)).collect();
     assert!(passed.is_empty(), "{passed:#?}");
 }
 
 #[test]
 fn public_urls_are_allowed() {
-    let seen: Vec<_> = ALLOWED_URLS
-        .iter()
-        .filter(|u| refused(&guard(&[]), u))
-        .collect();
+    let seen: Vec<_> = ALLOWED_URLS.iter().filter(|u| refused(&guard(&[]), u)).collect();
     assert!(seen.is_empty(), "{seen:#?}");
 }
 
@@ -252,22 +246,14 @@ fn https_only_refuses_http() {
     let check = |text: &str| guard.check_url(&Url::parse(text).expect("a URL"));
     assert_eq!(check("http://example.com/"), Err(UrlRefused::HttpsOnly));
     assert_eq!(check("https://example.com/"), Ok(()));
-    assert_eq!(
-        guard.vet(false, None, 80, &[ip("127.0.0.1")]),
-        Err(Blocked::Scheme)
-    );
+    assert_eq!(guard.vet(false, None, 80, &[ip("127.0.0.1")]), Err(Blocked::Scheme));
 }
 
 #[test]
 fn the_allow_list_overrides_names_ports_and_ranges() {
     let guard = guard(&["127.0.0.0/8", "10.1.0.0/16", "fd00::/8"]);
-    for url in [
-        "http://127.0.0.1:22/",
-        "http://10.1.2.3/",
-        "http://[fd00::1]/",
-        "http://db:5432/",
-        "http://localhost/",
-    ] {
+    for url in ["http://127.0.0.1:22/", "http://10.1.2.3/", "http://[fd00::1]/", "http://db:5432/", "http://localhost/"]
+    {
         assert!(!refused(&guard, url), "{url}");
     }
     for url in ["http://10.2.0.1/", "http://[::1]/", "http://8.8.8.8:22/"] {
@@ -292,12 +278,7 @@ fn the_allow_list_looks_at_the_address_itself() {
 
 #[test]
 fn no_allow_list_opens_a_metadata_address() {
-    let open = guard(&[
-        "0.0.0.0/0",
-        "::/0",
-        "169.254.169.254/32",
-        "fd00:ec2::254/128",
-    ]);
+    let open = guard(&["0.0.0.0/0", "::/0", "169.254.169.254/32", "fd00:ec2::254/128"]);
     for address in [
         "169.254.169.254",
         "169.254.170.2",
@@ -330,10 +311,7 @@ fn no_allow_list_opens_a_metadata_address() {
 fn one_forbidden_answer_refuses_all() {
     let guard = guard(&[]);
     let public = ip("8.8.8.8");
-    assert_eq!(
-        guard.vet(true, Some("a.example"), 443, &[public, ip("1.1.1.1")]),
-        Ok(())
-    );
+    assert_eq!(guard.vet(true, Some("a.example"), 443, &[public, ip("1.1.1.1")]), Ok(()));
     for bad in ["127.0.0.1", "10.0.0.1", "::1", "fd00::1"] {
         for mixed in [[public, ip(bad)], [ip(bad), public]] {
             let seen = guard.vet(true, Some("a.example"), 443, &mixed);
@@ -345,14 +323,8 @@ fn one_forbidden_answer_refuses_all() {
 #[test]
 fn own_addresses_are_refused_unless_allow_listed() {
     let own: Vec<IpNet> = vec!["8.8.4.4/32".parse().expect("a network")];
-    assert_eq!(
-        guard(&[]).refusing(own.clone()).check(ip("8.8.4.4")),
-        Err(Blocked::Own)
-    );
-    assert_eq!(
-        guard(&["8.8.4.0/24"]).refusing(own).check(ip("8.8.4.4")),
-        Ok(())
-    );
+    assert_eq!(guard(&[]).refusing(own.clone()).check(ip("8.8.4.4")), Err(Blocked::Own));
+    assert_eq!(guard(&["8.8.4.0/24"]).refusing(own).check(ip("8.8.4.4")), Ok(()));
 }
 
 #[test]

@@ -54,8 +54,7 @@ async fn statuses() {
         ("504 Late", Status, 504),
         ("999 Odd", Status, 999),
     ] {
-        let receiver =
-            Receiver::answering(format!("HTTP/1.1 {line}\r\ncontent-length: 0\r\n\r\n")).await;
+        let receiver = Receiver::answering(format!("HTTP/1.1 {line}\r\ncontent-length: 0\r\n\r\n")).await;
         let seen = attempt(&client(), &receiver.url()).await;
         assert_eq!((seen.kind, seen.status), (kind, status), "{line}");
         assert_eq!(receiver.accepted(), 1, "{line}");
@@ -70,11 +69,7 @@ async fn bodies_in_every_framing() {
         "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 102 Processing\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello",
     ] {
         let seen = attempt(&client(), &Receiver::answering(answer).await.url()).await;
-        assert_eq!(
-            (seen.kind, &seen.body[..]),
-            (Success, &b"hello"[..]),
-            "{answer}"
-        );
+        assert_eq!((seen.kind, &seen.body[..]), (Success, &b"hello"[..]), "{answer}");
     }
     let to_the_end = receiver("HTTP/1.0 200 OK\r\n\r\nhello", close).await;
     let seen = attempt(&client(), &to_the_end.url()).await;
@@ -83,13 +78,9 @@ async fn bodies_in_every_framing() {
 
 #[tokio::test]
 async fn a_compressed_body_is_kept_as_it_came() {
-    let answer =
-        b"HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: 4\r\n\r\n\x1f\x8b\x08\xff";
+    let answer = b"HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: 4\r\n\r\n\x1f\x8b\x08\xff";
     let receiver = Receiver::answering(&answer[..]).await;
-    assert_eq!(
-        &attempt(&client(), &receiver.url()).await.body[..],
-        b"\x1f\x8b\x08\xff"
-    );
+    assert_eq!(&attempt(&client(), &receiver.url()).await.body[..], b"\x1f\x8b\x08\xff");
 }
 
 #[tokio::test]
@@ -116,10 +107,7 @@ async fn one_deadline_covers_head_and_body() {
     }
     let no_body = receiver("HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nab", hang).await;
     let seen = attempt_within(&client(), &no_body.url(), SHORT).await;
-    assert_eq!(
-        (seen.kind, seen.status, &seen.body[..]),
-        (Timeout, 200, &b"ab"[..])
-    );
+    assert_eq!((seen.kind, seen.status, &seen.body[..]), (Timeout, 200, &b"ab"[..]));
     let slow_body = receiver("HTTP/1.1 200 OK\r\ncontent-length: 9000\r\n\r\n", drip).await;
     let seen = attempt_within(&client(), &slow_body.url(), SHORT).await;
     assert_eq!((seen.kind, seen.status), (Timeout, 200));
@@ -133,13 +121,9 @@ async fn an_endless_body_is_cut_and_the_status_decides() {
             tcp.write_all(&[b'x'; 8192]).await?;
         }
     }
-    for (head, kind) in [
-        ("HTTP/1.1 200 OK\r\n\r\n", Success),
-        (
-            "HTTP/1.1 500 Oops\r\ncontent-length: 99999999999\r\n\r\n",
-            Status,
-        ),
-    ] {
+    for (head, kind) in
+        [("HTTP/1.1 200 OK\r\n\r\n", Success), ("HTTP/1.1 500 Oops\r\ncontent-length: 99999999999\r\n\r\n", Status)]
+    {
         let receiver = receiver(head, endless).await;
         let client = client();
         let seen = attempt(&client, &receiver.url()).await;
@@ -164,10 +148,7 @@ async fn connections_that_end_early() {
         ("", 0),
         ("HTTP/1.1 20", 0),
         ("HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nab", 200),
-        (
-            "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nab\r\n",
-            200,
-        ),
+        ("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nab\r\n", 200),
     ] {
         let receiver = receiver(head, close).await;
         let seen = attempt(&client(), &receiver.url()).await;
@@ -213,10 +194,7 @@ async fn retry_after_counts_on_429_and_503() {
     for (head, wanted) in [
         ("429 Slow\r\nretry-after: 120", Some(120)),
         ("503 Busy\r\nretry-after: 7", Some(7)),
-        (
-            "503 Busy\r\nretry-after: Sun, 06 Nov 1994 08:49:37 GMT",
-            Some(0),
-        ),
+        ("503 Busy\r\nretry-after: Sun, 06 Nov 1994 08:49:37 GMT", Some(0)),
         ("503 Busy\r\nretry-after: 1e300", None),
         ("503 Busy\r\nretry-after: \u{e9}", None),
         ("503 Busy", None),
@@ -236,8 +214,7 @@ async fn the_request_as_it_is_sent() {
         let sent = sent.clone();
         async move {
             let request = read_request(&mut tcp).await?;
-            tcp.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
-                .await?;
+            tcp.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n").await?;
             let _ = sent.send(request).await;
             let more = tcp.read(&mut [0; 16]).await?;
             assert_eq!(more, 0, "nothing after the one request");
@@ -252,11 +229,6 @@ async fn the_request_as_it_is_sent() {
     let mut lines: Vec<_> = head.lines().collect();
     lines[1..].sort_unstable();
     let host = format!("host: {}", receiver.address);
-    let wanted = [
-        "POST /a%20b?c=d HTTP/1.1",
-        "authorization: Basic dXNlcjpwQHNz",
-        "content-length: 2",
-        &host,
-    ];
+    let wanted = ["POST /a%20b?c=d HTTP/1.1", "authorization: Basic dXNlcjpwQHNz", "content-length: 2", &host];
     assert_eq!((&lines[..], body), (&wanted[..], "{}"));
 }

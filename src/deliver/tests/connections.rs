@@ -12,13 +12,9 @@ use tokio::net::TcpListener;
 use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
 
-use super::support::{
-    Names, PATIENCE, Receiver, attempt, attempt_within, client, client_with, read_request, until,
-};
+use super::support::{Names, PATIENCE, Receiver, attempt, attempt_within, client, client_with, read_request, until};
 use crate::deliver::{ClientConfig, OutboundRequest, Target};
-use crate::model::outcome::OutcomeKind::{
-    self, Blocked, Closed, Connect, Dns, Success, Timeout, Tls,
-};
+use crate::model::outcome::OutcomeKind::{self, Blocked, Closed, Connect, Dns, Success, Timeout, Tls};
 use crate::model::time::SystemClock;
 
 const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
@@ -108,11 +104,7 @@ async fn a_reused_connection_that_dies_is_not_sent_on_again() {
 
 #[tokio::test]
 async fn idle_connections_are_bounded_by_number_and_time() {
-    let config = ClientConfig {
-        idle_per_host_max: 2,
-        idle_total_max: 3,
-        ..ClientConfig::default()
-    };
+    let config = ClientConfig { idle_per_host_max: 2, idle_total_max: 3, ..ClientConfig::default() };
     let client = Arc::new(client_with(&config, Arc::default(), &["127.0.0.0/8"]));
     // A barrier makes the four of each receiver be open at once.
     for wanted in [2, 3, 3] {
@@ -151,11 +143,7 @@ async fn join(
             }
             std::task::Poll::Pending => true,
         });
-        if attempts.is_empty() {
-            std::task::Poll::Ready(())
-        } else {
-            std::task::Poll::Pending
-        }
+        if attempts.is_empty() { std::task::Poll::Ready(()) } else { std::task::Poll::Pending }
     })
     .await;
     kinds
@@ -163,10 +151,7 @@ async fn join(
 
 #[tokio::test]
 async fn a_stale_connection_is_not_used_again() {
-    let config = ClientConfig {
-        idle_timeout: Duration::ZERO,
-        ..ClientConfig::default()
-    };
+    let config = ClientConfig { idle_timeout: Duration::ZERO, ..ClientConfig::default() };
     let client = client_with(&config, Arc::default(), &["127.0.0.0/8"]);
     let receiver = Receiver::answering(OK).await;
     for opened in 1..=3 {
@@ -207,10 +192,7 @@ async fn nobody_there() {
     drop(listener);
     let seen = attempt(&client(), &format!("http://{address}/")).await;
     assert_eq!((seen.kind, seen.status), (Connect, 0));
-    assert_eq!(
-        attempt(&client(), "http://nowhere.example/").await.kind,
-        Dns
-    );
+    assert_eq!(attempt(&client(), "http://nowhere.example/").await.kind, Dns);
     let empty = Arc::new(Names::with("empty.example", &[&[]]));
     let client = client_with(&ClientConfig::default(), empty, &[]);
     assert_eq!(attempt(&client, "http://empty.example/").await.kind, Dns);
@@ -230,15 +212,7 @@ async fn forbidden_addresses_are_never_connected_to() {
     let receiver = Receiver::answering(OK).await;
     let port = receiver.address.port();
     let client = client_with(&ClientConfig::default(), Arc::default(), &[]);
-    for host in [
-        "127.0.0.1",
-        "2130706433",
-        "0x7f.1",
-        "0",
-        "[::ffff:127.0.0.1]",
-        "[::1]",
-        "127.1",
-    ] {
+    for host in ["127.0.0.1", "2130706433", "0x7f.1", "0", "[::ffff:127.0.0.1]", "[::1]", "127.1"] {
         let seen = attempt(&client, &format!("http://{host}:{port}/")).await;
         assert_eq!((seen.kind, seen.status), (Blocked, 0), "{host}");
         assert!(seen.body.is_empty() && seen.retry_after_s.is_none());
@@ -265,25 +239,12 @@ async fn a_name_that_flips_never_reaches_the_forbidden_address() {
             &["127.0.0.1"],
         ],
     ));
-    let client = client_with(
-        &ClientConfig::default(),
-        Arc::clone(&names),
-        &["127.0.0.1/32"],
-    );
+    let client = client_with(&ClientConfig::default(), Arc::clone(&names), &["127.0.0.1/32"]);
     let mut seen = Vec::new();
     for _ in 0..7 {
-        seen.push(
-            attempt(&client, &format!("http://FLIP.example.:{port}/"))
-                .await
-                .kind,
-        );
+        seen.push(attempt(&client, &format!("http://FLIP.example.:{port}/")).await.kind);
     }
-    assert_eq!(
-        seen,
-        [
-            Success, Blocked, Blocked, Blocked, Blocked, Blocked, Success
-        ]
-    );
+    assert_eq!(seen, [Success, Blocked, Blocked, Blocked, Blocked, Blocked, Success]);
     assert_eq!((public.accepted(), forbidden.accepted()), (2, 0));
     assert_eq!(names.asked("flip.example"), 7, "one look-up an attempt");
 }
@@ -298,10 +259,7 @@ async fn a_resolver_or_handshake_that_hangs_is_a_time_out() {
     let url = format!("https://{}/", silent.address);
     let short = Duration::from_millis(300);
     assert_eq!(attempt_within(&client(), &url, short).await.kind, Timeout);
-    let config = ClientConfig {
-        connect_timeout: short,
-        ..ClientConfig::default()
-    };
+    let config = ClientConfig { connect_timeout: short, ..ClientConfig::default() };
     let client = client_with(&config, Arc::default(), &["127.0.0.0/8"]);
     let seen = attempt(&client, &url).await;
     assert_eq!(seen.kind, Timeout);
@@ -349,20 +307,12 @@ async fn certificates_are_verified() {
     let port = receiver.address.port();
     let url = format!("https://127.0.0.1:{port}/");
     assert_eq!(attempt(&client(), &url).await.kind, Tls);
-    let config = ClientConfig {
-        extra_ca_pem: Some(ca),
-        ..ClientConfig::default()
-    };
+    let config = ClientConfig { extra_ca_pem: Some(ca), ..ClientConfig::default() };
     let here: &[&str] = &["127.0.0.1"];
     for (name, kind) in [("tls.example", Success), ("other.example", Tls)] {
         let names = Arc::new(Names::with(name, &[here]));
         let client = client_with(&config, names, &["127.0.0.0/8"]);
-        assert_eq!(
-            attempt(&client, &format!("https://{name}:{port}/"))
-                .await
-                .kind,
-            kind
-        );
+        assert_eq!(attempt(&client, &format!("https://{name}:{port}/")).await.kind, kind);
     }
     let client = client_with(&config, Arc::default(), &["127.0.0.0/8"]);
     let before = receiver.accepted();
@@ -373,10 +323,7 @@ async fn certificates_are_verified() {
     assert_eq!(receiver.accepted(), before + 1);
     let plain = attempt(&client, &format!("http://127.0.0.1:{port}/")).await;
     assert!(plain.kind.is_unreachable(), "{plain:?}");
-    let not_tls = Receiver::start("127.0.0.1:0", |mut tcp| async move {
-        tcp.write_all(OK.as_bytes()).await
-    })
-    .await;
+    let not_tls = Receiver::start("127.0.0.1:0", |mut tcp| async move { tcp.write_all(OK.as_bytes()).await }).await;
     let seen = attempt(&client, &format!("https://{}/", not_tls.address)).await;
     assert_eq!(seen.kind, Tls);
 }
@@ -384,10 +331,7 @@ async fn certificates_are_verified() {
 #[tokio::test]
 async fn large_requests_arrive_whole() {
     let (receiver, ca) = tls_receiver().await;
-    let config = ClientConfig {
-        extra_ca_pem: Some(ca),
-        ..ClientConfig::default()
-    };
+    let config = ClientConfig { extra_ca_pem: Some(ca), ..ClientConfig::default() };
     let plain = Receiver::answering(OK).await;
     let client = client_with(&config, Arc::default(), &["127.0.0.0/8"]);
     for url in [plain.url(), format!("https://{}/", receiver.address)] {

@@ -53,11 +53,7 @@ impl Receiver {
                 tokio::spawn(serve(tcp));
             }
         });
-        Self {
-            address,
-            accepted,
-            task,
-        }
+        Self { address, accepted, task }
     }
 
     /// Answers every request with the same bytes, and keeps the connection.
@@ -95,9 +91,7 @@ pub(super) async fn read_request(io: &mut (impl AsyncRead + Unpin)) -> io::Resul
             continue;
         };
         let head = String::from_utf8_lossy(&bytes[..end]);
-        let length = head
-            .lines()
-            .find_map(|l| l.strip_prefix("content-length: "));
+        let length = head.lines().find_map(|l| l.strip_prefix("content-length: "));
         let length: usize = length.map_or(0, |l| l.parse().expect("a length"));
         if bytes.len() >= end + 4 + length {
             return Ok(bytes);
@@ -114,16 +108,9 @@ pub(super) struct Names {
 
 impl Names {
     pub(super) fn with(name: &'static str, answers: &[&[&str]]) -> Self {
-        let parse = |list: &&[&str]| {
-            list.iter()
-                .map(|a| a.parse().expect("an address"))
-                .collect()
-        };
+        let parse = |list: &&[&str]| list.iter().map(|a| a.parse().expect("an address")).collect();
         let answers = answers.iter().map(parse).collect();
-        Self {
-            answers: HashMap::from([(name, answers)]),
-            ..Self::default()
-        }
+        Self { answers: HashMap::from([(name, answers)]), ..Self::default() }
     }
 
     pub(super) fn asked(&self, name: &str) -> usize {
@@ -147,10 +134,7 @@ impl Resolve for Names {
 }
 
 pub(super) fn client_with(config: &ClientConfig, names: Arc<Names>, allow: &[&str]) -> Client {
-    let allow = allow
-        .iter()
-        .map(|n| n.parse().expect("a network"))
-        .collect();
+    let allow = allow.iter().map(|n| n.parse().expect("a network")).collect();
     Client::new(config, names, AddressGuard::new(allow)).expect("a client")
 }
 
@@ -167,9 +151,7 @@ pub(super) async fn attempt_within(client: &Client, url: &str, deadline: Duratio
     let target = Arc::new(Target::parse(url).expect("a destination"));
     let request = OutboundRequest::post(target, HeaderMap::new(), Bytes::from_static(b"{}"));
     let attempt = client.attempt(request, deadline, &SystemClock);
-    timeout(2 * PATIENCE, attempt)
-        .await
-        .expect("an attempt ends by its deadline")
+    timeout(2 * PATIENCE, attempt).await.expect("an attempt ends by its deadline")
 }
 
 /// Lets the others run until `condition` holds.
@@ -179,7 +161,5 @@ pub(super) async fn until(what: &str, condition: impl Fn() -> bool) {
             tokio::task::yield_now().await;
         }
     };
-    timeout(PATIENCE, waiting)
-        .await
-        .unwrap_or_else(|_| panic!("not in time: {what}"));
+    timeout(PATIENCE, waiting).await.unwrap_or_else(|_| panic!("not in time: {what}"));
 }

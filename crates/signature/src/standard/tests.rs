@@ -53,29 +53,11 @@ fn the_tolerance_holds_to_the_second() {
 #[test]
 fn malformed_input_has_a_cause() {
     let at = AT.to_string();
-    for timestamp in [
-        "",
-        " ",
-        "+1",
-        "-1",
-        "1e9",
-        "1.0",
-        "٣",
-        "99999999999999999999",
-    ] {
+    for timestamp in ["", " ", "+1", "-1", "1e9", "1.0", "٣", "99999999999999999999"] {
         let seen = check(ID, timestamp, SIGNATURE, BODY, AT);
         assert_eq!(seen, Err(Cause::MalformedTimestamp), "{timestamp}");
     }
-    for header in [
-        "",
-        " ",
-        "v1",
-        "v1,",
-        "v1,****",
-        "v2,AAAA",
-        &SIGNATURE[3..],
-        "v1,AAAA",
-    ] {
+    for header in ["", " ", "v1", "v1,", "v1,****", "v2,AAAA", &SIGNATURE[3..], "v1,AAAA"] {
         let seen = check(ID, &at, header, BODY, AT);
         assert_eq!(seen, Err(Cause::NoSignature), "{header}");
     }
@@ -135,10 +117,7 @@ fn debug_hides_the_key() {
 fn decimals_are_written_like_the_standard_library_does() {
     for value in [0, 1, 9, 10, -1, AT, i64::MAX, i64::MIN] {
         let mut buffer = [0; DECIMAL_BYTES];
-        assert_eq!(
-            write_decimal(value, &mut buffer),
-            value.to_string().as_bytes()
-        );
+        assert_eq!(write_decimal(value, &mut buffer), value.to_string().as_bytes());
     }
 }
 

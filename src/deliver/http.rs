@@ -1,0 +1,106 @@
+//! An attempt over HTTP: the signed POST.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
+use posthouse_signature::standard::{Secret, sign};
+use quick_cache::sync::Cache;
+
+use super::{Client, OutboundRequest, Target};
+use crate::dispatch::runner::{Deliver, Letter};
+use crate::model::{Clock, Endpoint, EndpointKey, Outcome, OutcomeKind};
+
+/// Endpoints whose URL, key and headers are kept ready.
+const PREPARED_MAX: usize = 100_000;
+const USER_AGENT_VALUE: HeaderValue =
+    HeaderValue::from_static(concat!("Posthouse/", env!("CARGO_PKG_VERSION"), " (webhooks)"));
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+const ID: HeaderName = HeaderName::from_static("webhook-id");
+const TIMESTAMP: HeaderName = HeaderName::from_static("webhook-timestamp");
+const SIGNATURE: HeaderName = HeaderName::from_static("webhook-signature");
+
+/// Delivers to HTTP endpoints.
+pub struct HttpDeliver {
+    client: Client,
+    timeout: Duration,
+    clock: Arc<dyn Clock>,
+    prepared: Cache<EndpointKey, Arc<Prepared>>,
+}
+
+/// An endpoint as an attempt needs it.
+struct Prepared {
+    endpoint: Arc<Endpoint>,
+    target: Arc<Target>,
+    secret: Secret,
+    headers: HeaderMap,
+}
+
+impl HttpDeliver {
+    /// Attempts through `client` end within `timeout`.
+    pub fn new(client: Client, timeout: Duration, clock: Arc<dyn Clock>) -> Self {
+        Self { client, timeout, clock, prepared: Cache::new(PREPARED_MAX) }
+    }
+
+    /// Closes connections that were idle for too long: to be called about once a second.
+    pub fn sweep(&self) {
+        self.client.sweep(tokio::time::Instant::now());
+    }
+
+    fn prepare(&self, endpoint: &Arc<Endpoint>) -> Option<Arc<Prepared>> {
+        let key = endpoint.key();
+        if let Some(found) = self.prepared.get(&key).filter(|found| Arc::ptr_eq(&found.endpoint, endpoint)) {
+            return Some(found);
+        }
+        let mut headers = HeaderMap::with_capacity(endpoint.spec.headers.len());
+        for (name, value) in &endpoint.spec.headers {
+            headers.insert(HeaderName::try_from(name).ok()?, HeaderValue::try_from(value).ok()?);
+        }
+        let prepared = Arc::new(Prepared {
+            endpoint: Arc::clone(endpoint),
+            target: Arc::new(Target::parse(&endpoint.spec.url).ok()?),
+            secret: Secret::from_bytes(endpoint.secret.expose()).ok()?,
+            headers,
+        });
+        self.prepared.insert(key, Arc::clone(&prepared));
+        Some(prepared)
+    }
+}
+
+#[async_trait]
+impl Deliver for HttpDeliver {
+    async fn attempt(&self, endpoint: &Arc<Endpoint>, letter: Letter<'_>) -> Outcome {
+        let now = self.clock.now_ms();
+        let Some(prepared) = self.prepare(endpoint) else {
+            return Outcome::without_answer(OutcomeKind::Internal, now, 0);
+        };
+        let Some(headers) = headers(&prepared, &letter, now / 1000) else {
+            return Outcome::without_answer(OutcomeKind::Internal, now, 0);
+        };
+        let request = OutboundRequest::post(Arc::clone(&prepared.target), headers, letter.payload.clone());
+        self.client.attempt(request, self.timeout, &*self.clock).await
+    }
+}
+
+/// The headers of an attempt that is made now. `None` if one has a form that HTTP does not allow,
+/// which was refused when it came in.
+fn headers(prepared: &Prepared, letter: &Letter<'_>, unix_seconds: i64) -> Option<HeaderMap> {
+    let signature = sign(&prepared.secret, letter.id, unix_seconds, letter.payload);
+    let mut headers = HeaderMap::with_capacity(8 + prepared.headers.len());
+    headers.insert(USER_AGENT, USER_AGENT_VALUE);
+    headers.insert(
+        CONTENT_TYPE,
+        match letter.content_type {
+            None => JSON,
+            Some(content_type) => HeaderValue::try_from(content_type).ok()?,
+        },
+    );
+    for (name, value) in &prepared.headers {
+        headers.insert(name.clone(), value.clone());
+    }
+    headers.insert(ID, HeaderValue::try_from(letter.id).ok()?);
+    headers.insert(TIMESTAMP, HeaderValue::from(unix_seconds));
+    headers.insert(SIGNATURE, HeaderValue::try_from(signature).ok()?);
+    Some(headers)
+}
