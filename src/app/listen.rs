@@ -4,11 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::server::conn::http1;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::service::TowerToHyperService;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
+use tower_service::Service;
 
+use super::timed::TimedStream;
 use crate::accept::Gateway;
 
 /// Bytes of a request's head.
@@ -28,10 +30,10 @@ pub(super) async fn serve(listener: TcpListener, gateway: Arc<Gateway>, mut stop
             accepted = accept(&listener, &connections) => accepted,
         };
         let Some((stream, permit)) = accepted else { continue };
-        let (service, stopped) = (TowerToHyperService::new(router.clone()), stopped.clone());
+        let (router, stopped) = (router.clone(), stopped.clone());
         tokio::spawn(async move {
             let _permit = permit;
-            connection(stream, service, head_timeout, stopped).await;
+            connection(stream, router, head_timeout, stopped).await;
         });
     }
     drop(listener);
@@ -56,16 +58,26 @@ async fn accept(
 
 async fn connection(
     stream: TcpStream,
-    service: TowerToHyperService<axum::Router>,
+    router: axum::Router,
     head_timeout: Duration,
     mut stopped: watch::Receiver<bool>,
 ) {
     // Only costs latency where it fails.
     let _ = stream.set_nodelay(true);
+    let (stream, phase) = TimedStream::new(stream, head_timeout);
+    let service = service_fn(move |request| {
+        phase.busy();
+        let (phase, answer) = (phase.clone(), router.clone().call(request));
+        async move {
+            let answer = answer.await;
+            phase.waiting();
+            answer
+        }
+    });
     let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(head_timeout)
-        .max_buf_size(HEAD_BYTES_MAX.max(8 * 1024))
+        .max_buf_size(HEAD_BYTES_MAX)
+        .max_header_size(HEAD_BYTES_MAX)
+        .header_read_timeout(None)
         .serve_connection(TokioIo::new(stream), service);
     let mut connection = std::pin::pin!(connection);
     tokio::select! {

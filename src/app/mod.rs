@@ -10,6 +10,7 @@ pub mod control;
 mod first_start;
 mod folder;
 mod listen;
+mod timed;
 
 use std::sync::Arc;
 use std::time::Duration;
