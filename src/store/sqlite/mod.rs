@@ -60,7 +60,10 @@ pub fn prepare(options: &SqliteOptions) -> anyhow::Result<()> {
 fn open_writer(file: &Path) -> anyhow::Result<Connection> {
     let connection = Connection::open(file).with_context(|| format!("opening {}", file.display()))?;
     connection.busy_timeout(Duration::from_secs(5))?;
-    connection.pragma_update(None, "journal_mode", "wal")?;
+    let mode: String = connection.pragma_update_and_check(None, "journal_mode", "wal", |row| row.get(0))?;
+    if mode != "wal" {
+        bail!("{} cannot have a write-ahead log (journal mode {mode}): is it on a network file system?", file.display());
+    }
     connection.pragma_update(None, "synchronous", "full")?;
     connection.pragma_update(None, "wal_autocheckpoint", 0)?;
     connection.pragma_update(None, "cache_size", -32_768)?;
