@@ -22,7 +22,7 @@ use posthouse::dispatch::scheduler::SchedulerLimits;
 use posthouse::metrics::Metrics;
 use posthouse::model::routing::route;
 use posthouse::model::{
-    AppConfig, AppKey, ApplicationSpec, Clock, Endpoint, EndpointKey, EndpointSpec, EnvKey, Envelope, Id, IdKind,
+    AppKey, ApplicationSpec, Clock, Endpoint, EndpointKey, EndpointSpec, EnvKey, Envelope, Id, IdKind,
     MessageKey, Outcome, OutcomeKind, SecretBytes, UnixMs,
 };
 use posthouse::store::command::{Change, ChangeRequest, Changed, Command, Done, EndpointPatch, Publish, Reply};
