@@ -1,6 +1,7 @@
 //! Posthouse: a webhook gateway in one binary.
 
 pub mod accept;
+pub mod api;
 pub mod cli;
 pub mod config;
 pub mod deliver;
