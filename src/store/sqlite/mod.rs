@@ -11,6 +11,8 @@ mod keys;
 mod query;
 mod reader;
 mod rows;
+#[cfg(test)]
+mod tests;
 mod writer;
 
 use std::path::{Path, PathBuf};
