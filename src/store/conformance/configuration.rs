@@ -170,8 +170,10 @@ fn every_change_of_an_endpoint_raises_the_version() {
         let config = store.app(1).await;
         let (app, key) = (config.app.key(), config.endpoints[0].key());
         let patch = EndpointPatch { description: Some("d".into()), ..EndpointPatch::default() };
-        let changes =
-            [Change::PatchEndpoint { app, endpoint: key, patch: Box::new(patch) }, Change::DeleteEndpoint { app, endpoint: key }];
+        let changes = [
+            Change::PatchEndpoint { app, endpoint: key, patch: Box::new(patch) },
+            Change::DeleteEndpoint { app, endpoint: key },
+        ];
         let mut version = config.app.version;
         for change in changes {
             store.change(change).expect("changed");
@@ -197,7 +199,9 @@ fn an_application_has_a_bounded_number_of_endpoints() {
             secret: SecretBytes::new(vec![1; 24]),
         };
         assert_eq!(store.change(put).err(), Some(Refusal::TooManyEndpoints));
-        store.change(Change::DeleteEndpoint { app: config.app.key(), endpoint: config.endpoints[2].key() }).expect("gone");
+        store
+            .change(Change::DeleteEndpoint { app: config.app.key(), endpoint: config.endpoints[2].key() })
+            .expect("gone");
         store.endpoint(&config.app, None, EndpointSpec::default()).expect("there is room again");
         let gone = store.app(0).await;
         store.change(Change::DeleteApplication { app: gone.app.key() }).expect("gone");

@@ -213,7 +213,8 @@ impl Fixture {
             }
             Engine::Sqlite(options, _) => {
                 let connection = rusqlite::Connection::open(options.file()).expect("open");
-                let mut rows = connection.prepare("SELECT message, kind, manual FROM attempt ORDER BY key").expect("sql");
+                let mut rows =
+                    connection.prepare("SELECT message, kind, manual FROM attempt ORDER BY key").expect("sql");
                 let read = |row: &rusqlite::Row<'_>| {
                     let kind = OutcomeKind::from_code(row.get(1)?).expect("a kind");
                     Ok((MessageKey(row.get(0)?), kind, Trigger::from_code(row.get(2)?)))
@@ -253,17 +254,16 @@ fn refused(reply: Reply) -> Refusal {
 pub(super) fn key(name: &str, body: &str, auto: bool) -> Idempotency {
     let sealer = Sealer::new(&[7; 32]);
     let (hash, fingerprint) = (sealer.keyed_hash(&[name.as_bytes()]), sealer.keyed_hash(&[body.as_bytes()]));
-    Idempotency {
-        hash: hash[..16].try_into().expect("16"),
-        fingerprint: fingerprint[..8].try_into().expect("8"),
-        auto,
-    }
+    Idempotency { hash: hash[..16].try_into().expect("16"), fingerprint: fingerprint[..8].try_into().expect("8"), auto }
 }
 
 pub(super) fn outcome(kind: OutcomeKind, at: UnixMs) -> AttemptRecord {
     let status = if kind == OutcomeKind::Success { 200 } else { 500 };
     let body = Bytes::from_static(b"answer");
-    AttemptRecord { outcome: Outcome { kind, status, retry_after_s: None, body, started_at: at, duration_ms: 3 }, url_id: 1 }
+    AttemptRecord {
+        outcome: Outcome { kind, status, retry_after_s: None, body, started_at: at, duration_ms: 3 },
+        url_id: 1,
+    }
 }
 
 /// The result of one scheduled attempt of a pending delivery.

@@ -170,10 +170,10 @@ fn a_message_routed_by_an_old_configuration_is_routed_again() {
         let (config, routes) = done.rerouted.as_ref().expect("routed again");
         assert_eq!((config.endpoints.len(), routes.len()), (3, 3));
         assert!(config.app.version > old.app.version);
-        assert_eq!(store.pending().await.iter().map(|p| p.endpoint).collect::<Vec<_>>(), [
-            old.endpoints[0].key(),
-            added.key()
-        ]);
+        assert_eq!(
+            store.pending().await.iter().map(|p| p.endpoint).collect::<Vec<_>>(),
+            [old.endpoints[0].key(), added.key()]
+        );
         assert_eq!(store.parked().len(), 1);
 
         // Also within one batch: the change stands before the message.
@@ -196,7 +196,10 @@ fn an_application_that_is_gone_takes_no_messages() {
         assert!(matches!(gone, Ok(Changed::ApplicationDeleted { endpoints, .. }) if endpoints.len() == 2));
         let reply = store.one(Command::Publish(Box::new(store.message(&config, "x"))));
         assert_eq!(refused(reply), Refusal::NotFound);
-        assert_eq!(refused(store.one(store.changing(Change::DeleteApplication { app: config.app.key() }))), Refusal::NotFound);
+        assert_eq!(
+            refused(store.one(store.changing(Change::DeleteApplication { app: config.app.key() }))),
+            Refusal::NotFound
+        );
         assert_eq!(store.reader.app_config(config.app.key()).await.expect("read"), None);
         let keys: Vec<_> = config.endpoints.iter().map(|endpoint| endpoint.key()).collect();
         assert!(store.reader.apps_of(&keys).await.expect("read").is_empty());
@@ -209,7 +212,8 @@ fn a_refused_command_does_not_disturb_its_batch() {
         let (config, gone) = (store.app(1).await, store.app(1).await);
         store.change(Change::DeleteApplication { app: gone.app.key() }).expect("gone");
         let spec = ApplicationSpec { name: "n".into(), ..ApplicationSpec::default() };
-        let make = || Change::CreateApplication { env: ENV, uid: Some("u".into()), spec: spec.clone(), get_if_exists: false };
+        let make =
+            || Change::CreateApplication { env: ENV, uid: Some("u".into()), spec: spec.clone(), get_if_exists: false };
         let batch = [
             Command::Publish(Box::new(store.message(&config, "1"))),
             Command::Publish(Box::new(store.message(&gone, "2"))),

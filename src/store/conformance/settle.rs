@@ -152,7 +152,8 @@ fn a_resend_needs_a_message_and_an_endpoint_that_takes_it() {
         assert_eq!(resend(store, &foreign, message).err(), Some(Refusal::NotFound));
         let crossed = AppConfig { app: config.app.clone(), endpoints: foreign.endpoints.clone() };
         assert_eq!(resend(store, &crossed, message).err(), Some(Refusal::NotFound));
-        let gone = Settle { disable: Some(DisabledReason::Gone), ..settled(&config, message, Next::Park(Parked::Held), NOW) };
+        let gone =
+            Settle { disable: Some(DisabledReason::Gone), ..settled(&config, message, Next::Park(Parked::Held), NOW) };
         assert!(settle(store, gone).disabled.is_some());
         assert_eq!(resend(store, &config, message).err(), Some(Refusal::EndpointDisabled));
     });
@@ -177,7 +178,8 @@ fn a_410_disables_the_endpoint_in_the_same_commit() {
         let config = store.app(1).await;
         let message = store.publish(store.message(&config, "x"));
         let after = Command::Publish(Box::new(store.message(&config, "y")));
-        let gone = Settle { disable: Some(DisabledReason::Gone), ..settled(&config, message, Next::Park(Parked::Held), NOW) };
+        let gone =
+            Settle { disable: Some(DisabledReason::Gone), ..settled(&config, message, Next::Park(Parked::Held), NOW) };
         let replies = store.commit(&[Command::Settle(Box::new(gone)), after]);
         let Ok(Done::Settled(done)) = &replies[0] else { panic!("{replies:?}") };
         assert!(done.applied);

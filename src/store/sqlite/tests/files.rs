@@ -32,7 +32,8 @@ fn a_backup_taken_while_commits_go_on_is_whole() {
     stored += between;
     assert!(between >= 3, "{between} commits went on");
     assert_eq!(store.count("message"), stored);
-    let left: Vec<_> = std::fs::read_dir(folder.path()).expect("listed").map(|e| e.expect("entry").file_name()).collect();
+    let left: Vec<_> =
+        std::fs::read_dir(folder.path()).expect("listed").map(|e| e.expect("entry").file_name()).collect();
     assert_eq!(left, ["copy.db"], "nothing else is left lying about");
     let copy = rusqlite::Connection::open(&file).expect("opens");
     let text = |sql: &str| copy.query_row(sql, [], |row| row.get::<_, String>(0)).expect("read");
@@ -87,7 +88,13 @@ fn no_secret_is_in_the_files_in_clear() {
     fill(&mut store, &config, 10);
     let hex = SECRET.iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}"));
     let base64 = base64::engine::general_purpose::STANDARD_NO_PAD.encode(SECRET);
-    let forms = [SECRET.to_vec(), hex.to_uppercase().into_bytes(), hex.into_bytes(), base64.into_bytes(), SECRET[4..20].to_vec()];
+    let forms = [
+        SECRET.to_vec(),
+        hex.to_uppercase().into_bytes(),
+        hex.into_bytes(),
+        base64.into_bytes(),
+        SECRET[4..20].to_vec(),
+    ];
     let look = |folder: &std::path::Path| {
         let mut bytes = 0;
         for entry in std::fs::read_dir(folder).expect("listed") {

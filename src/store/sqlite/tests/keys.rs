@@ -54,7 +54,8 @@ fn keys_are_known_in_memory_on_the_disk_and_after_a_crash() {
     fill(&mut store, &config, all..all + GENERATION as u64 + 2 * BATCH as u64, true);
     let runs = store.count("idempotency_run");
     let mut crashed = store.crashed();
-    let half_written = "(SELECT DISTINCT run FROM idempotency_entry WHERE run NOT IN (SELECT run FROM idempotency_run))";
+    let half_written =
+        "(SELECT DISTINCT run FROM idempotency_entry WHERE run NOT IN (SELECT run FROM idempotency_run))";
     assert_eq!((crashed.count("idempotency_run"), crashed.count(half_written)), (runs, 1));
     all_known(&mut crashed, &config, (0..all).step_by(53), false);
     all_known(&mut crashed, &config, (all..all + GENERATION as u64).step_by(67), true);
@@ -87,7 +88,8 @@ fn a_rollback_forgets_keys_event_ids_and_versions() {
         let gone = Change::DeleteApplication { app: other.app.key() };
         let gone = Command::Change(Box::new(ChangeRequest { at: NOW, idempotency: None, change: gone }));
         let to_other = Command::Publish(Box::new(store.message(&other)));
-        let error = store.writer.commit(&[event, keyed, gone, to_other, store.poisoned(&config)]).expect_err("poisoned");
+        let error =
+            store.writer.commit(&[event, keyed, gone, to_other, store.poisoned(&config)]).expect_err("poisoned");
         assert!(matches!(error, CommitError::Command(_)), "{manner}: {error}");
         assert_eq!(store.count("message"), 0);
         let event = with_event(&store, &config, "event");
@@ -113,7 +115,10 @@ fn a_change_that_fails_inside_takes_its_batch_back_whole() {
         let change = Command::Change(Box::new(ChangeRequest { at: NOW, idempotency: None, change }));
         let publish = Command::Publish(Box::new(store.message(&config)));
         let error = store.writer.commit(&[publish, change]).expect_err("poisoned");
-        assert!(error.to_string().contains("poison"), "{manner}: the first error is told, not what came of it: {error}");
+        assert!(
+            error.to_string().contains("poison"),
+            "{manner}: the first error is told, not what came of it: {error}"
+        );
         let publish = Command::Publish(Box::new(store.message(&config)));
         published(&store.commit(&[publish])[0]);
         assert_eq!(store.count("message"), 1);

@@ -472,3 +472,6 @@ enum Event {
     Backup(PathBuf, oneshot::Sender<anyhow::Result<()>>),
     Closed,
 }
+
+#[cfg(test)]
+mod tests;
