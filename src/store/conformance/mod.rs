@@ -30,7 +30,8 @@ pub(super) const ENV: EnvKey = EnvKey(1);
 pub(super) const ENDPOINTS_MAX: usize = 5;
 
 /// Runs a test on every engine.
-fn check(test: impl AsyncFn(&mut Fixture)) {
+#[expect(clippy::needless_pass_by_value, reason = "tests are closures written in place")]
+fn check<T: AsyncFn(&mut Fixture)>(test: T) {
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
     for kind in [Kind::Memory, Kind::Sqlite] {
         println!("on {kind:?}");
