@@ -352,3 +352,61 @@ impl<'de> Visitor<'de> for TextMapVisitor {
         Ok(found)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NAMES: [&str; 2] = ["a", "b"];
+
+    #[test]
+    fn depth_counts_brackets_outside_of_strings() {
+        for (text, expected) in
+            [("", 0), ("{}", 1), ("[[],[{}]]", 3), (r#"{"[[":"[\"[{"}"#, 1), (r#"["\\",[]]"#, 2), ("]]]]", 0)]
+        {
+            assert_eq!(depth(text.as_bytes()), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn only_one_object_is_an_object() {
+        for (text, expected) in [
+            ("{}", true),
+            (" {} ", true),
+            ("[]", false),
+            ("{", false),
+            ("{}{}", false),
+            ("", false),
+            ("{\"a\":[[]]}", false),
+        ] {
+            assert_eq!(is_object(text.as_bytes(), 2), expected, "{text}");
+        }
+        assert!(!is_object(b"{\"\xff\":1}", 2));
+    }
+
+    #[test]
+    fn absent_null_and_given_are_three_things() {
+        let mut fields = Fields::parse(br#"{"a":null}"#, &NAMES, 9).ok().expect("an object");
+        assert_eq!(fields.text("a", Null::Taken, |_| Ok(())).patch(), Some(None));
+        assert_eq!(fields.text("b", Null::Taken, |_| Ok(())).patch(), None);
+        assert!(fields.finish().is_ok());
+        let mut fields = Fields::parse(br#"{"b":"x"}"#, &NAMES, 9).ok().expect("an object");
+        assert_eq!(fields.text("b", Null::Taken, |_| Ok(())).patch(), Some(Some("x".to_owned())));
+        assert!(fields.finish().is_ok());
+    }
+
+    #[test]
+    fn all_that_is_wrong_is_said_at_once() {
+        let mut fields = Fields::parse(br#"{"a":1,"b":true,"b":false}"#, &NAMES, 9).ok().expect("an object");
+        fields.text("a", Null::Refused, |_| Ok(()));
+        let Err(ApiError::Invalid(problems)) = fields.finish() else { panic!("nothing is wrong") };
+        let kinds: Vec<Kind> = problems.iter().map(|problem| problem.kind).collect();
+        assert_eq!(kinds, [Kind::Duplicate, Kind::Type]);
+    }
+
+    #[test]
+    fn a_name_spelt_with_escapes_is_the_same_name() {
+        let mut fields = Fields::parse(br#"{"\u0061":"x"}"#, &NAMES, 9).ok().expect("an object");
+        assert_eq!(fields.text("a", Null::Refused, |_| Ok(())).value().as_deref(), Some("x"));
+    }
+}
