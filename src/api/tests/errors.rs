@@ -1,18 +1,67 @@
 //! What goes wrong, whatever bytes come.
 
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
 use axum::body::Body;
+use bytes::Bytes;
 use http::Request;
+use http_body::Frame;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 
 use super::support::{KEY, TestApi};
-use crate::api::error::Code;
+use crate::accept::NotAccepted;
+use crate::api::error::{ApiError, Code};
+use crate::store::ReadError;
+use crate::store::command::Refusal;
+use crate::store::journal::NotTaken;
 
 #[test]
 fn codes_are_distinct() {
     let names: std::collections::BTreeSet<&str> = Code::ALL.iter().map(|code| code.as_str()).collect();
     assert_eq!(names.len(), Code::ALL.len());
     assert!(Code::ALL.iter().all(|code| code.status().as_u16() >= 400));
+}
+
+#[test]
+fn what_is_not_accepted_has_a_status_of_its_own() {
+    for (error, status, code) in [
+        (NotAccepted::NotTaken(NotTaken::Full), 503, Code::JournalFull),
+        (NotAccepted::NotTaken(NotTaken::Closed), 503, Code::Unavailable),
+        (NotAccepted::Closed("stopping"), 503, Code::Unavailable),
+        (NotAccepted::Read(ReadError::TooSlow(5)), 503, Code::Unavailable),
+        (NotAccepted::Refused(Refusal::Full), 503, Code::StorageFull),
+        (NotAccepted::Refused(Refusal::Failed), 503, Code::StorageFailed),
+        (NotAccepted::Refused(Refusal::NotFound), 404, Code::NotFound),
+    ] {
+        let error = ApiError::from(error);
+        assert!(matches!(error, ApiError::Coded(found, _) if found == code), "{error:?}");
+        let answer = error.into_answer();
+        assert_eq!(answer.status().as_u16(), status);
+        assert_eq!(answer.headers().contains_key("retry-after"), status == 503);
+    }
+}
+
+/// A body that never comes.
+struct Never;
+
+impl http_body::Body for Never {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        Poll::Pending
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_that_does_not_come_is_given_up() {
+    let api = TestApi::start().await;
+    let answer = api.call("POST", "/app", Body::new(Never)).await;
+    assert_eq!(answer.headers["connection"], "close");
+    answer.expect_code(408, "request_timeout");
 }
 
 #[tokio::test]
