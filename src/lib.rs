@@ -2,6 +2,7 @@
 
 pub mod accept;
 pub mod api;
+pub mod app;
 pub mod cli;
 pub mod config;
 pub mod deliver;

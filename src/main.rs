@@ -1,13 +1,10 @@
-//! The `posthouse` command. Temporary wiring: `bench` alone.
+//! The `posthouse` command.
 
-use clap::Parser;
+use std::process::ExitCode;
 
-#[derive(Debug, Parser)]
-enum Command {
-    Bench(Box<posthouse::cli::bench::BenchArgs>),
-}
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-fn main() -> anyhow::Result<()> {
-    let Command::Bench(args) = Command::parse();
-    posthouse::cli::bench::run(*args)
+fn main() -> ExitCode {
+    posthouse::cli::main()
 }

@@ -2,3 +2,66 @@
 
 pub mod bench;
 pub mod config;
+mod operate;
+mod serve;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use config::{ConfigCommand, ConfigFlags};
+use operate::{EnvironmentCommand, KeyCommand, QueueCommand};
+
+/// The input or the configuration is wrong.
+const EXIT_USAGE: u8 = 2;
+
+/// A webhook gateway in one binary: accepts, keeps, delivers.
+#[derive(Debug, Parser)]
+#[command(name = "posthouse", version)]
+struct Cli {
+    #[command(flatten)]
+    flags: ConfigFlags,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the server
+    Serve(serve::ServeArgs),
+    /// Make and list environments
+    #[command(subcommand)]
+    Environment(EnvironmentCommand),
+    /// Make, list and revoke environment keys
+    #[command(subcommand)]
+    Key(KeyCommand),
+    /// Copy the store to a file, while it is served or not
+    Backup(operate::BackupArgs),
+    /// Show what waits
+    #[command(subcommand)]
+    Queue(QueueCommand),
+    /// Check, show or describe the configuration
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Measure a running Posthouse
+    Bench(Box<bench::BenchArgs>),
+}
+
+/// Parses the command line, runs the command, and maps errors to exit codes.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let result = match cli.command {
+        Command::Serve(args) => serve::run(args, &cli.flags),
+        Command::Environment(command) => operate::environment(command, &cli.flags),
+        Command::Key(command) => operate::key(command, &cli.flags),
+        Command::Backup(args) => operate::backup(args, &cli.flags),
+        Command::Queue(command) => operate::queue(&command, &cli.flags),
+        Command::Config(command) => command.run(&cli.flags).map(|()| ExitCode::SUCCESS),
+        Command::Bench(args) => bench::run(*args).map(|()| ExitCode::SUCCESS),
+    };
+    result.unwrap_or_else(|error| {
+        // Display only: a stack trace tells an operator nothing.
+        eprintln!("posthouse: {error:#}");
+        if error.is::<crate::config::ConfigError>() { ExitCode::from(EXIT_USAGE) } else { ExitCode::FAILURE }
+    })
+}

@@ -247,6 +247,32 @@ pub enum Target {
     Uid(String),
 }
 
+impl Target {
+    /// What a `PUT` makes of an application that is there.
+    pub fn put_application(&self, app: &mut Application, uid: Option<&str>, spec: &ApplicationSpec) {
+        app.spec = spec.clone();
+        self.put_uid(&mut app.uid, uid);
+    }
+
+    /// What a `PUT` makes of an endpoint that is there: its headers stay, and the reason why it is disabled.
+    pub fn put_endpoint(&self, endpoint: &mut Endpoint, uid: Option<&str>, spec: &EndpointSpec) {
+        let before = std::mem::replace(&mut endpoint.spec, spec.clone());
+        endpoint.spec.headers = before.headers;
+        if let (Some(_), Some(reason)) = (endpoint.spec.disabled, before.disabled) {
+            endpoint.spec.disabled = Some(reason);
+        }
+        self.put_uid(&mut endpoint.uid, uid);
+    }
+
+    /// A body without uid keeps the one that the path names.
+    fn put_uid(&self, stored: &mut Option<String>, uid: Option<&str>) {
+        match (uid, self) {
+            (None, Self::Uid(_)) => {}
+            _ => *stored = uid.map(str::to_owned),
+        }
+    }
+}
+
 /// A field of a patch: left alone, or set (to nothing, where the field is optional).
 pub type Field<T> = Option<T>;
 
@@ -261,6 +287,16 @@ pub struct ApplicationPatch {
     pub throttle_rate: Field<Option<u16>>,
     /// Free text.
     pub metadata: Field<Metadata>,
+}
+
+impl ApplicationPatch {
+    /// Sets what it names.
+    pub fn apply(&self, app: &mut Application) {
+        set(&mut app.spec.name, self.name.as_ref());
+        set(&mut app.uid, self.uid.as_ref());
+        set(&mut app.spec.throttle_rate, self.throttle_rate.as_ref());
+        set(&mut app.spec.metadata, self.metadata.as_ref());
+    }
 }
 
 /// A `PATCH` of an endpoint.
@@ -284,6 +320,30 @@ pub struct EndpointPatch {
     pub metadata: Field<Metadata>,
     /// Seconds before each retry.
     pub retry_schedule: Field<Option<Vec<u32>>>,
+}
+
+impl EndpointPatch {
+    /// Sets what it names.
+    pub fn apply(&self, endpoint: &mut Endpoint) {
+        let spec = &mut endpoint.spec;
+        set(&mut spec.url, self.url.as_ref());
+        set(&mut spec.description, self.description.as_ref());
+        set(&mut endpoint.uid, self.uid.as_ref());
+        set(&mut spec.throttle_rate, self.throttle_rate.as_ref());
+        set(&mut spec.event_types, self.event_types.as_ref());
+        set(&mut spec.channels, self.channels.as_ref());
+        set(&mut spec.metadata, self.metadata.as_ref());
+        set(&mut spec.retry_schedule, self.retry_schedule.as_ref());
+        if let Some(disabled) = self.disabled {
+            spec.disabled = disabled.then(|| spec.disabled.unwrap_or(DisabledReason::Manual));
+        }
+    }
+}
+
+fn set<T: Clone>(field: &mut T, patch: Option<&T>) {
+    if let Some(value) = patch {
+        field.clone_from(value);
+    }
 }
 
 /// Each command succeeds or fails for itself.

@@ -13,6 +13,9 @@ use crate::model::UnixMs;
 
 /// Entries of a generation: two of these are the most that memory holds of each kind.
 pub const GENERATION: usize = 250_000;
+/// Messages after which a generation goes to the disk even if it is not full: at start no more than
+/// about two times as many are read back.
+const SPAN: usize = 500_000;
 /// Bits of filter per entry: about one look-up in a hundred goes to the disk in vain.
 const FILTER_BITS: usize = 10;
 const FILTER_HASHES: u64 = 7;
@@ -52,6 +55,8 @@ pub struct Generations {
     added: Vec<Entry>,
     spilling: Option<Spill>,
     mark: Mark,
+    /// Messages since the first of `added`.
+    span: usize,
 }
 
 /// A generation on its way to the disk.
@@ -60,6 +65,7 @@ pub struct Spill {
     pub sorted: Vec<Entry>,
     /// How many are written.
     pub done: usize,
+    oldest: i64,
 }
 
 #[derive(Default, Clone, Copy)]
@@ -83,6 +89,18 @@ impl Generations {
         self.added.push((hash, message));
     }
 
+    /// A message was stored, whether or not it has an entry here.
+    pub fn passed(&mut self) {
+        if !self.added.is_empty() {
+            self.span += 1;
+        }
+    }
+
+    /// The oldest message with an entry that is not yet in a run.
+    pub fn oldest(&self) -> Option<i64> {
+        self.spilling.as_ref().map(|spill| spill.oldest).or_else(|| self.added.first().map(|entry| entry.1))
+    }
+
     /// A transaction begins.
     pub fn begin(&mut self) {
         self.mark = Mark { added: self.added.len(), done: self.spilling.as_ref().map_or(0, |s| s.done) };
@@ -102,10 +120,12 @@ impl Generations {
 
     /// Takes a full generation as the next spill. Call it before a transaction begins.
     pub fn cut(&mut self) {
-        if self.spilling.is_some() || self.added.len() < GENERATION {
+        if self.spilling.is_some() || (self.added.len() < GENERATION && self.span < SPAN) {
             return;
         }
+        let Some(&(_, oldest)) = self.added.first() else { return };
         self.newest = FxHashMap::default();
+        self.span = 0;
         let mut sorted = std::mem::take(&mut self.added);
         sorted.sort_unstable();
         // Of two entries of one hash the newer message counts.
@@ -116,7 +136,7 @@ impl Generations {
             }
             same
         });
-        self.spilling = Some(Spill { sorted, done: 0 });
+        self.spilling = Some(Spill { sorted, done: 0, oldest });
     }
 
     /// The generation that is being written.

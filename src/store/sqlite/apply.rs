@@ -19,6 +19,8 @@ use crate::store::seal::Sealer;
 const DAY_MS: i64 = 86_400_000;
 /// Bits of a payload's id behind the day of its expiry.
 const PAYLOAD_SEQUENCE_BITS: u32 = 47;
+/// The last day that fits in front of them, in the year 2149.
+const EXPIRY_DAY_MAX: i64 = (1 << (63 - PAYLOAD_SEQUENCE_BITS)) - 1;
 /// Applications whose versions the writer remembers.
 const VERSIONS_MAX: usize = 200_000;
 
@@ -45,7 +47,14 @@ impl WriterState {
             "SELECT max(key) FROM message",
             "SELECT max(key) FROM attempt",
         ];
-        let mut last = 0;
+        // What was deleted counts too: a key is never given twice, whatever the clock does.
+        let mut last: i64 = connection.query_row(
+            "SELECT max(coalesce((SELECT max(value) FROM meta WHERE name IN ('highest_deleted_key', 'message_by_app',
+                      'attempt_by_message', 'attempt_by_endpoint')), 0),
+                    coalesce((SELECT max(up_to) FROM idempotency_run), 0))",
+            [],
+            |row| row.get(0),
+        )?;
         for sql in highest {
             last = last.max(connection.query_row(sql, [], |row| row.get::<_, Option<i64>>(0))?.unwrap_or(0));
         }
@@ -56,19 +65,19 @@ impl WriterState {
             messages_by_app: DeferredIndex::open(
                 connection,
                 "message_by_app",
-                "SELECT app, key FROM message WHERE key > ?",
+                "SELECT app, key FROM message WHERE key > ? ORDER BY key",
                 "INSERT OR IGNORE INTO message_by_app (app, message) VALUES (?, ?)",
             )?,
             attempts_by_message: DeferredIndex::open(
                 connection,
                 "attempt_by_message",
-                "SELECT message, key FROM attempt WHERE key > ?",
+                "SELECT message, key FROM attempt WHERE key > ? ORDER BY key",
                 "INSERT OR IGNORE INTO attempt_by_message (message, attempt) VALUES (?, ?)",
             )?,
             attempts_by_endpoint: DeferredIndex::open(
                 connection,
                 "attempt_by_endpoint",
-                "SELECT endpoint, key FROM attempt WHERE key > ?",
+                "SELECT endpoint, key FROM attempt WHERE key > ? ORDER BY key",
                 "INSERT OR IGNORE INTO attempt_by_endpoint (endpoint, attempt) VALUES (?, ?)",
             )?,
             payload_sequence: last_payload_sequence(connection)?,
@@ -137,12 +146,17 @@ impl WriterState {
     }
 }
 
-/// The highest sequence number in any payload's id: one seek for each day that has payloads.
+/// The highest sequence number in any payload's id: one seek for each day that has payloads, and
+/// the newest message, whose payload may have expired before it.
 fn last_payload_sequence(connection: &Connection) -> rusqlite::Result<i64> {
+    const SEQUENCE: i64 = (1 << PAYLOAD_SEQUENCE_BITS) - 1;
+    let newest: Option<i64> = connection
+        .query_row("SELECT payload FROM message ORDER BY key DESC LIMIT 1", [], |row| row.get(0))
+        .optional()?;
     let mut statement = connection.prepare("SELECT max(id) FROM payload WHERE id < ?")?;
-    let (mut below, mut highest) = (i64::MAX, 0);
+    let (mut below, mut highest) = (i64::MAX, newest.unwrap_or(0) & SEQUENCE);
     while let Some(id) = statement.query_row([below], |row| row.get::<_, Option<i64>>(0))? {
-        highest = highest.max(id & ((1 << PAYLOAD_SEQUENCE_BITS) - 1));
+        highest = highest.max(id & SEQUENCE);
         below = id >> PAYLOAD_SEQUENCE_BITS << PAYLOAD_SEQUENCE_BITS;
     }
     Ok(highest)
@@ -173,7 +187,7 @@ impl<'c> HotStatements<'c> {
             payload: prepare("INSERT INTO payload (id, body) VALUES (?, ?)")?,
             pending: prepare("INSERT INTO pending (message, endpoint) VALUES (?, ?)")?,
             waiting: prepare(
-                "INSERT OR REPLACE INTO waiting (endpoint, due, message, attempts, manual) VALUES (?, ?, ?, ?, ?)",
+                "INSERT OR IGNORE INTO waiting (endpoint, due, message, attempts, manual) VALUES (?, ?, ?, ?, ?)",
             )?,
             parked: prepare("INSERT OR REPLACE INTO parked (endpoint, message, state, at) VALUES (?, ?, ?, ?)")?,
             attempt: prepare(
@@ -219,7 +233,7 @@ impl<'c> HotStatements<'c> {
         let app = publish.config.app.key();
         let envelope = &publish.envelope;
         state.payload_sequence += 1;
-        let expiry_day = publish.at.max(0) / DAY_MS + i64::from(publish.payload_days) + 1;
+        let expiry_day = (publish.at.max(0) / DAY_MS + i64::from(publish.payload_days) + 1).min(EXPIRY_DAY_MAX);
         let payload = expiry_day << PAYLOAD_SEQUENCE_BITS | state.payload_sequence;
         let stored_key = publish.idempotency.as_ref().map(stored_key);
         self.message.execute(params![
@@ -237,6 +251,7 @@ impl<'c> HotStatements<'c> {
         ])?;
         self.payload.execute(params![payload, &publish.payload[..]])?;
         state.messages_by_app.push(app.0, id.key);
+        state.seen.published(id.key);
         if let Some(key) = &publish.idempotency {
             state.seen.insert(kind_of(key), short(key), id.key);
         }
@@ -326,9 +341,7 @@ impl<'c> HotStatements<'c> {
             match settle.next {
                 Next::Done if settle.trigger == Trigger::Manual => self.end_all(settle.endpoint, message)?,
                 Next::Done | Next::Nothing => {}
-                Next::Retry { due, attempts } => {
-                    self.waiting.execute(params![endpoint, due, message, attempts, 0])?;
-                }
+                Next::Retry { due, attempts } => self.wait(settle, due, attempts)?,
                 Next::Park(parked) => {
                     self.parked.execute(params![endpoint, message, parked.code(), settle.at])?;
                 }
@@ -359,6 +372,22 @@ impl<'c> HotStatements<'c> {
             state.attempts_by_endpoint.push(endpoint, id.key);
         }
         Ok(Settled { applied, disabled: None })
+    }
+
+    /// Gives a delivery its place in the order of due times. The lane already knows that place, so a
+    /// resend that happens to be there moves by a millisecond; its attempt, should it be under way,
+    /// is then repeated rather than the retry lost.
+    fn wait(&mut self, settle: &Settle, due: UnixMs, attempts: u16) -> rusqlite::Result<()> {
+        let (endpoint, message) = (settle.endpoint.0, settle.message.0);
+        let manual = settle.trigger.code();
+        let mut moved_to = due;
+        while self.waiting.execute(params![endpoint, due, message, attempts, manual])? == 0 {
+            moved_to += 1;
+            self.connection
+                .prepare_cached("UPDATE OR IGNORE waiting SET due = ? WHERE endpoint = ? AND due = ? AND message = ?")?
+                .execute(params![moved_to, endpoint, due, message])?;
+        }
+        Ok(())
     }
 
     /// A resend succeeded: whatever else the delivery was, it is done. The order of due times is

@@ -49,12 +49,17 @@ impl Changer<'_> {
     /// Applies one change, or none of it.
     pub(super) fn apply(&mut self, request: &ChangeRequest) -> rusqlite::Result<Reply> {
         self.connection.execute_batch("SAVEPOINT change")?;
-        let result = self.apply_remembered(request);
-        let end = if result.is_ok() { "RELEASE change" } else { "ROLLBACK TO change; RELEASE change" };
-        self.connection.execute_batch(end)?;
-        match result {
-            Ok(done) => Ok(Ok(done)),
-            Err(Stop::Refused(refusal)) => Ok(Err(refusal)),
+        match self.apply_remembered(request) {
+            Ok(done) => {
+                self.connection.execute_batch("RELEASE change")?;
+                Ok(Ok(done))
+            }
+            Err(Stop::Refused(refusal)) => {
+                self.connection.execute_batch("ROLLBACK TO change; RELEASE change")?;
+                Ok(Err(refusal))
+            }
+            // The whole transaction is rolled back. SQLite may have done so already, and what it then
+            // said of the savepoint would hide that the disk is full or failed.
             Err(Stop::Engine(error)) => Err(error),
         }
     }
@@ -196,10 +201,7 @@ impl Changer<'_> {
 
     fn patch_application(&mut self, app: AppKey, patch: &ApplicationPatch) -> Result<Changed, Stop> {
         let mut found = application(self.connection, app)?.ok_or(Refusal::NotFound)?;
-        set(&mut found.spec.name, patch.name.as_ref());
-        set(&mut found.uid, patch.uid.as_ref());
-        set(&mut found.spec.throttle_rate, patch.throttle_rate.as_ref());
-        set(&mut found.spec.metadata, patch.metadata.as_ref());
+        patch.apply(&mut found);
         self.store_application(found, false)
     }
 
@@ -235,12 +237,7 @@ impl Changer<'_> {
         };
         match (existing, target) {
             (Some(mut app), target) => {
-                app.spec = spec.clone();
-                // A body without uid keeps the one that the path names.
-                match (uid, target) {
-                    (None, Target::Uid(_)) => {}
-                    _ => app.uid = uid.map(str::to_owned),
-                }
+                target.put_application(&mut app, uid, spec);
                 self.store_application(app, false)
             }
             (None, Target::Uid(named)) => self.create_application(env, uid.or(Some(named)), spec, false),
@@ -258,6 +255,7 @@ impl Changer<'_> {
             return Err(Refusal::NotFound.into());
         }
         self.run("DELETE FROM endpoint WHERE app = ?", [app.0])?;
+        self.keep_highest_key()?;
         self.state.forget_version(app);
         Ok(Changed::ApplicationDeleted { app, endpoints })
     }
@@ -355,18 +353,7 @@ impl Changer<'_> {
     fn patch_endpoint(&mut self, app: AppKey, key: EndpointKey, patch: &EndpointPatch) -> Result<Changed, Stop> {
         let mut endpoint = self.endpoint(app, key)?.ok_or(Refusal::NotFound)?;
         let url_before = endpoint.spec.url.clone();
-        let spec = &mut endpoint.spec;
-        set(&mut spec.url, patch.url.as_ref());
-        set(&mut spec.description, patch.description.as_ref());
-        set(&mut endpoint.uid, patch.uid.as_ref());
-        set(&mut spec.throttle_rate, patch.throttle_rate.as_ref());
-        set(&mut spec.event_types, patch.event_types.as_ref());
-        set(&mut spec.channels, patch.channels.as_ref());
-        set(&mut spec.metadata, patch.metadata.as_ref());
-        set(&mut spec.retry_schedule, patch.retry_schedule.as_ref());
-        if let Some(disabled) = patch.disabled {
-            spec.disabled = disabled.then(|| spec.disabled.unwrap_or(DisabledReason::Manual));
-        }
+        patch.apply(&mut endpoint);
         self.store_endpoint(endpoint, &url_before)
     }
 
@@ -426,16 +413,9 @@ impl Changer<'_> {
         match (existing, target) {
             (Some(endpoint), Target::Id(id)) if endpoint.id != *id => Err(Refusal::NotFound.into()),
             (Some(mut endpoint), target) => {
-                let before = std::mem::replace(&mut endpoint.spec, spec.clone());
-                endpoint.spec.headers = before.headers;
-                if let (Some(_), Some(reason)) = (endpoint.spec.disabled, before.disabled) {
-                    endpoint.spec.disabled = Some(reason);
-                }
-                match (uid, target) {
-                    (None, Target::Uid(_)) => {}
-                    _ => endpoint.uid = uid.map(str::to_owned),
-                }
-                self.store_endpoint(endpoint, &before.url)
+                let url_before = endpoint.spec.url.clone();
+                target.put_endpoint(&mut endpoint, uid, spec);
+                self.store_endpoint(endpoint, &url_before)
             }
             (None, Target::Uid(named)) => self.create_endpoint(app, uid.or(Some(named)), spec, secret),
             (None, Target::Id(_)) => Err(Refusal::NotFound.into()),
@@ -446,8 +426,20 @@ impl Changer<'_> {
         if self.run("DELETE FROM endpoint WHERE key = ? AND app = ?", [endpoint.0, app.0])? == 0 {
             return Err(Refusal::NotFound.into());
         }
+        self.keep_highest_key()?;
         touch_routing(self.connection, self.state, app)?;
         Ok(Changed::EndpointDeleted { app, endpoint })
+    }
+
+    /// A row with the highest key of all may have gone: its key must not be given again after a
+    /// start with a clock that went back.
+    fn keep_highest_key(&self) -> rusqlite::Result<()> {
+        self.run(
+            "INSERT INTO meta (name, value) VALUES ('highest_deleted_key', ?)
+             ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+            [self.state.keys.last()],
+        )?;
+        Ok(())
     }
 
     fn resend(&mut self, app: AppKey, endpoint: EndpointKey, message: i64) -> Result<Changed, Stop> {
@@ -472,12 +464,6 @@ impl Changer<'_> {
 
 fn done(changed: Changed) -> Done {
     Done::Changed(Box::new(changed))
-}
-
-fn set<T: Clone>(field: &mut T, patch: Option<&T>) {
-    if let Some(value) = patch {
-        field.clone_from(value);
-    }
 }
 
 fn json(value: &impl serde::Serialize) -> String {

@@ -8,8 +8,8 @@ use crate::store::idempotency::{Filter, Generations, Kind};
 
 /// Bytes of filters held in memory; older runs beyond are looked up on the disk each time.
 const FILTER_BYTES_MAX: usize = 48 * 1024 * 1024;
-/// Rows of an expired run that are deleted in one slice.
-const SWEEP_ROWS: usize = 10_000;
+/// Messages between two records of where the tail begins (also made when idle).
+const FLOOR_EVERY: usize = 65_536;
 
 struct Run {
     number: i64,
@@ -28,6 +28,12 @@ pub(super) struct KeyIndex {
     writing: [Option<i64>; 3],
     /// Runs of this transaction, to be forgotten if it is rolled back.
     finished: Vec<Run>,
+    /// A run that this transaction has deleted.
+    swept: Option<i64>,
+    /// Runs that a crash left half written.
+    orphans: Vec<i64>,
+    last_message: i64,
+    since_floor: usize,
 }
 
 impl KeyIndex {
@@ -38,9 +44,18 @@ impl KeyIndex {
             next_run: 1,
             writing: [None; 3],
             finished: Vec::new(),
+            swept: None,
+            orphans: Vec::new(),
+            last_message: 0,
+            since_floor: 0,
         };
         let mut watermark = [0_i64; 3];
-        let mut bytes = 0;
+        for kind in Kind::ALL {
+            watermark[kind as usize] = connection
+                .query_row("SELECT value FROM meta WHERE name = ?", [floor_name(kind)], |row| row.get(0))
+                .optional()?
+                .unwrap_or(0);
+        }
         let mut statement =
             connection.prepare("SELECT run, kind, up_to, expires_at, filter FROM idempotency_run ORDER BY run DESC")?;
         let mut rows = statement.query([])?;
@@ -49,41 +64,67 @@ impl KeyIndex {
             let Some(&kind) = Kind::ALL.get(usize::from(kind)) else { continue };
             let place = kind as usize;
             watermark[place] = watermark[place].max(row.get(2)?);
-            let mut filter: Vec<u8> = row.get(4)?;
-            bytes += filter.len();
-            if bytes > FILTER_BYTES_MAX {
-                filter = Vec::new();
-            }
-            index.next_run = index.next_run.max(number + 1);
-            index.runs.push(Run { number, kind, filter: Filter::from_bytes(filter), expires_at: row.get(3)? });
+            let filter = Filter::from_bytes(row.get(4)?);
+            index.runs.push(Run { number, kind, filter, expires_at: row.get(3)? });
+            index.bound_filters_of_new();
         }
         index.runs.reverse();
+        index.find_orphans(connection)?;
         index.read_tail(connection, watermark, now)?;
         Ok(index)
     }
 
+    /// While runs are read, the newest first: what does not fit any more goes without its filter.
+    fn bound_filters_of_new(&mut self) {
+        let bytes: usize = self.runs.iter().map(|run| run.filter.as_bytes().len()).sum();
+        if bytes > FILTER_BYTES_MAX
+            && let Some(last) = self.runs.last_mut()
+        {
+            last.filter = Filter::from_bytes(Vec::new());
+        }
+    }
+
+    /// A run is registered when it is complete. What a crash left of one is not: its entries are
+    /// read from the messages again, and its number is not used a second time.
+    fn find_orphans(&mut self, connection: &Connection) -> rusqlite::Result<()> {
+        let mut next = connection.prepare("SELECT run FROM idempotency_entry WHERE run > ? ORDER BY run LIMIT 1")?;
+        let mut after = 0;
+        while let Some(run) = next.query_row([after], |row| row.get(0)).optional()? {
+            if self.runs.binary_search_by_key(&run, |run| run.number).is_err() {
+                self.orphans.push(run);
+            }
+            after = run;
+        }
+        let last = self.runs.last().map_or(0, |run| run.number);
+        self.next_run = after.max(last) + 1;
+        Ok(())
+    }
+
     /// Reads what is newer than the runs from the messages themselves.
     fn read_tail(&mut self, connection: &Connection, watermark: [i64; 3], now: UnixMs) -> rusqlite::Result<()> {
-        let first = watermark.iter().copied().min().unwrap_or(0);
-        let oldest = |kind: Kind| kind.lifetime_ms().map_or(0, |lifetime| first_key_at(now - lifetime));
+        let oldest = |kind: Kind| {
+            let alive = kind.lifetime_ms().map_or(0, |lifetime| first_key_at(now - lifetime) - 1);
+            alive.max(watermark[kind as usize])
+        };
+        let first = Kind::ALL.into_iter().map(oldest).min().unwrap_or(0);
         let mut statement = connection.prepare(
             "SELECT key, idempotency, app, event_id FROM message
-             WHERE key > ? AND (idempotency IS NOT NULL OR event_id IS NOT NULL)",
+             WHERE key > ? ORDER BY key",
         )?;
         let mut rows = statement.query([first])?;
         while let Some(row) = rows.next()? {
             let key: i64 = row.get(0)?;
+            self.published(key);
             if let Some(stored) = row.get_ref(1)?.as_blob_or_null()?
                 && let Some((hash, kind)) = short_hash(stored)
-                && key > watermark[kind as usize]
                 && key > oldest(kind)
             {
                 self.memory[kind as usize].insert(hash, key);
             }
-            if let Some(event_id) = row.get_ref(3)?.as_str_or_null()? {
-                if key > watermark[Kind::EventId as usize] {
-                    self.memory[Kind::EventId as usize].insert(event_hash(row.get(2)?, event_id), key);
-                }
+            if let Some(event_id) = row.get_ref(3)?.as_str_or_null()?
+                && key > oldest(Kind::EventId)
+            {
+                self.memory[Kind::EventId as usize].insert(event_hash(row.get(2)?, event_id), key);
             }
         }
         Ok(())
@@ -117,6 +158,15 @@ impl KeyIndex {
         Ok(found)
     }
 
+    /// A message was appended, with or without keys.
+    pub(super) fn published(&mut self, message: i64) {
+        self.last_message = message;
+        self.since_floor += 1;
+        for generations in &mut self.memory {
+            generations.passed();
+        }
+    }
+
     pub(super) fn insert(&mut self, kind: Kind, hash: i64, message: i64) {
         self.memory[kind as usize].insert(hash, message);
     }
@@ -130,17 +180,52 @@ impl KeyIndex {
 
     pub(super) fn rollback(&mut self) {
         self.finished.clear();
+        self.swept = None;
         for generations in &mut self.memory {
             generations.rollback();
         }
     }
 
     pub(super) fn committed(&mut self) {
-        for run in self.finished.drain(..) {
+        for run in std::mem::take(&mut self.finished) {
             self.memory[run.kind as usize].spilled();
             self.writing[run.kind as usize] = None;
             self.runs.push(run);
+            self.bound_filters();
         }
+        if let Some(number) = self.swept.take() {
+            self.runs.retain(|run| run.number != number);
+            self.orphans.retain(|&run| run != number);
+        }
+    }
+
+    /// The oldest runs lose their filters when all together take too much memory.
+    fn bound_filters(&mut self) {
+        let mut bytes: usize = self.runs.iter().map(|run| run.filter.as_bytes().len()).sum();
+        for run in &mut self.runs {
+            if bytes <= FILTER_BYTES_MAX {
+                break;
+            }
+            bytes -= run.filter.as_bytes().len();
+            run.filter = Filter::from_bytes(Vec::new());
+        }
+    }
+
+    /// Records from where the messages must be read at start, for each kind: what is older is in runs.
+    pub(super) fn keep_floor(&mut self, connection: &Connection) -> rusqlite::Result<()> {
+        if self.since_floor == 0 {
+            return Ok(());
+        }
+        self.since_floor = 0;
+        for kind in Kind::ALL {
+            let floor = self.memory[kind as usize].oldest().map_or(self.last_message, |oldest| oldest - 1);
+            connection
+                .prepare_cached(
+                    "INSERT INTO meta (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+                )?
+                .execute(params![floor_name(kind), floor])?;
+        }
+        Ok(())
     }
 
     pub(super) fn has_work(&mut self) -> bool {
@@ -149,6 +234,9 @@ impl KeyIndex {
 
     /// Writes up to `budget` entries of the generations that are full.
     pub(super) fn step(&mut self, connection: &Connection, budget: usize) -> rusqlite::Result<()> {
+        if self.since_floor >= FLOOR_EVERY {
+            self.keep_floor(connection)?;
+        }
         for kind in Kind::ALL {
             let Some(spill) = self.memory[kind as usize].spilling() else { continue };
             let run = *self.writing[kind as usize].get_or_insert_with(|| {
@@ -180,23 +268,23 @@ impl KeyIndex {
 
     /// Deletes a slice of the oldest expired run; says whether it did anything. The last run of a
     /// kind stays registered: it says from where the messages are read at start.
-    pub(super) fn sweep(&mut self, connection: &Connection, now: UnixMs) -> rusqlite::Result<bool> {
+    pub(super) fn sweep(&mut self, connection: &Connection, now: UnixMs, rows: usize) -> rusqlite::Result<bool> {
         let newest_of = |kind: Kind, runs: &[Run]| runs.iter().rev().find(|run| run.kind == kind).map(|run| run.number);
         let expired = self
             .runs
             .iter()
             .find(|run| run.expires_at < now && newest_of(run.kind, &self.runs) != Some(run.number))
             .map(|run| run.number);
-        let Some(number) = expired else { return Ok(false) };
+        let Some(number) = self.orphans.first().copied().or(expired) else { return Ok(false) };
         let deleted = connection
             .prepare_cached(
                 "DELETE FROM idempotency_entry WHERE run = ?1 AND (run, hash, message) IN
                    (SELECT run, hash, message FROM idempotency_entry WHERE run = ?1 LIMIT ?2)",
             )?
-            .execute(params![number, SWEEP_ROWS as i64])?;
-        if deleted < SWEEP_ROWS {
+            .execute(params![number, rows as i64])?;
+        if deleted < rows {
             connection.execute("DELETE FROM idempotency_run WHERE run = ?", [number])?;
-            self.runs.retain(|run| run.number != number);
+            self.swept = Some(number);
         }
         Ok(true)
     }
@@ -213,6 +301,15 @@ impl KeyIndex {
             )?
             .query_row(params![hash.as_slice(), now], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
             .optional()
+    }
+}
+
+/// Where `meta` keeps the floor of a kind.
+fn floor_name(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Chosen => "floor_chosen",
+        Kind::Automatic => "floor_automatic",
+        Kind::EventId => "floor_event_id",
     }
 }
 

@@ -11,6 +11,8 @@ mod keys;
 mod query;
 mod reader;
 mod rows;
+#[cfg(test)]
+mod tests;
 mod writer;
 
 use std::path::{Path, PathBuf};
@@ -60,7 +62,13 @@ pub fn prepare(options: &SqliteOptions) -> anyhow::Result<()> {
 fn open_writer(file: &Path) -> anyhow::Result<Connection> {
     let connection = Connection::open(file).with_context(|| format!("opening {}", file.display()))?;
     connection.busy_timeout(Duration::from_secs(5))?;
-    connection.pragma_update(None, "journal_mode", "wal")?;
+    let mode: String = connection.pragma_update_and_check(None, "journal_mode", "wal", |row| row.get(0))?;
+    if mode != "wal" {
+        bail!(
+            "{} cannot have a write-ahead log (journal mode {mode}): is it on a network file system?",
+            file.display()
+        );
+    }
     connection.pragma_update(None, "synchronous", "full")?;
     connection.pragma_update(None, "wal_autocheckpoint", 0)?;
     connection.pragma_update(None, "cache_size", -32_768)?;
@@ -104,16 +112,13 @@ fn check_key(connection: &Connection, sealer: &Sealer) -> anyhow::Result<()> {
     use rusqlite::OptionalExtension;
     let stored: Option<Vec<u8>> =
         connection.query_row("SELECT value FROM meta WHERE name = 'seal_check'", [], |row| row.get(0)).optional()?;
-    match stored {
-        Some(sealed) => {
-            if sealer.open("meta", 0, &sealed).ok().as_deref() != Some(SEAL_CHECK) {
-                bail!("the key file does not open this store: it belongs to another one");
-            }
+    if let Some(stored) = stored {
+        if sealer.open("meta", 0, &stored).ok().as_deref() != Some(SEAL_CHECK) {
+            bail!("the key file does not open this store: it belongs to another one");
         }
-        None => {
-            let sealed = sealer.seal("meta", 0, SEAL_CHECK);
-            connection.execute("INSERT INTO meta (name, value) VALUES ('seal_check', ?)", [sealed])?;
-        }
+    } else {
+        let value = sealer.seal("meta", 0, SEAL_CHECK);
+        connection.execute("INSERT INTO meta (name, value) VALUES ('seal_check', ?)", [value])?;
     }
     Ok(())
 }

@@ -2,8 +2,9 @@
 
 use std::path::Path;
 use std::rc::Rc;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -23,36 +24,78 @@ const SHARE_MIN: usize = 64;
 /// Index entries inserted at once when the journal is idle.
 const IDLE_SHARE: usize = 8_192;
 const BACKUP_PAGES: i32 = 1_024;
+/// Commits between looks at remembered changes whose time is over (also done when idle).
+const FORGET_EVERY: u64 = 256;
 
 /// Writes to the embedded store.
 pub struct SqliteWriter {
-    connection: Rc<Connection>,
+    pub(super) connection: Rc<Connection>,
     state: WriterState,
     endpoints_max: usize,
-    log: Arc<LogSize>,
+    log: Arc<Log>,
     wal_pages_max: i64,
+    /// Pages in the log at which the writer checkpoints itself.
+    bound: i64,
+    commits: u64,
+    checkpointer: Option<JoinHandle<()>>,
 }
 
-/// Pages in the write-ahead log, as of the last commit.
+impl Drop for SqliteWriter {
+    /// The checkpointer goes first, so that the writer's connection is the one that closes the log.
+    fn drop(&mut self) {
+        self.log.closed.store(true, Ordering::Release);
+        if let Some(thread) = self.checkpointer.take() {
+            thread.thread().unpark();
+            if thread.join().is_err() {
+                tracing::error!("the checkpointer panicked");
+            }
+        }
+    }
+}
+
+/// The write-ahead log as writer and checkpointer see it.
 #[derive(Default)]
-struct LogSize(AtomicI64);
+struct Log {
+    /// Pages in it, as of the last commit.
+    pages: AtomicI64,
+    /// Held by the one who checkpoints.
+    checkpointing: Mutex<()>,
+    /// The writer is gone.
+    closed: AtomicBool,
+}
+
+impl Log {
+    /// Copies what is in the log into the file, as far as readers allow; says whether it is all.
+    fn checkpoint(&self, connection: &Connection) -> bool {
+        let _alone = self.checkpointing.lock().unwrap_or_else(PoisonError::into_inner);
+        let read = |row: &rusqlite::Row<'_>| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?, row.get::<_, i64>(2)?));
+        match connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], read) {
+            Ok((busy, pages, copied)) => busy == 0 && pages == copied,
+            Err(error) => {
+                tracing::warn!(%error, "checkpoint failed; it is tried again");
+                false
+            }
+        }
+    }
+}
 
 impl SqliteWriter {
     /// Opens the store for writing. `endpoints_max` is the bound on endpoints of one application.
     /// Not `Send`: open it on the thread that commits.
     pub fn open(options: &SqliteOptions, endpoints_max: usize, now: UnixMs) -> anyhow::Result<Self> {
         let mut connection = super::open_writer(&options.file())?;
-        let log = Arc::new(LogSize::default());
+        let log = Arc::new(Log::default());
         let counted = Arc::clone(&log);
         connection.wal_hook(Some(move |_: &mut rusqlite::hooks::Wal, pages: i32| {
-            counted.0.store(i64::from(pages), Ordering::Relaxed);
+            counted.pages.store(i64::from(pages), Ordering::Relaxed);
             Ok(())
         }))?;
         let page: i64 = connection.pragma_query_value(None, "page_size", |row| row.get(0))?;
         let state = WriterState::open(&connection, Arc::clone(&options.sealer), now)?;
         let wal_pages_max = (options.wal_bytes_max as i64 / page).max(1_000);
-        spawn_checkpointer(&options.file(), &log, wal_pages_max)?;
-        Ok(Self { connection: Rc::new(connection), state, endpoints_max, log, wal_pages_max })
+        let checkpointer = Some(spawn_checkpointer(&options.file(), &log, wal_pages_max)?);
+        let (connection, bound) = (Rc::new(connection), wal_pages_max);
+        Ok(Self { connection, state, endpoints_max, log, wal_pages_max, bound, commits: 0, checkpointer })
     }
 
     fn apply(&mut self, batch: &[Command]) -> rusqlite::Result<Vec<Reply>> {
@@ -65,7 +108,7 @@ impl SqliteWriter {
                 Command::Publish(publish) => hot.publish(&mut self.state, publish)?,
                 Command::Settle(settle) => {
                     let mut settled = hot.settle(&mut self.state, settle)?;
-                    if let Some(reason) = settle.disable {
+                    if let Some(reason) = settle.disable.filter(|_| settled.applied) {
                         settled.disabled = self.changer(&connection, settle.at).disable_endpoint(
                             settle.app,
                             settle.endpoint,
@@ -79,7 +122,14 @@ impl SqliteWriter {
             replies.push(reply);
         }
         drop(hot);
-        self.fill(&connection, SHARE_MIN + SHARE_PER_COMMAND * batch.len())?;
+        let share = SHARE_MIN + SHARE_PER_COMMAND * batch.len();
+        let now = batch.iter().map(at).max().unwrap_or(0);
+        self.fill(&connection, share)?;
+        self.state.seen.sweep(&connection, now, share)?;
+        self.commits += 1;
+        if self.commits.is_multiple_of(FORGET_EVERY) {
+            forget_changes(&connection, now)?;
+        }
         connection.prepare_cached("COMMIT")?.execute([])?;
         Ok(replies)
     }
@@ -103,21 +153,31 @@ impl SqliteWriter {
     }
 
     fn roll_back(&mut self, error: &rusqlite::Error) -> CommitError {
-        // Where SQLite has rolled back by itself there is nothing to roll back, and it says so.
-        let _ = self.connection.execute_batch("ROLLBACK");
         self.state.rollback();
+        // Where SQLite has rolled back by itself there is nothing to roll back.
+        if !self.connection.is_autocommit()
+            && let Err(second) = self.connection.execute_batch("ROLLBACK")
+            && !self.connection.is_autocommit()
+        {
+            return CommitError::Io(format!("{error}; and it could not be rolled back: {second}"));
+        }
         classify(error)
     }
 
     /// Lets the log begin anew once it is long: the checkpointer has copied most of it, this copies
     /// the rest while nobody writes.
-    fn bound_log(&self) {
-        if self.log.0.load(Ordering::Relaxed) > self.wal_pages_max {
-            let result = self.connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| row.get::<_, i64>(1));
-            if let Err(error) = result {
-                tracing::warn!(%error, "checkpoint failed; it is tried again after the next commit");
+    fn bound_log(&mut self) {
+        let pages = self.log.pages.load(Ordering::Relaxed);
+        if pages <= self.bound {
+            // The log has begun anew.
+            if pages <= self.wal_pages_max {
+                self.bound = self.wal_pages_max;
             }
+            return;
         }
+        // Where a reader holds it up there is no use in trying after each commit: readers are time-boxed.
+        let complete = self.log.checkpoint(&self.connection);
+        self.bound = if complete { self.wal_pages_max } else { pages + self.wal_pages_max / 8 };
     }
 }
 
@@ -141,10 +201,9 @@ impl StoreWriter for SqliteWriter {
         let result = (|| {
             connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
             self.fill(&connection, IDLE_SHARE)?;
-            let swept = self.state.seen.sweep(&connection, now)?;
-            let forgotten = connection
-                .prepare_cached("DELETE FROM remembered_change WHERE hash IN (SELECT hash FROM remembered_change WHERE expires_at < ? LIMIT 1000)")?
-                .execute([now])?;
+            self.state.seen.keep_floor(&connection)?;
+            let swept = self.state.seen.sweep(&connection, now, IDLE_SHARE)?;
+            let forgotten = forget_changes(&connection, now)?;
             connection.prepare_cached("COMMIT")?.execute([])?;
             Ok(busy || swept || forgotten > 0)
         })();
@@ -181,6 +240,24 @@ impl StoreWriter for SqliteWriter {
     }
 }
 
+fn at(command: &Command) -> UnixMs {
+    match command {
+        Command::Publish(publish) => publish.at,
+        Command::Settle(settle) => settle.at,
+        Command::Change(request) => request.at,
+    }
+}
+
+/// Answers to changes whose time is over go, some at a time.
+fn forget_changes(connection: &Connection, now: UnixMs) -> rusqlite::Result<usize> {
+    connection
+        .prepare_cached(
+            "DELETE FROM remembered_change WHERE hash IN
+               (SELECT hash FROM remembered_change WHERE expires_at < ? LIMIT 1000)",
+        )?
+        .execute([now])
+}
+
 fn classify(error: &rusqlite::Error) -> CommitError {
     match error.sqlite_error_code() {
         Some(ErrorCode::DiskFull) => CommitError::Full,
@@ -198,19 +275,19 @@ fn classify(error: &rusqlite::Error) -> CommitError {
 
 /// Copies the log into the file beside the writer, so that the writer's own checkpoint is short.
 /// Ends when the writer is gone.
-fn spawn_checkpointer(file: &Path, log: &Arc<LogSize>, wal_pages_max: i64) -> anyhow::Result<()> {
+fn spawn_checkpointer(file: &Path, log: &Arc<Log>, wal_pages_max: i64) -> anyhow::Result<JoinHandle<()>> {
     let connection = super::open_writer(file)?;
-    let log = Arc::downgrade(log);
-    std::thread::Builder::new().name("checkpoint".into()).spawn(move || {
-        while let Some(size) = log.upgrade().map(|log| log.0.load(Ordering::Relaxed)) {
-            if size > wal_pages_max / 2 {
-                let result = connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| row.get::<_, i64>(1));
-                if let Err(error) = result {
-                    tracing::warn!(%error, "checkpoint failed; it is tried again");
-                }
+    let log = Arc::clone(log);
+    let thread = std::thread::Builder::new().name("checkpoint".into()).spawn(move || {
+        let mut seen = 0;
+        while !log.closed.load(Ordering::Acquire) {
+            let pages = log.pages.load(Ordering::Relaxed);
+            if pages > wal_pages_max / 2 && pages != seen {
+                log.checkpoint(&connection);
+                seen = pages;
             }
             std::thread::park_timeout(Duration::from_millis(100));
         }
     })?;
-    Ok(())
+    Ok(thread)
 }

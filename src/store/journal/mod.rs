@@ -90,6 +90,7 @@ struct Queue {
     awaited: usize,
     backups: Vec<(PathBuf, oneshot::Sender<anyhow::Result<()>>)>,
     closing: bool,
+    ended: bool,
 }
 
 struct Item {
@@ -149,6 +150,10 @@ impl Journal {
     pub fn settle(&self, command: Command) {
         let first = {
             let mut queue = self.shared.queue();
+            if queue.ended {
+                // Nothing is written any more: the delivery is repeated after the next start.
+                return;
+            }
             queue.bytes += command.weight();
             queue.items.push(Item { command, waiter: None, queued_at: Instant::now() });
             queue.items.len() == 1
@@ -161,7 +166,13 @@ impl Journal {
     /// Copies the store to `file` while commits go on.
     pub async fn backup(&self, file: PathBuf) -> anyhow::Result<()> {
         let (done, finished) = oneshot::channel();
-        self.shared.queue().backups.push((file, done));
+        {
+            let mut queue = self.shared.queue();
+            if queue.ended {
+                anyhow::bail!("the journal is closed");
+            }
+            queue.backups.push((file, done));
+        }
         self.shared.arrived.notify_one();
         finished.await.map_err(|_| anyhow::anyhow!("the journal stopped"))?
     }
@@ -195,7 +206,7 @@ impl JournalTask {
     pub async fn run(self, writer: &mut dyn StoreWriter, observer: &dyn Observer) -> Health {
         let mut more_to_tend = true;
         loop {
-            let idle = if more_to_tend { IDLE } else { Duration::from_secs(60) };
+            let idle = if more_to_tend { IDLE } else { Duration::from_mins(1) };
             match self.wait(idle).await {
                 Event::Closed => break self.end(Health::Closed),
                 Event::Idle => match writer.tend(self.clock.now_ms()) {
@@ -215,6 +226,9 @@ impl JournalTask {
                     });
                     // Nobody may wait for it any more; then there is nobody to tell.
                     let _ = done.send(result);
+                    if *self.shared.health.borrow() == Health::Failed {
+                        break self.end(Health::Failed);
+                    }
                 }
                 Event::Work => {
                     more_to_tend = true;
@@ -231,7 +245,10 @@ impl JournalTask {
     fn end(&self, health: Health) -> Health {
         self.shared.health.send_replace(health);
         // Dropping the waiters answers them: the journal is closed.
-        self.shared.queue().items.clear();
+        let mut queue = self.shared.queue();
+        queue.items.clear();
+        queue.backups.clear();
+        queue.ended = true;
         health
     }
 
@@ -353,10 +370,7 @@ impl JournalTask {
         commands: Vec<Command>,
         waiters: Vec<Waiter>,
     ) -> Health {
-        if *self.shared.health.borrow() != Health::DiskFull {
-            tracing::error!("the disk is full: nothing is accepted until there is room");
-            self.shared.health.send_replace(Health::DiskFull);
-        }
+        self.disk_full();
         let (mut outcomes, mut kept) = (Vec::new(), Vec::new());
         for (command, (waiter, queued_at)) in commands.into_iter().zip(waiters) {
             if waiter.is_none() {
@@ -373,7 +387,8 @@ impl JournalTask {
             Ok(replies) => {
                 self.answer(observer, outcomes, replies, kept);
             }
-            Err(CommitError::Io(_)) => {
+            Err(CommitError::Io(error)) => {
+                tracing::error!(error, "the disk failed: nothing is acknowledged any more");
                 self.shared.health.send_replace(Health::Failed);
                 return Health::Failed;
             }
@@ -397,22 +412,27 @@ impl JournalTask {
         commands: Vec<Command>,
         waiters: Vec<Waiter>,
     ) -> Health {
-        for (command, (waiter, queued_at)) in commands.into_iter().zip(waiters) {
+        let (mut kept, mut kept_waiters, mut full) = (Vec::new(), Vec::new(), false);
+        let mut rest = commands.into_iter().zip(waiters);
+        while let Some((command, (waiter, queued_at))) = rest.next() {
             let single = [command];
             match writer.commit(&single) {
                 Ok(replies) => self.answer(observer, Vec::from(single), replies, vec![(waiter, queued_at)]),
                 Err(CommitError::Io(error)) => {
-                    tracing::error!(error, "the disk failed");
+                    tracing::error!(error, "the disk failed: nothing is acknowledged any more");
                     refuse(waiter, Refusal::Failed);
+                    rest.for_each(|(_, (waiter, _))| refuse(waiter, Refusal::Failed));
                     self.shared.health.send_replace(Health::Failed);
                     return Health::Failed;
                 }
+                Err(CommitError::Full) if waiter.is_some() => {
+                    refuse(waiter, Refusal::Full);
+                    full = true;
+                }
                 Err(CommitError::Full) => {
-                    if waiter.is_some() {
-                        refuse(waiter, Refusal::Full);
-                    } else {
-                        self.put_back(Vec::from(single), vec![(None, queued_at)]);
-                    }
+                    kept.extend(single);
+                    kept_waiters.push((None, queued_at));
+                    full = true;
                 }
                 Err(CommitError::Command(error)) => {
                     tracing::error!(error, "a command cannot be stored");
@@ -425,7 +445,15 @@ impl JournalTask {
                 }
             }
         }
-        Health::Good
+        self.put_back(kept, kept_waiters);
+        if full { self.disk_full() } else { Health::Good }
+    }
+
+    fn disk_full(&self) -> Health {
+        if self.shared.health.send_replace(Health::DiskFull) != Health::DiskFull {
+            tracing::error!("the disk is full: nothing is accepted until there is room");
+        }
+        Health::DiskFull
     }
 }
 
@@ -444,3 +472,6 @@ enum Event {
     Backup(PathBuf, oneshot::Sender<anyhow::Result<()>>),
     Closed,
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,256 @@
+//! What operators' commands do: through a 0600 socket in the data folder while the server runs,
+//! and straight on the store while it does not. One request and one answer a connection, as JSON lines.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context, bail};
+use rand::Rng;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{UnixListener, UnixStream};
+
+use super::App;
+use super::folder::socket_of;
+use crate::accept::{ChangeAccepted, Gateway};
+use crate::config::Config;
+use crate::model::{ApiKey, EnvKey, Id, IdKind};
+use crate::store::command::{Change, Changed};
+
+/// The environment that the first start makes, and commands mean when none is named.
+pub const DEFAULT_ENVIRONMENT: &str = "default";
+const REQUEST_BYTES_MAX: u64 = 64 * 1024;
+const ANSWER_BYTES_MAX: u64 = 16 * 1024 * 1024;
+/// Environments and keys have names of 1 to this many bytes.
+const NAME_BYTES_MAX: usize = 256;
+
+/// What a command asks for.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(tag = "do", rename_all = "snake_case")]
+pub enum Request {
+    /// Make an environment.
+    CreateEnvironment {
+        /// Its name.
+        name: String,
+    },
+    /// List environments.
+    ListEnvironments,
+    /// Make a key.
+    CreateKey {
+        /// For which environment; none means the default one.
+        environment: Option<String>,
+        /// What it is called.
+        name: String,
+    },
+    /// List keys.
+    ListKeys,
+    /// Revoke a key.
+    RevokeKey {
+        /// Its id.
+        id: String,
+    },
+    /// Copy the store to a file.
+    Backup {
+        /// An absolute path.
+        file: PathBuf,
+    },
+    /// What waits.
+    QueueShape {
+        /// How many endpoints.
+        limit: usize,
+    },
+}
+
+#[derive(Serialize, Deserialize)]
+enum Answer {
+    #[serde(rename = "ok")]
+    Ok(Value),
+    #[serde(rename = "error")]
+    Error(String),
+}
+
+/// A key that was just made: the only time that its secret is seen.
+pub struct NewKey {
+    /// What is stored of it.
+    pub key: ApiKey,
+    /// The secret.
+    pub secret: String,
+}
+
+/// Has the running server do it, or does it on the store where none runs.
+pub async fn call(config: Config, request: &Request) -> anyhow::Result<Value> {
+    let socket = socket_of(&config.storage.data_dir);
+    if let Ok(stream) = UnixStream::connect(&socket).await {
+        return ask(stream, request).await;
+    }
+    let app = App::open(config).await?;
+    let result = handle(&app.gateway, request).await;
+    app.close().await?;
+    result
+}
+
+async fn ask(mut stream: UnixStream, request: &Request) -> anyhow::Result<Value> {
+    let mut line = serde_json::to_vec(request)?;
+    line.push(b'\n');
+    stream.write_all(&line).await?;
+    let mut answer = String::new();
+    BufReader::new(stream.take(ANSWER_BYTES_MAX)).read_line(&mut answer).await?;
+    match serde_json::from_str(&answer).context("the server's answer is not whole")? {
+        Answer::Ok(value) => Ok(value),
+        Answer::Error(error) => bail!(error),
+    }
+}
+
+/// Answers commands until the process ends.
+pub(super) async fn serve(listener: UnixListener, gateway: Arc<Gateway>) -> std::convert::Infallible {
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                let gateway = Arc::clone(&gateway);
+                tokio::spawn(async move {
+                    if let Err(error) = answer(stream, &gateway).await {
+                        tracing::debug!(%error, "a command went away");
+                    }
+                });
+            }
+            Err(error) => {
+                tracing::warn!(%error, "the control socket cannot accept");
+                tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+            }
+        }
+    }
+}
+
+/// Makes the socket.
+pub(super) fn bind(socket: &Path) -> anyhow::Result<UnixListener> {
+    // The folder is locked: a socket that is there was left by a process that is gone.
+    let _ = std::fs::remove_file(socket);
+    let listener = UnixListener::bind(socket).with_context(|| format!("making {}", socket.display()))?;
+    std::fs::set_permissions(socket, std::fs::Permissions::from_mode(0o600))?;
+    Ok(listener)
+}
+
+async fn answer(stream: UnixStream, gateway: &Gateway) -> anyhow::Result<()> {
+    let (read, mut write) = stream.into_split();
+    let mut line = String::new();
+    BufReader::new(read.take(REQUEST_BYTES_MAX)).read_line(&mut line).await?;
+    let result = match serde_json::from_str(&line) {
+        Ok(request) => handle(gateway, &request).await,
+        Err(error) => Err(error.into()),
+    };
+    let answer = match result {
+        Ok(value) => Answer::Ok(value),
+        Err(error) => Answer::Error(format!("{error:#}")),
+    };
+    let mut line = serde_json::to_vec(&answer)?;
+    line.push(b'\n');
+    write.write_all(&line).await?;
+    Ok(())
+}
+
+async fn handle(gateway: &Gateway, request: &Request) -> anyhow::Result<Value> {
+    match request {
+        Request::CreateEnvironment { name } => {
+            let id = create_environment(gateway, name).await?;
+            Ok(json!({ "id": id.format(IdKind::Environment), "name": name }))
+        }
+        Request::ListEnvironments => {
+            let environments = gateway.queries.environments().await?;
+            let row = |environment: &crate::model::Environment| json!({ "id": environment.id.format(IdKind::Environment), "name": environment.name });
+            Ok(environments.iter().map(row).collect())
+        }
+        Request::CreateKey { environment, name } => {
+            let created = create_key(gateway, environment.as_deref(), name).await?;
+            let mut shown = key_json(&created.key);
+            shown["key"] = created.secret.into();
+            Ok(shown)
+        }
+        Request::ListKeys => Ok(gateway.queries.api_keys(None).await?.iter().map(key_json).collect()),
+        Request::RevokeKey { id } => {
+            let id = Id::parse(IdKind::ApiKey, id).context("this is no id of a key: it looks like key_…")?;
+            match change(gateway, Change::RevokeApiKey { id }).await.context("revoking the key")? {
+                Changed::ApiKey(key) => Ok(key_json(&key)),
+                other => bail!("unexpected answer: {other:?}"),
+            }
+        }
+        Request::Backup { file } => {
+            gateway.journal.backup(file.clone()).await?;
+            Ok(json!({ "file": file }))
+        }
+        Request::QueueShape { limit } => {
+            let shape = gateway.queries.queue_shape(gateway.clock.now_ms(), *limit).await?;
+            Ok(serde_json::to_value(shape)?)
+        }
+    }
+}
+
+async fn change(gateway: &Gateway, change: Change) -> anyhow::Result<Changed> {
+    match gateway.change(change, None).await? {
+        ChangeAccepted::New(changed) => Ok(changed),
+        ChangeAccepted::Repeated(..) => bail!("unexpected answer"),
+    }
+}
+
+fn check_name(name: &str) -> anyhow::Result<()> {
+    if name.is_empty() || name.len() > NAME_BYTES_MAX || name.chars().any(char::is_control) {
+        bail!("a name has 1 to {NAME_BYTES_MAX} bytes and no control characters");
+    }
+    Ok(())
+}
+
+/// Makes an environment.
+pub(super) async fn create_environment(gateway: &Gateway, name: &str) -> anyhow::Result<Id> {
+    check_name(name)?;
+    let created = change(gateway, Change::CreateEnvironment { name: name.to_owned() }).await;
+    match created.with_context(|| format!("making the environment {name}"))? {
+        Changed::Environment(environment) => Ok(environment.id),
+        other => bail!("unexpected answer: {other:?}"),
+    }
+}
+
+/// Makes a key; in a store that has no environment yet, that too.
+pub(super) async fn create_key(gateway: &Gateway, environment: Option<&str>, name: &str) -> anyhow::Result<NewKey> {
+    check_name(name)?;
+    let wanted = environment.unwrap_or(DEFAULT_ENVIRONMENT);
+    let existing = gateway.queries.environments().await?;
+    let found = existing
+        .iter()
+        .find(|candidate| candidate.name == wanted || candidate.id.format(IdKind::Environment) == wanted);
+    let env = match found {
+        Some(found) => EnvKey(found.id.key),
+        None if environment.is_none() && existing.is_empty() => {
+            EnvKey(create_environment(gateway, DEFAULT_ENVIRONMENT).await?.key)
+        }
+        None => bail!("there is no environment {wanted}; `posthouse environment list` shows them"),
+    };
+    let mut bytes = [0; 32];
+    rand::rng().fill_bytes(&mut bytes);
+    let digits: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    let secret = format!("phk_{digits}");
+    let hash = key_hash(&secret);
+    match change(gateway, Change::CreateApiKey { env, name: name.to_owned(), hash }).await? {
+        Changed::ApiKey(key) => Ok(NewKey { key, secret }),
+        other => bail!("unexpected answer: {other:?}"),
+    }
+}
+
+/// As which a key is stored. It has 256 random bits, so a plain hash tells nothing.
+pub fn key_hash(secret: &str) -> [u8; 32] {
+    Sha256::digest(secret).into()
+}
+
+fn key_json(key: &ApiKey) -> Value {
+    json!({
+        "id": key.id.format(IdKind::ApiKey),
+        "name": key.name,
+        "createdAt": timestamp(key.created_at),
+        "revokedAt": key.revoked_at.map(timestamp),
+    })
+}
+
+fn timestamp(at: crate::model::UnixMs) -> String {
+    jiff::Timestamp::from_millisecond(at).map_or_else(|_| at.to_string(), |at| at.to_string())
+}

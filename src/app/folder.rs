@@ -1,0 +1,98 @@
+//! The data folder: one process at a time, its key, its socket, its room.
+
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::io::{Read, Seek, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+use sha2::{Digest, Sha256};
+
+use crate::config::Storage;
+use crate::store::seal::Sealer;
+
+/// The longest path that a Unix socket can have, less some room.
+const SOCKET_PATH_MAX: usize = 100;
+
+/// A locked data folder.
+pub(super) struct Folder {
+    path: PathBuf,
+    key_file: PathBuf,
+    _lock: File,
+}
+
+impl Folder {
+    /// Makes the folder if it is not there, and locks it.
+    pub(super) fn lock(storage: &Storage) -> anyhow::Result<Self> {
+        let path = storage.data_dir.clone();
+        let shown = path.display();
+        DirBuilder::new().recursive(true).mode(0o700).create(&path).with_context(|| format!("making {shown}"))?;
+        let mut lock = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(path.join("lock"))
+            .with_context(|| format!("opening {shown}/lock"))?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(std::fs::TryLockError::WouldBlock) => {
+                let mut holder = String::new();
+                lock.take(32).read_to_string(&mut holder)?;
+                bail!("the data folder {shown} is in use by another Posthouse (process {})", holder.trim());
+            }
+            Err(std::fs::TryLockError::Error(error)) => {
+                return Err(error).with_context(|| format!("locking {shown}/lock"));
+            }
+        }
+        lock.set_len(0)?;
+        lock.rewind()?;
+        writeln!(lock, "{}", std::process::id())?;
+        let key_file = storage.key_file.clone().unwrap_or_else(|| path.join("key"));
+        Ok(Self { path, key_file, _lock: lock })
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The encryption key; made at the first start, and only then.
+    pub(super) fn sealer(&self) -> anyhow::Result<Sealer> {
+        if self.path.join("posthouse.db").exists() && !self.key_file.exists() {
+            bail!(
+                "the key file {} is missing, and the store cannot be opened without it: put it back from your backup",
+                self.key_file.display()
+            );
+        }
+        Sealer::from_file(&self.key_file)
+    }
+
+    pub(super) fn socket(&self) -> PathBuf {
+        socket_of(&self.path)
+    }
+
+    /// Takes the socket away; the lock goes with the process.
+    pub(super) fn close(&self) {
+        let _ = std::fs::remove_file(self.socket());
+    }
+}
+
+/// Where the control socket of a data folder is: inside, or, where that path is too long for a
+/// socket, under the system's folder for temporary files.
+pub(super) fn socket_of(folder: &Path) -> PathBuf {
+    let inside = folder.join("control.sock");
+    if inside.as_os_str().len() <= SOCKET_PATH_MAX {
+        return inside;
+    }
+    let whole = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
+    let digest = Sha256::digest(whole.as_os_str().as_encoded_bytes());
+    let name: String = digest.iter().take(12).map(|byte| format!("{byte:02x}")).collect();
+    std::env::temp_dir().join(format!("posthouse-{name}.sock"))
+}
+
+/// Bytes that an ordinary process may still write to the disk of a folder.
+pub(super) fn free_bytes(folder: &Path) -> std::io::Result<u64> {
+    let stat = rustix::fs::statvfs(folder)?;
+    Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
+}

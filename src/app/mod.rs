@@ -1,0 +1,311 @@
+//! The composition root: build everything from the configuration, start it, drain it.
+//!
+//! ```text
+//!  open:  lock ─► key ─► store ─► journal thread ─► dispatch (recover)
+//!  serve: listen · control socket · timers · housekeeping ─► until SIGTERM, SIGINT or a failed disk
+//!  drain: no more requests ─► attempts end ─► journal writes all ─► exit
+//! ```
+
+pub mod control;
+mod first_start;
+mod folder;
+mod listen;
+mod timed;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+use crate::accept::limited::BodyBudget;
+use crate::accept::{Admission, Gateway};
+use crate::config::{AttemptLines, Config, LogFormat};
+use crate::deliver::http::HttpDeliver;
+use crate::deliver::{AddressGuard, Client, ClientConfig, DnsResolver, Resolve};
+use crate::dispatch::runner::{Dispatcher, Parts};
+use crate::dispatch::scheduler::SchedulerLimits;
+use crate::metrics::Metrics;
+use crate::model::{Clock, SystemClock};
+use crate::record::line::Lines;
+use crate::store::journal::{Health, Journal, JournalLimits, JournalTask};
+use crate::store::snapshots::Snapshots;
+use crate::store::sqlite::{SqliteOptions, SqliteReader, SqliteWriter};
+
+/// How often housekeeping looks at the disk, the gauges and idle connections.
+const HOUSEKEEPING: Duration = Duration::from_secs(1);
+/// How long answers have to leave after the disk failed.
+const LAST_ANSWERS: Duration = Duration::from_millis(200);
+/// Bytes of a certificate file.
+const CA_BYTES_MAX: u64 = 4 * 1024 * 1024;
+
+/// An open store with everything around it.
+pub struct App {
+    config: Config,
+    /// What the API and the commands work with.
+    pub gateway: Arc<Gateway>,
+    dispatcher: Dispatcher,
+    deliver: Arc<HttpDeliver>,
+    lines: Option<Lines>,
+    journal_thread: std::thread::JoinHandle<Health>,
+    folder: folder::Folder,
+}
+
+/// How serving ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// It was told to, and everything is written.
+    Drained,
+    /// The disk failed: what is stored is safe, nothing more can be.
+    DiskFailed,
+}
+
+impl App {
+    /// Opens the store. Refuses a folder that another process has open.
+    pub async fn open(config: Config) -> anyhow::Result<Self> {
+        let folder = folder::Folder::lock(&config.storage)?;
+        let sealer = Arc::new(folder.sealer()?);
+        let options = SqliteOptions {
+            folder: folder.path().to_owned(),
+            wal_bytes_max: config.storage.wal_bytes_max,
+            sealer: Arc::clone(&sealer),
+        };
+        crate::store::sqlite::prepare(&options)?;
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let metrics = Arc::new(Metrics::new());
+        let limits =
+            JournalLimits { rows_max: config.limits.journal_rows_max, bytes_max: config.limits.journal_bytes_max };
+        let (journal, task) = Journal::new(limits, Arc::clone(&metrics), Arc::clone(&clock));
+        let reader = Arc::new(SqliteReader::open(options.clone()));
+        let snapshots = Arc::new(Snapshots::new(reader.clone(), config.limits.routing_cache_applications));
+        let guard = AddressGuard::new(config.egress.allow_networks.clone()).https_only(config.egress.https_only);
+        let client = client(&config, guard.clone())?;
+        let timeout = Duration::from_millis(config.delivery.attempt_timeout_ms);
+        let deliver = Arc::new(HttpDeliver::new(client, timeout, Arc::clone(&clock)));
+        let lines = lines(&config)?;
+        let dispatcher = Dispatcher::new(Parts {
+            limits: scheduler_limits(&config),
+            payload_bytes_max: config.delivery.payload_bytes_in_memory_max,
+            retry_schedule: config.delivery.retry_schedule.clone().into(),
+            snapshots: Arc::clone(&snapshots),
+            reader: reader.clone(),
+            journal: journal.clone(),
+            deliver: deliver.clone(),
+            clock: Arc::clone(&clock),
+            random: Box::new(rand::random),
+            metrics: Arc::clone(&metrics),
+            lines: lines.clone(),
+            runtime: tokio::runtime::Handle::current(),
+        });
+        let endpoints_max = config.limits.endpoints_per_application;
+        let journal_thread =
+            start_journal(task, options, endpoints_max, Arc::clone(&clock), dispatcher.clone()).await?;
+        let gateway = Arc::new(Gateway {
+            admission: Arc::new(Admission::new(journal.health())),
+            journal,
+            reader: reader.clone(),
+            queries: reader,
+            snapshots,
+            sealer,
+            guard,
+            clock,
+            metrics,
+            body_budget: BodyBudget::new(
+                config.limits.body_bytes_in_memory_max,
+                config.limits.body_bytes_max,
+                Duration::from_millis(config.server.body_timeout_ms),
+            ),
+            limits: config.limits.clone(),
+            server: config.server.clone(),
+            delivery: config.delivery.clone(),
+        });
+        Ok(Self { config, gateway, dispatcher, deliver, lines, journal_thread, folder })
+    }
+
+    /// Serves until it is told to end.
+    pub async fn serve(self) -> anyhow::Result<Ended> {
+        let address = self.config.server.listen;
+        let listener = TcpListener::bind(address).await.with_context(|| format!("listening on {address}"))?;
+        let url = format!("http://{}", listener.local_addr()?);
+        let first = first_start::make_environment(&self.gateway).await?;
+        let control = control::bind(&self.folder.socket())?;
+        let control = tokio::spawn(control::serve(control, Arc::clone(&self.gateway)));
+        let pending = self.dispatcher.recover().await.context("reading what is pending")?;
+        first_start::announce_listening(&url, self.config.log.format);
+        tracing::info!(pending, "recovered");
+        first_start::welcome(&self.gateway, &self.folder, &url, first).await?;
+
+        let (stop, stopped) = watch::channel(false);
+        let dispatcher = self.dispatcher.clone();
+        let timers = tokio::spawn(async move { dispatcher.run_timers().await });
+        let housekeeping = tokio::spawn(housekeeping(
+            Arc::clone(&self.gateway),
+            self.dispatcher.clone(),
+            Arc::clone(&self.deliver),
+            self.folder.path().to_owned(),
+            self.config.storage.disk_reserve_bytes,
+        ));
+        let listening = tokio::spawn(listen::serve(listener, Arc::clone(&self.gateway), stopped));
+        let mut health = self.gateway.journal.health();
+        let ended = tokio::select! {
+            signal = signal() => {
+                tracing::info!(signal = signal?, "stopping: requests and attempts in flight are finished");
+                Ended::Drained
+            }
+            _ = health.wait_for(|health| *health == Health::Failed) => Ended::DiskFailed,
+            // None of these ends by itself: one that does takes the process down visibly.
+            result = timers => anyhow::bail!("the timers ended: {result:?}"),
+            result = housekeeping => anyhow::bail!("housekeeping ended: {result:?}"),
+            result = control => anyhow::bail!("the control socket ended: {result:?}"),
+        };
+        if ended == Ended::DiskFailed {
+            tokio::time::sleep(LAST_ANSWERS).await;
+            return Ok(ended);
+        }
+        self.gateway.admission.drain();
+        stop.send_replace(true);
+        let deadline = Duration::from_millis(self.config.server.shutdown_timeout_ms);
+        let (requests, attempts) =
+            tokio::join!(tokio::time::timeout(deadline, listening), self.dispatcher.stop(deadline),);
+        if requests.is_err() || attempts > 0 {
+            tracing::warn!(
+                attempts,
+                "not everything ended in time; attempts without an outcome are repeated at the next start"
+            );
+        }
+        self.close().await
+    }
+
+    /// Writes all that waits and closes the store.
+    pub async fn close(self) -> anyhow::Result<Ended> {
+        self.gateway.journal.close();
+        let thread = self.journal_thread;
+        let health = tokio::task::spawn_blocking(move || thread.join()).await?;
+        if let Some(lines) = &self.lines {
+            lines.close();
+        }
+        self.folder.close();
+        match health {
+            Ok(Health::Closed) => Ok(Ended::Drained),
+            Ok(_) => Ok(Ended::DiskFailed),
+            Err(_) => anyhow::bail!("the journal's thread panicked"),
+        }
+    }
+}
+
+fn scheduler_limits(config: &Config) -> SchedulerLimits {
+    let delivery = &config.delivery;
+    SchedulerLimits {
+        in_flight_max: delivery.attempts_in_flight_max,
+        unproven_in_flight_max: (delivery.attempts_in_flight_max / 2).max(1),
+        window_max: u32::try_from(delivery.window_max).unwrap_or(u32::MAX),
+        in_memory_max: delivery.deliveries_in_memory_max,
+        lane_in_memory_max: delivery.deliveries_per_lane_in_memory_max,
+    }
+}
+
+fn client(config: &Config, guard: AddressGuard) -> anyhow::Result<Client> {
+    let servers: Vec<_> = config.egress.dns_servers.iter().map(|server| server.0).collect();
+    let resolver: Arc<dyn Resolve> = if servers.is_empty() {
+        Arc::new(DnsResolver::system().context("reading the system's resolver configuration")?)
+    } else {
+        Arc::new(DnsResolver::with_servers(&servers)?)
+    };
+    let extra_ca_pem = match &config.egress.extra_ca_file {
+        Some(file) => {
+            let pem = crate::config::read_capped(file, CA_BYTES_MAX)
+                .with_context(|| format!("reading egress.extra_ca_file {}", file.display()))?;
+            Some(pem.into_bytes())
+        }
+        None => None,
+    };
+    let client = ClientConfig {
+        connect_timeout: Duration::from_millis(config.delivery.connect_timeout_ms),
+        response_bytes_max: config.delivery.response_bytes_max,
+        extra_ca_pem,
+        // As many as an endpoint can have in flight: fewer would be opened anew for every burst.
+        idle_per_host_max: config.delivery.window_max,
+        ..ClientConfig::default()
+    };
+    Ok(Client::new(&client, resolver, guard)?)
+}
+
+fn lines(config: &Config) -> anyhow::Result<Option<Lines>> {
+    let json = config.log.format == LogFormat::Json;
+    Ok(match config.log.attempts {
+        AttemptLines::None => None,
+        AttemptLines::All => Some(Lines::start(json, false)?),
+        AttemptLines::Failures => Some(Lines::start(json, true)?),
+    })
+}
+
+/// Opens the writer on a thread of its own, which runs the journal.
+async fn start_journal(
+    task: JournalTask,
+    options: SqliteOptions,
+    endpoints_max: usize,
+    clock: Arc<dyn Clock>,
+    dispatcher: Dispatcher,
+) -> anyhow::Result<std::thread::JoinHandle<Health>> {
+    let (opened, is_open) = tokio::sync::oneshot::channel();
+    let thread = std::thread::Builder::new().name("journal".into()).spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
+        let writer = SqliteWriter::open(&options, endpoints_max, clock.now_ms());
+        let (runtime, mut writer) = match (runtime, writer) {
+            (Ok(runtime), Ok(writer)) => {
+                let _ = opened.send(Ok(()));
+                (runtime, writer)
+            }
+            (Err(error), _) => {
+                let _ = opened.send(Err(error.into()));
+                return Health::Failed;
+            }
+            (_, Err(error)) => {
+                let _ = opened.send(Err(error));
+                return Health::Failed;
+            }
+        };
+        runtime.block_on(task.run(&mut writer, &dispatcher))
+    })?;
+    is_open.await.context("the journal's thread ended")??;
+    Ok(thread)
+}
+
+/// Once a second: room on the disk, gauges, idle connections.
+async fn housekeeping(
+    gateway: Arc<Gateway>,
+    dispatcher: Dispatcher,
+    deliver: Arc<HttpDeliver>,
+    folder: std::path::PathBuf,
+    reserve: u64,
+) {
+    let mut ticks = tokio::time::interval(HOUSEKEEPING);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        match folder::free_bytes(&folder) {
+            Ok(free) => {
+                if gateway.admission.set_disk_low(free < reserve) {
+                    if free < reserve {
+                        tracing::error!(free, reserve, "the disk has too little room: nothing is accepted");
+                    } else {
+                        tracing::info!(free, "the disk has room again");
+                    }
+                }
+            }
+            Err(error) => tracing::warn!(%error, "the room on the disk could not be read"),
+        }
+        dispatcher.measure();
+        deliver.sweep();
+    }
+}
+
+async fn signal() -> anyhow::Result<&'static str> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    Ok(tokio::select! {
+        _ = terminate.recv() => "SIGTERM",
+        _ = interrupt.recv() => "SIGINT",
+    })
+}

@@ -1,0 +1,269 @@
+//! Changes of configuration and resends in memory.
+
+use std::sync::Arc;
+
+use super::data::Data;
+use crate::model::{
+    AppKey, Application, ApplicationSpec, DisabledReason, Endpoint, EndpointKey, EndpointSpec, EnvKey, MessageKey,
+    SecretBytes, Trigger, UnixMs, Waiting,
+};
+use crate::store::command::{Change, ChangeRequest, Changed, Done, Refusal, Reply, Target};
+
+const REMEMBERED_MS: UnixMs = 24 * 3_600_000;
+
+impl Data {
+    pub(super) fn change_remembered(&mut self, request: &ChangeRequest) -> Reply {
+        let done = |changed| Done::Changed(Box::new(changed));
+        let Some(remembered) = &request.idempotency else { return self.change(&request.change, request.at).map(done) };
+        let key = remembered.key;
+        if let Some((fingerprint, status, body, _)) = self.remembered.get(&key.hash).filter(|r| r.3 > request.at) {
+            if *fingerprint != key.fingerprint {
+                return Err(Refusal::IdempotencyMismatch);
+            }
+            return Ok(Done::RepeatedChange(*status, body.clone()));
+        }
+        let changed = self.change(&request.change, request.at)?;
+        let (status, body) = (remembered.render)(&changed);
+        self.remembered.insert(key.hash, (key.fingerprint, status, body, request.at + REMEMBERED_MS));
+        Ok(done(changed))
+    }
+
+    fn change(&mut self, change: &Change, at: UnixMs) -> Result<Changed, Refusal> {
+        match change {
+            Change::CreateApplication { env, uid, spec, get_if_exists } => {
+                self.create_application(*env, uid.as_deref(), spec, *get_if_exists, at)
+            }
+            Change::PatchApplication { app, patch } => {
+                let mut found = self.apps.get(&app.0).ok_or(Refusal::NotFound)?.clone();
+                patch.apply(&mut found);
+                self.store_application(found, at)
+            }
+            Change::PutApplication { env, target, uid, spec } => {
+                self.put_application(*env, target, uid.as_deref(), spec, at)
+            }
+            Change::DeleteApplication { app } => self.delete_application(*app),
+            Change::CreateEndpoint { app, uid, spec, secret } => {
+                self.create_endpoint(*app, uid.as_deref(), spec, secret, at)
+            }
+            Change::PatchEndpoint { app, endpoint, patch } => {
+                let mut found = self.endpoint(*app, *endpoint).ok_or(Refusal::NotFound)?;
+                let url_before = found.spec.url.clone();
+                patch.apply(&mut found);
+                self.store_endpoint(found, &url_before, at)
+            }
+            Change::PutEndpoint { app, target, uid, spec, secret } => {
+                self.put_endpoint(*app, target, uid.as_deref(), spec, secret, at)
+            }
+            Change::DeleteEndpoint { app, endpoint } => {
+                self.endpoint(*app, *endpoint).ok_or(Refusal::NotFound)?;
+                self.endpoints.remove(&endpoint.0);
+                self.touch_routing(*app);
+                Ok(Changed::EndpointDeleted { app: *app, endpoint: *endpoint })
+            }
+            Change::Resend { app, endpoint, message } => self.resend(*app, *endpoint, *message, at),
+            Change::CreateEnvironment { .. }
+            | Change::CreateApiKey { .. }
+            | Change::RevokeApiKey { .. }
+            | Change::CreateEventType { .. } => Err(Refusal::Failed),
+        }
+    }
+
+    fn create_application(
+        &mut self,
+        env: EnvKey,
+        uid: Option<&str>,
+        spec: &ApplicationSpec,
+        get_if_exists: bool,
+        at: UnixMs,
+    ) -> Result<Changed, Refusal> {
+        if let Some(existing) = uid.and_then(|uid| self.app_of_uid(env, uid)) {
+            return if get_if_exists {
+                Ok(Changed::Application(existing.clone(), false))
+            } else {
+                Err(Refusal::Exists)
+            };
+        }
+        let app = Application {
+            id: self.new_id(at),
+            env,
+            uid: uid.map(str::to_owned),
+            spec: spec.clone(),
+            version: 1,
+            created_at: at,
+            updated_at: at,
+        };
+        self.apps.insert(app.id.key, app.clone());
+        Ok(Changed::Application(app, true))
+    }
+
+    fn store_application(&mut self, mut app: Application, at: UnixMs) -> Result<Changed, Refusal> {
+        let other = app.uid.as_ref().and_then(|uid| self.app_of_uid(app.env, uid));
+        if other.is_some_and(|other| other.id != app.id) {
+            return Err(Refusal::Exists);
+        }
+        app.updated_at = at;
+        app.version += 1;
+        self.apps.insert(app.id.key, app.clone());
+        Ok(Changed::Application(app, false))
+    }
+
+    fn put_application(
+        &mut self,
+        env: EnvKey,
+        target: &Target,
+        uid: Option<&str>,
+        spec: &ApplicationSpec,
+        at: UnixMs,
+    ) -> Result<Changed, Refusal> {
+        let existing = match target {
+            Target::Id(id) => self.apps.get(&id.key).filter(|app| app.id == *id && app.env == env),
+            Target::Uid(named) => self.app_of_uid(env, named),
+        };
+        match (existing.cloned(), target) {
+            (Some(mut app), target) => {
+                target.put_application(&mut app, uid, spec);
+                self.store_application(app, at)
+            }
+            (None, Target::Uid(named)) => self.create_application(env, uid.or(Some(named)), spec, false, at),
+            (None, Target::Id(_)) => Err(Refusal::NotFound),
+        }
+    }
+
+    fn delete_application(&mut self, app: AppKey) -> Result<Changed, Refusal> {
+        self.apps.remove(&app.0).ok_or(Refusal::NotFound)?;
+        let endpoints: Vec<_> = self.endpoints.values().filter(|e| e.app == app).map(|e| e.key()).collect();
+        self.endpoints.retain(|_, endpoint| endpoint.app != app);
+        Ok(Changed::ApplicationDeleted { app, endpoints })
+    }
+
+    fn touch_routing(&mut self, app: AppKey) {
+        if let Some(app) = self.apps.get_mut(&app.0) {
+            app.version += 1;
+        }
+    }
+
+    fn endpoint(&self, app: AppKey, key: EndpointKey) -> Option<Endpoint> {
+        self.endpoints.get(&key.0).filter(|endpoint| endpoint.app == app).map(|endpoint| (**endpoint).clone())
+    }
+
+    fn endpoint_of_uid(&self, app: AppKey, uid: &str) -> Option<Endpoint> {
+        let found =
+            self.endpoints.values().find(|endpoint| endpoint.app == app && endpoint.uid.as_deref() == Some(uid));
+        found.map(|endpoint| (**endpoint).clone())
+    }
+
+    fn new_url_id(&mut self) -> i64 {
+        self.url_ids += 1;
+        self.url_ids
+    }
+
+    fn create_endpoint(
+        &mut self,
+        app: AppKey,
+        uid: Option<&str>,
+        spec: &EndpointSpec,
+        secret: &SecretBytes,
+        at: UnixMs,
+    ) -> Result<Changed, Refusal> {
+        if !self.apps.contains_key(&app.0) {
+            return Err(Refusal::NotFound);
+        }
+        if uid.is_some_and(|uid| self.endpoint_of_uid(app, uid).is_some()) {
+            return Err(Refusal::Exists);
+        }
+        if self.endpoints.values().filter(|endpoint| endpoint.app == app).count() >= self.endpoints_max {
+            return Err(Refusal::TooManyEndpoints);
+        }
+        let endpoint = Arc::new(Endpoint {
+            id: self.new_id(at),
+            app,
+            uid: uid.map(str::to_owned),
+            url_id: self.new_url_id(),
+            spec: spec.clone(),
+            secret: secret.clone(),
+            created_at: at,
+            updated_at: at,
+        });
+        self.endpoints.insert(endpoint.id.key, Arc::clone(&endpoint));
+        self.touch_routing(app);
+        Ok(Changed::Endpoint(endpoint, true))
+    }
+
+    fn store_endpoint(&mut self, mut endpoint: Endpoint, url_before: &str, at: UnixMs) -> Result<Changed, Refusal> {
+        let other = endpoint.uid.as_ref().and_then(|uid| self.endpoint_of_uid(endpoint.app, uid));
+        if other.is_some_and(|other| other.id != endpoint.id) {
+            return Err(Refusal::Exists);
+        }
+        if endpoint.spec.url != url_before {
+            endpoint.url_id = self.new_url_id();
+        }
+        endpoint.updated_at = at;
+        let endpoint = Arc::new(endpoint);
+        self.endpoints.insert(endpoint.id.key, Arc::clone(&endpoint));
+        self.touch_routing(endpoint.app);
+        Ok(Changed::Endpoint(endpoint, false))
+    }
+
+    fn put_endpoint(
+        &mut self,
+        app: AppKey,
+        target: &Target,
+        uid: Option<&str>,
+        spec: &EndpointSpec,
+        secret: &SecretBytes,
+        at: UnixMs,
+    ) -> Result<Changed, Refusal> {
+        let existing = match target {
+            Target::Id(id) => self.endpoint(app, EndpointKey(id.key)).filter(|endpoint| endpoint.id == *id),
+            Target::Uid(named) => self.endpoint_of_uid(app, named),
+        };
+        match (existing, target) {
+            (Some(mut endpoint), target) => {
+                let url_before = endpoint.spec.url.clone();
+                target.put_endpoint(&mut endpoint, uid, spec);
+                self.store_endpoint(endpoint, &url_before, at)
+            }
+            (None, Target::Uid(named)) => self.create_endpoint(app, uid.or(Some(named)), spec, secret, at),
+            (None, Target::Id(_)) => Err(Refusal::NotFound),
+        }
+    }
+
+    pub(super) fn disable(
+        &mut self,
+        app: AppKey,
+        key: EndpointKey,
+        reason: DisabledReason,
+        at: UnixMs,
+    ) -> Option<Arc<Endpoint>> {
+        let mut endpoint = self.endpoint(app, key).filter(|endpoint| endpoint.spec.disabled.is_none())?;
+        endpoint.spec.disabled = Some(reason);
+        let url = endpoint.spec.url.clone();
+        match self.store_endpoint(endpoint, &url, at) {
+            Ok(Changed::Endpoint(endpoint, _)) => Some(endpoint),
+            Ok(_) | Err(_) => None,
+        }
+    }
+
+    fn resend(
+        &mut self,
+        app: AppKey,
+        endpoint: EndpointKey,
+        message: MessageKey,
+        at: UnixMs,
+    ) -> Result<Changed, Refusal> {
+        let found = self.endpoint(app, endpoint).ok_or(Refusal::NotFound)?;
+        if self.messages.get(&message.0).is_none_or(|stored| stored.message.app != app) {
+            return Err(Refusal::NotFound);
+        }
+        if found.spec.disabled.is_some() {
+            return Err(Refusal::EndpointDisabled);
+        }
+        let mut due = at;
+        while self.waiting.contains_key(&(endpoint.0, due, message.0)) {
+            due += 1;
+        }
+        self.waiting.insert((endpoint.0, due, message.0), (0, Trigger::Manual));
+        let waiting = Waiting { due, message, attempts: 0, trigger: Trigger::Manual };
+        Ok(Changed::Resent { app, endpoint, waiting })
+    }
+}
