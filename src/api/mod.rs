@@ -21,6 +21,7 @@ mod event_type;
 mod health;
 mod hosted;
 mod json;
+mod json_visit;
 mod message;
 mod message_in;
 mod metrics;
