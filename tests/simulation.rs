@@ -22,8 +22,8 @@ use posthouse::dispatch::scheduler::SchedulerLimits;
 use posthouse::metrics::Metrics;
 use posthouse::model::routing::route;
 use posthouse::model::{
-    AppKey, ApplicationSpec, Clock, Endpoint, EndpointKey, EndpointSpec, EnvKey, Envelope, Id, IdKind,
-    MessageKey, Outcome, OutcomeKind, SecretBytes, UnixMs,
+    AppKey, ApplicationSpec, Clock, Endpoint, EndpointKey, EndpointSpec, EnvKey, Envelope, Id, IdKind, MessageKey,
+    Outcome, OutcomeKind, SecretBytes, UnixMs,
 };
 use posthouse::store::command::{Change, ChangeRequest, Changed, Command, Done, EndpointPatch, Publish, Reply};
 use posthouse::store::journal::{Health, Journal, JournalLimits};

@@ -26,6 +26,9 @@ use crate::store::snapshots::Snapshots;
 /// Days that the bytes of a message are kept unless it says otherwise.
 pub const PAYLOAD_DAYS: u16 = 90;
 
+/// Payloads shorter than this get memory of their own.
+const COPY_BELOW: usize = 64 * 1024;
+
 /// What accepting needs, and what the API reads. One a process.
 pub struct Gateway {
     /// Everything durable goes through it.
@@ -100,6 +103,8 @@ impl Gateway {
         idempotency: Option<Idempotency>,
     ) -> Result<Accepted, NotAccepted> {
         self.admission.check().map_err(NotAccepted::Closed)?;
+        // A slice of the connection's buffer would keep all of that buffer in memory.
+        let payload = if payload.len() < COPY_BELOW { Bytes::copy_from_slice(&payload) } else { payload };
         let routes = route(&config, &envelope.event_type, &envelope.channels);
         let at = self.clock.now_ms();
         let publish = Publish { config, routes, envelope, payload, payload_days, idempotency, at };

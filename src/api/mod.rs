@@ -1,6 +1,44 @@
+<<<<<<< HEAD
 //! stub until the api branch lands
 use std::sync::Arc;
 /// Router.
 pub fn router(_gateway: Arc<crate::accept::Gateway>) -> axum::Router {
     axum::Router::new()
 }
+=======
+//! The HTTP API: one file a resource, one table of operations ([`routes`]).
+//!
+//! A request is matched to its operation, its key is looked up (before anything of it is read or
+//! judged), and then the operation's handler reads path, query and body with the limits of
+//! [`accept`](crate::accept), asks the gateway, and answers. What goes wrong is an
+//! [`error::ApiError`], turned into an answer in one place.
+//!
+//! Deliberately absent: sockets, time-outs of heads, and limits on connections (the server's);
+//! middleware; any operation that answers from memory what the journal has not committed.
+
+mod answer;
+mod application;
+mod attempt;
+mod auth;
+mod call;
+mod change;
+mod endpoint;
+mod endpoint_in;
+mod error;
+mod event_type;
+mod health;
+mod hosted;
+mod json;
+mod message;
+mod message_in;
+mod metrics;
+mod page;
+mod query;
+mod routes;
+#[cfg(test)]
+mod tests;
+mod time;
+mod validate;
+
+pub use routes::router;
+>>>>>>> api

@@ -32,6 +32,8 @@ const SLEEP_MS_MAX: i64 = 1_000;
 const RECOVER_PAGE: usize = 16_384;
 /// How long a delivery waits after something inside us failed.
 const INTERNAL_RETRY_MS: i64 = 5_000;
+/// A message that is tried again within this time stays in memory, if its lane has room.
+const KEEP_FOR_RETRY_MS: i64 = 10_000;
 
 /// A message as it is to be sent.
 #[derive(Debug, Clone, Copy)]
@@ -318,7 +320,7 @@ impl Inner {
         self.attempt(ticket, &endpoint, &message).await;
     }
 
-    async fn attempt(self: &Arc<Self>, ticket: &Ticket, endpoint: &Arc<Endpoint>, message: &Fresh) {
+    async fn attempt(self: &Arc<Self>, ticket: &Ticket, endpoint: &Arc<Endpoint>, message: &Arc<Fresh>) {
         if endpoint.spec.throttle_rate.is_some() {
             self.scheduler().set_rate(ticket.endpoint, endpoint.spec.throttle_rate, self.now());
         }
@@ -344,7 +346,11 @@ impl Inner {
             Feedback::Nothing
         };
         let record = AttemptRecord { outcome, url_id: endpoint.url_id };
-        self.put_with(ticket, Some(record), verdict, feedback);
+        let again = match verdict.next {
+            Next::Retry { due, .. } if due - self.now() <= KEEP_FOR_RETRY_MS => Some(Arc::clone(message)),
+            _ => None,
+        };
+        self.put_with(ticket, Some(record), verdict, feedback, again);
     }
 
     async fn endpoint(&self, ticket: &Ticket) -> Result<Option<Arc<Endpoint>>, ReadError> {
@@ -376,7 +382,7 @@ impl Inner {
     }
 
     fn put(self: &Arc<Self>, ticket: &Ticket, attempt: Option<AttemptRecord>, next: Next, feedback: Feedback) {
-        self.put_with(ticket, attempt, Verdict { next, disable: None }, feedback);
+        self.put_with(ticket, attempt, Verdict { next, disable: None }, feedback, None);
     }
 
     /// Hands what became of a delivery to the journal, and frees its place in the lane.
@@ -386,9 +392,10 @@ impl Inner {
         attempt: Option<AttemptRecord>,
         verdict: Verdict,
         feedback: Feedback,
+        again: Option<Arc<Fresh>>,
     ) {
         let now = self.now();
-        self.scheduler().finish(ticket, feedback, now);
+        self.scheduler().finish(ticket, feedback, again, now);
         self.parts.journal.settle(Command::Settle(Box::new(Settle {
             app: ticket.app,
             endpoint: ticket.endpoint,

@@ -120,6 +120,15 @@ impl Lane {
             && matches!(self.gate.breaker(), Breaker::Closed { .. })
     }
 
+    /// Keeps messages in memory, as far as there is room: their deliveries are taken next.
+    fn attach(&mut self, bodies: impl IntoIterator<Item = Arc<Fresh>>) {
+        for body in bodies {
+            if self.bodies.len() < 2 * PREFETCH {
+                self.bodies.insert(MessageKey(body.id.key), body);
+            }
+        }
+    }
+
     fn wants_page(&self, now: UnixMs) -> bool {
         !self.loading
             && self.waiting.len() < LOAD_BELOW
@@ -301,11 +310,7 @@ impl Scheduler {
     /// Messages that were read along: their deliveries are taken next.
     pub fn attach(&mut self, endpoint: EndpointKey, bodies: Vec<Arc<Fresh>>) {
         if let Some(lane) = self.lanes.get_mut(&endpoint) {
-            for body in bodies {
-                if lane.bodies.len() < 2 * PREFETCH {
-                    lane.bodies.insert(MessageKey(body.id.key), body);
-                }
-            }
+            lane.attach(bodies);
         }
     }
 
@@ -421,12 +426,14 @@ impl Scheduler {
         std::iter::once(first).chain(missing).take(PREFETCH).collect()
     }
 
-    /// An attempt ended; its outcome is on the way to the journal.
-    pub fn finish(&mut self, ticket: &Ticket, feedback: Feedback, now: UnixMs) {
+    /// An attempt ended; its outcome is on the way to the journal. `again` is its message where it
+    /// is tried again so soon that keeping it in memory is cheaper than reading it.
+    pub fn finish(&mut self, ticket: &Ticket, feedback: Feedback, again: Option<Arc<Fresh>>, now: UnixMs) {
         self.unproven_in_flight -= usize::from(ticket.unproven);
         if let Some(lane) = self.lanes.get_mut(&ticket.endpoint) {
             lane.in_flight = lane.in_flight.saturating_sub(1);
             lane.gate.feed(feedback, now);
+            lane.attach(again);
         }
         self.refresh(ticket.endpoint, now);
     }

@@ -5,11 +5,16 @@
 
 use std::io::Write;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::Duration;
 
 use crate::model::UnixMs;
 
 /// Bytes of lines that may wait to be written.
 const BUFFER_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// Bytes that are written at once without waiting for more.
+const WRITE_AT: usize = 256 * 1024;
+/// How long lines gather.
+const GATHER: Duration = Duration::from_millis(100);
 
 /// What a line tells.
 #[derive(Debug)]
@@ -75,7 +80,7 @@ impl Lines {
             buffer.left_out += 1;
             return;
         }
-        let first = buffer.bytes.is_empty();
+        let before = buffer.bytes.len();
         let AttemptLine { at, message, endpoint, outcome, status, duration_ms, attempt, bytes, next, next_at } = line;
         let out = &mut buffer.bytes;
         // Every value is a number, an id or one of our own words: nothing to escape. Writing to memory cannot fail.
@@ -90,8 +95,9 @@ impl Lines {
                 "attempt message={message} endpoint={endpoint} outcome={outcome} status={status} duration_ms={duration_ms} attempt={attempt} bytes={bytes} next={next} next_at={next_at} at={at}"
             )
         };
+        let wanted = before == 0 || (before < WRITE_AT && buffer.bytes.len() >= WRITE_AT);
         drop(buffer);
-        if first {
+        if wanted {
             self.shared.arrived.notify_one();
         }
     }
@@ -109,6 +115,8 @@ fn write_all(shared: &Shared) {
         while buffer.bytes.is_empty() && !buffer.closed {
             buffer = shared.arrived.wait(buffer).unwrap_or_else(PoisonError::into_inner);
         }
+        let more = |buffer: &mut Buffer| !buffer.closed && buffer.bytes.len() < WRITE_AT;
+        (buffer, _) = shared.arrived.wait_timeout_while(buffer, GATHER, more).unwrap_or_else(PoisonError::into_inner);
         let closed = buffer.closed;
         let mut bytes = std::mem::take(&mut buffer.bytes);
         let left_out = std::mem::take(&mut buffer.left_out);

@@ -81,8 +81,8 @@ pub struct RunArgs {
     #[arg(long)]
     pub server_pid: Option<u32>,
     /// Data folder of the server: its growth is reported, and the disk's fdatasync measured in it.
-    #[arg(long)]
-    pub data_dir: Option<PathBuf>,
+    #[arg(long = "server-data-dir", value_name = "FOLDER")]
+    pub server_data_dir: Option<PathBuf>,
     /// How long to wait, after the load, until everything acknowledged has arrived.
     #[arg(long, default_value = "60s", value_parser = parse_duration)]
     pub drain_timeout: Duration,

@@ -27,7 +27,7 @@ pub(super) fn run(args: &RunArgs) -> anyhow::Result<()> {
     let machine = if args.skip_machine {
         None
     } else {
-        let disk = args.data_dir.as_deref().unwrap_or(Path::new("."));
+        let disk = args.server_data_dir.as_deref().unwrap_or(Path::new("."));
         Some(measure_machine(disk, args.connections, args.payload_bytes, args.threads)?)
     };
     let session = Session::open(Setup {
@@ -43,7 +43,7 @@ pub(super) fn run(args: &RunArgs) -> anyhow::Result<()> {
         sink_delay: Duration::from_millis(args.sink_delay_ms),
         threads: args.threads,
         server_pid: args.server_pid,
-        data_dir: args.data_dir.clone(),
+        data_dir: args.server_data_dir.clone(),
     })?;
     session.fill_hanging(args.hanging_messages)?;
     let default_s = if args.messages.is_some() { 3_600 } else { 60 };

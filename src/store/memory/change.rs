@@ -77,7 +77,11 @@ impl Data {
         at: UnixMs,
     ) -> Result<Changed, Refusal> {
         if let Some(existing) = uid.and_then(|uid| self.app_of_uid(env, uid)) {
-            return if get_if_exists { Ok(Changed::Application(existing.clone(), false)) } else { Err(Refusal::Exists) };
+            return if get_if_exists {
+                Ok(Changed::Application(existing.clone(), false))
+            } else {
+                Err(Refusal::Exists)
+            };
         }
         let app = Application {
             id: self.new_id(at),
@@ -143,7 +147,8 @@ impl Data {
     }
 
     fn endpoint_of_uid(&self, app: AppKey, uid: &str) -> Option<Endpoint> {
-        let found = self.endpoints.values().find(|endpoint| endpoint.app == app && endpoint.uid.as_deref() == Some(uid));
+        let found =
+            self.endpoints.values().find(|endpoint| endpoint.app == app && endpoint.uid.as_deref() == Some(uid));
         found.map(|endpoint| (**endpoint).clone())
     }
 

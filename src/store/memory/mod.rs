@@ -98,7 +98,12 @@ impl MemoryStore {
 
     /// All deliveries with a due time, by endpoint and place.
     pub fn all_waiting(&self) -> Vec<(EndpointKey, Waiting)> {
-        self.inner().data.waiting.iter().map(|(place, rest)| (EndpointKey(place.0), data::waiting(place, rest))).collect()
+        self.inner()
+            .data
+            .waiting
+            .iter()
+            .map(|(place, rest)| (EndpointKey(place.0), data::waiting(place, rest)))
+            .collect()
     }
 
     /// All deliveries set aside, by endpoint and message.

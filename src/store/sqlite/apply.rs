@@ -150,8 +150,9 @@ impl WriterState {
 /// the newest message, whose payload may have expired before it.
 fn last_payload_sequence(connection: &Connection) -> rusqlite::Result<i64> {
     const SEQUENCE: i64 = (1 << PAYLOAD_SEQUENCE_BITS) - 1;
-    let newest: Option<i64> =
-        connection.query_row("SELECT payload FROM message ORDER BY key DESC LIMIT 1", [], |row| row.get(0)).optional()?;
+    let newest: Option<i64> = connection
+        .query_row("SELECT payload FROM message ORDER BY key DESC LIMIT 1", [], |row| row.get(0))
+        .optional()?;
     let mut statement = connection.prepare("SELECT max(id) FROM payload WHERE id < ?")?;
     let (mut below, mut highest) = (i64::MAX, newest.unwrap_or(0) & SEQUENCE);
     while let Some(id) = statement.query_row([below], |row| row.get::<_, Option<i64>>(0))? {
@@ -383,9 +384,7 @@ impl<'c> HotStatements<'c> {
         while self.waiting.execute(params![endpoint, due, message, attempts, manual])? == 0 {
             moved_to += 1;
             self.connection
-                .prepare_cached(
-                    "UPDATE OR IGNORE waiting SET due = ? WHERE endpoint = ? AND due = ? AND message = ?",
-                )?
+                .prepare_cached("UPDATE OR IGNORE waiting SET due = ? WHERE endpoint = ? AND due = ? AND message = ?")?
                 .execute(params![moved_to, endpoint, due, message])?;
         }
         Ok(())

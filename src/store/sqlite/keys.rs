@@ -87,8 +87,7 @@ impl KeyIndex {
     /// A run is registered when it is complete. What a crash left of one is not: its entries are
     /// read from the messages again, and its number is not used a second time.
     fn find_orphans(&mut self, connection: &Connection) -> rusqlite::Result<()> {
-        let mut next =
-            connection.prepare("SELECT run FROM idempotency_entry WHERE run > ? ORDER BY run LIMIT 1")?;
+        let mut next = connection.prepare("SELECT run FROM idempotency_entry WHERE run > ? ORDER BY run LIMIT 1")?;
         let mut after = 0;
         while let Some(run) = next.query_row([after], |row| row.get(0)).optional()? {
             if self.runs.binary_search_by_key(&run, |run| run.number).is_err() {

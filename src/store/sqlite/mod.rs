@@ -62,7 +62,10 @@ fn open_writer(file: &Path) -> anyhow::Result<Connection> {
     connection.busy_timeout(Duration::from_secs(5))?;
     let mode: String = connection.pragma_update_and_check(None, "journal_mode", "wal", |row| row.get(0))?;
     if mode != "wal" {
-        bail!("{} cannot have a write-ahead log (journal mode {mode}): is it on a network file system?", file.display());
+        bail!(
+            "{} cannot have a write-ahead log (journal mode {mode}): is it on a network file system?",
+            file.display()
+        );
     }
     connection.pragma_update(None, "synchronous", "full")?;
     connection.pragma_update(None, "wal_autocheckpoint", 0)?;

@@ -1,0 +1,174 @@
+//! Attempts: by message, by endpoint, one, and sending again.
+
+use std::borrow::Cow;
+
+use axum::body::Body;
+use http::{Response, StatusCode};
+use serde::Serialize;
+
+use super::answer;
+use super::call::{Call, endpoint_named};
+use super::change::{self, Rendered};
+use super::endpoint_in::masked;
+use super::error::{ApiError, Kind};
+use super::message;
+use super::page::{self, PageQuery};
+use super::query::Query;
+use super::time::Time;
+use super::validate::{self, has_form_of};
+use crate::model::{Attempt, Id, IdKind, Trigger};
+use crate::store::command::{Change, Changed};
+use crate::store::query::{AttemptFilter, AttemptRow, AttemptsOf, Order, Rows};
+
+type Answer = Result<Response<Body>, ApiError>;
+
+/// An attempt on the wire: it succeeded or it failed. What is pending, sending or cancelled is a
+/// delivery, and no attempt.
+const SUCCESS: u16 = 0;
+const FAIL: u16 = 2;
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct AttemptOut<'a> {
+    id: String,
+    msg_id: String,
+    endpoint_id: String,
+    url: &'a str,
+    response: Cow<'a, str>,
+    response_status_code: u16,
+    response_duration_ms: u32,
+    status: u16,
+    status_text: &'static str,
+    trigger_type: i64,
+    timestamp: Time,
+}
+
+impl<'a> AttemptOut<'a> {
+    fn of(attempt: &'a Attempt, url: &'a str) -> Self {
+        let succeeded = attempt.kind == crate::model::OutcomeKind::Success;
+        Self {
+            id: attempt.id.format(IdKind::Attempt),
+            msg_id: attempt.message.format(IdKind::Message),
+            endpoint_id: attempt.endpoint.format(IdKind::Endpoint),
+            url,
+            // Without an answer there is no text of the receiver's: how it ended stands there.
+            response: match attempt.status {
+                0 => attempt.kind.as_str().into(),
+                _ => String::from_utf8_lossy(&attempt.response),
+            },
+            response_status_code: attempt.status,
+            response_duration_ms: attempt.duration_ms,
+            status: if succeeded { SUCCESS } else { FAIL },
+            status_text: if succeeded { "success" } else { "fail" },
+            trigger_type: match attempt.trigger {
+                Trigger::Scheduled => 0,
+                Trigger::Manual => 1,
+            },
+            timestamp: Time(attempt.started_at),
+        }
+    }
+}
+
+/// `GET /app/{app_id}/attempt/endpoint/{endpoint_id}`, newest first.
+pub(super) async fn list_by_endpoint(call: Call, _: Body) -> Answer {
+    call.param("app_id")?;
+    call.param("endpoint_id")?;
+    let mut query = call.query();
+    let (page, asked) = read(&mut query, true);
+    query.finish()?;
+    let (_, endpoint) = call.endpoint().await?;
+    list(&call, &page, AttemptsOf::Endpoint(endpoint.key()), asked).await
+}
+
+/// `GET /app/{app_id}/attempt/msg/{msg_id}`, newest first.
+pub(super) async fn list_by_message(call: Call, _: Body) -> Answer {
+    call.param("app_id")?;
+    call.param("msg_id")?;
+    let mut query = call.query();
+    let (page, asked) = read(&mut query, false);
+    let endpoint = query.ruled("endpoint_id", &validate::UID);
+    query.finish()?;
+    let app = call.app().await?;
+    let message = call.message(&app, false).await?.key();
+    let endpoint = match endpoint {
+        Some(name) => Some(endpoint_named(&app, &name).ok_or(ApiError::not_found())?.key()),
+        None => None,
+    };
+    list(&call, &page, AttemptsOf::Message(message, endpoint), asked).await
+}
+
+/// `GET /app/{app_id}/msg/{msg_id}/attempt/{attempt_id}`.
+pub(super) async fn get(call: Call, _: Body) -> Answer {
+    call.param("app_id")?;
+    call.param("msg_id")?;
+    let id = call.param("attempt_id")?;
+    if !has_form_of(IdKind::Attempt, &id) {
+        return Err(ApiError::invalid("path", "attempt_id", "must match ^atmpt_[A-Za-z0-9]{27}$", Kind::Value));
+    }
+    let id = Id::parse(IdKind::Attempt, &id);
+    let mut query = call.query();
+    query.boolean("expanded_statuses", false);
+    query.finish()?;
+    let app = call.app().await?;
+    let message = call.message(&app, false).await?.key();
+    let found = match id {
+        Some(id) => call.gateway.queries.attempt(message, id).await?,
+        None => None,
+    };
+    let attempt = found.ok_or(ApiError::not_found())?;
+    Ok(answer::json(StatusCode::OK, &AttemptOut::of(&attempt, &masked(&attempt.url))))
+}
+
+/// `POST /app/{app_id}/msg/{msg_id}/endpoint/{endpoint_id}/resend`: one attempt by hand.
+pub(super) async fn resend(call: Call, body: Body) -> Answer {
+    call.param("app_id")?;
+    call.param("msg_id")?;
+    let body = call.read(body).await?;
+    let (app, endpoint) = call.endpoint().await?;
+    let message = call.message(&app, false).await?.key();
+    let resend = Change::Resend { app: app.app.key(), endpoint: endpoint.key(), message };
+    change::commit(&call, resend, &body, resent).await
+}
+
+fn resent(_: &Changed) -> Rendered {
+    (202, "{}".to_owned())
+}
+
+/// Reads page and filters; no filter where no attempt can match.
+fn read(query: &mut Query<'_>, can_have_message: bool) -> (PageQuery<i64>, Option<AttemptFilter>) {
+    let page = PageQuery::by_id(query, IdKind::Attempt, Order::Descending, false);
+    let status = query.one_of("status", &[0, 1, 2, 3, 4]);
+    let class = query.one_of("status_code_class", &[0, 100, 200, 300, 400, 500]);
+    query.boolean("expanded_statuses", false);
+    let mut of_message = message::filter(query);
+    // The bytes of messages are never shown here: the flag is about the answer of the receiver.
+    let with_content = std::mem::replace(&mut of_message.with_content, false);
+    let with_message = can_have_message && query.boolean("with_msg", false);
+    let success = match status {
+        None => None,
+        Some(SUCCESS) => Some(true),
+        Some(FAIL) => Some(false),
+        Some(_) => return (page, None),
+    };
+    let status_class = class.map(|class| class / 100);
+    (page, Some(AttemptFilter { success, status_class, message: of_message, with_content, with_message }))
+}
+
+async fn list(call: &Call, page: &PageQuery<i64>, of: AttemptsOf, filter: Option<AttemptFilter>) -> Answer {
+    let rows = match filter {
+        Some(filter) => call.gateway.queries.attempts(of, page.page(), filter).await?,
+        None => Rows { rows: Vec::new(), done: true, resume: None },
+    };
+    let iterator = |(attempt, _): &AttemptRow| attempt.id.format(IdKind::Attempt);
+    let resume = |key| Id::first_of(key).format(IdKind::Attempt);
+    Ok(page.answer(rows, iterator, resume, |out, (attempt, of)| {
+        page::push_json(out, &AttemptOut::of(attempt, &masked(&attempt.url)));
+        if let Some(of) = of {
+            // Reopens the object that was just written.
+            out.pop();
+            out.extend_from_slice(b",\"msg\":");
+            message::push(out, of, false);
+            out.push(b'}');
+        }
+    }))
+}

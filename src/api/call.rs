@@ -1,0 +1,153 @@
+//! One request, as handlers see it.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use axum::body::Body;
+use bytes::Bytes;
+use http::request::Parts;
+
+use super::error::{ApiError, Kind};
+use super::query::Query;
+use super::validate;
+use crate::accept::Gateway;
+use crate::model::{AppConfig, Endpoint, EndpointKey, EnvKey, Id, IdKind, Message};
+use crate::store::command::Idempotency;
+
+/// Longest idempotency key.
+const IDEMPOTENCY_KEY_BYTES_MAX: usize = 256;
+
+/// A request whose key was found good. Its body travels beside it.
+pub(super) struct Call {
+    /// All that there is to ask.
+    pub(super) gateway: Arc<Gateway>,
+    /// The environment that the key opens; none on operations that need no key.
+    pub(super) env: EnvKey,
+    /// Method, path, query and headers.
+    pub(super) parts: Parts,
+    /// The operation's path, with names in braces.
+    pub(super) pattern: &'static str,
+}
+
+impl Call {
+    /// A parameter of the path, decoded and judged.
+    pub(super) fn param(&self, name: &'static str) -> Result<Cow<'_, str>, ApiError> {
+        let segments = self.pattern.split('/').zip(self.parts.uri.path().split('/'));
+        let mut raw =
+            segments.filter(|(pattern, _)| pattern.trim_matches(['{', '}']) == name && pattern.len() > name.len());
+        let raw = raw.next().map_or("", |(_, raw)| raw);
+        let invalid = |msg| ApiError::invalid("path", name, msg, Kind::Value);
+        let text = decode(raw).ok_or_else(|| invalid("is not UTF-8"))?;
+        validate::UID.check(&text).map_err(invalid)?;
+        Ok(text)
+    }
+
+    /// The query's parameters.
+    pub(super) fn query(&self) -> Query<'_> {
+        Query::parse(self.parts.uri.query())
+    }
+
+    /// Reads the body with the limits of all bodies.
+    pub(super) async fn read(&self, body: Body) -> Result<Bytes, ApiError> {
+        Ok(self.gateway.body_budget.read(body).await?)
+    }
+
+    /// The idempotency key that was sent, in its scope.
+    pub(super) fn idempotency(&self, body: &[u8]) -> Result<Option<Idempotency>, ApiError> {
+        const NAME: &str = "idempotency-key";
+        let mut all = self.parts.headers.get_all(NAME).iter();
+        let Some(key) = all.next().map(http::HeaderValue::as_bytes) else { return Ok(None) };
+        if all.next().is_some() {
+            return Err(ApiError::invalid("header", NAME, "given more than once", Kind::Duplicate));
+        }
+        let right = (1..=IDEMPOTENCY_KEY_BYTES_MAX).contains(&key.len()) && key.iter().all(u8::is_ascii_graphic);
+        if !right {
+            let msg = "must have 1 to 256 visible ASCII characters";
+            return Err(ApiError::invalid("header", NAME, msg, Kind::Value));
+        }
+        let path = self.parts.uri.path().trim_end_matches('/');
+        Ok(Some(self.gateway.idempotency(self.env, self.parts.method.as_str(), path, key, body)))
+    }
+
+    /// The application that the path names.
+    pub(super) async fn app(&self) -> Result<Arc<AppConfig>, ApiError> {
+        self.app_if_any().await?.ok_or(ApiError::not_found())
+    }
+
+    /// The application that the path names, if it is there.
+    pub(super) async fn app_if_any(&self) -> Result<Option<Arc<AppConfig>>, ApiError> {
+        let name = self.param("app_id")?;
+        Ok(self.gateway.snapshots.app_named(self.env, &name).await?)
+    }
+
+    /// The application and endpoint that the path names.
+    pub(super) async fn endpoint(&self) -> Result<(Arc<AppConfig>, Arc<Endpoint>), ApiError> {
+        let name = self.param("endpoint_id")?;
+        let app = self.app().await?;
+        let endpoint = endpoint_named(&app, &name).ok_or(ApiError::not_found())?;
+        Ok((app, endpoint))
+    }
+
+    /// The message that the path names, by id or `eventId`.
+    pub(super) async fn message(&self, app: &AppConfig, with_content: bool) -> Result<Message, ApiError> {
+        let name = self.param("msg_id")?;
+        let (queries, key) = (&self.gateway.queries, app.app.key());
+        let mut found = None;
+        if let Some(id) = Id::parse(IdKind::Message, &name) {
+            found = queries.message(key, id, with_content).await?;
+        }
+        if found.is_none() {
+            found = queries.message_by_event_id(key, &name, with_content).await?;
+        }
+        found.ok_or(ApiError::not_found())
+    }
+}
+
+/// An endpoint of an application, by id or uid.
+pub(super) fn endpoint_named(app: &AppConfig, name: &str) -> Option<Arc<Endpoint>> {
+    if let Some(id) = Id::parse(IdKind::Endpoint, name) {
+        return app.endpoint(EndpointKey(id.key)).filter(|endpoint| endpoint.id == id).cloned();
+    }
+    app.endpoints.iter().find(|endpoint| endpoint.uid.as_deref() == Some(name)).cloned()
+}
+
+/// Takes percent-encoding off a segment of a path; `None` if what is left is no UTF-8.
+fn decode(raw: &str) -> Option<Cow<'_, str>> {
+    if !raw.contains('%') {
+        return Some(Cow::Borrowed(raw));
+    }
+    let mut bytes = Vec::with_capacity(raw.len());
+    let mut rest = raw.as_bytes();
+    while let [first, tail @ ..] = rest {
+        let hex = |byte: u8| char::from(byte).to_digit(16).map(|digit| digit as u8);
+        rest = tail;
+        match (first, tail) {
+            (b'%', [high, low, after @ ..]) if hex(*high).is_some() && hex(*low).is_some() => {
+                bytes.push(hex(*high)? << 4 | hex(*low)?);
+                rest = after;
+            }
+            _ => bytes.push(*first),
+        }
+    }
+    String::from_utf8(bytes).ok().map(Cow::Owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::decode;
+
+    #[test]
+    fn segments_are_decoded_as_far_as_they_are_encoded() {
+        for (raw, text) in [
+            ("abc", Some("abc")),
+            ("a%2Fb%2e", Some("a/b.")),
+            ("%", Some("%")),
+            ("%4", Some("%4")),
+            ("%zz%41", Some("%zzA")),
+            ("%00", Some("\0")),
+            ("%ff", None),
+        ] {
+            assert_eq!(decode(raw).as_deref(), text, "{raw}");
+        }
+    }
+}

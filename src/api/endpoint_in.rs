@@ -1,0 +1,228 @@
+//! Bodies that make or change an endpoint.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use http::{HeaderName, HeaderValue};
+use posthouse_signature::standard::{SECRET_PREFIX, Secret};
+use url::Url;
+
+use super::error::{ApiError, Kind};
+use super::json::{Fields, Given, Null};
+use super::validate;
+use crate::deliver::AddressGuard;
+use crate::model::{DisabledReason, Endpoint, EndpointSpec, IdKind, SecretBytes};
+use crate::store::command::EndpointPatch;
+
+const FIELDS: [&str; 11] = [
+    "url",
+    "description",
+    "throttleRate",
+    "uid",
+    "disabled",
+    "eventTypes",
+    "channels",
+    "secret",
+    "metadata",
+    "headers",
+    "retrySchedule",
+];
+const URL_BYTES_MAX: usize = 65_536;
+/// Event types that one endpoint can name; the contract sets no bound.
+const EVENT_TYPES_MAX: usize = 2_000;
+const CHANNELS_MAX: usize = 10;
+const HEADERS_MAX: usize = 64;
+const HEADER_BYTES_MAX: usize = 16 << 10;
+const RETRIES_MAX: usize = 50;
+const RETRY_S_MAX: u32 = 2_592_000;
+/// Bytes of a secret that we draw.
+const SECRET_BYTES: usize = 24;
+/// Headers that we or HTTP own, and prefixes of such.
+const RESERVED: [&str; 9] =
+    ["host", "connection", "content-length", "transfer-encoding", "expect", "trailer", "upgrade", "te", "keep-alive"];
+const RESERVED_PREFIXES: [&str; 3] = ["proxy-", "webhook-", "svix-"];
+
+/// An endpoint as it is to be made, or to be from now on.
+pub(super) struct EndpointIn {
+    pub(super) uid: Option<String>,
+    pub(super) spec: EndpointSpec,
+    pub(super) secret: SecretBytes,
+}
+
+type Reader<'a> = Fields<'a, { FIELDS.len() }>;
+
+/// Reads a whole endpoint. Secret and headers are taken where it is made, and nowhere else.
+pub(super) fn read(
+    body: &[u8],
+    depth_max: usize,
+    guard: &AddressGuard,
+    creates: bool,
+    existing: Option<&Endpoint>,
+) -> Result<EndpointIn, ApiError> {
+    let mut fields: Reader<'_> = Fields::parse(body, &FIELDS, depth_max)?;
+    let url = url(&mut fields, guard, existing);
+    let url = fields.require("url", url).unwrap_or_default();
+    let uid = fields.text("uid", Null::Taken, |text| validate::uid(IdKind::Endpoint, text)).value();
+    let rate = fields.number("throttleRate", Null::Taken, (1, u16::MAX), "must be a number from 1 to 65535");
+    let spec = EndpointSpec {
+        url,
+        description: fields.text("description", Null::Refused, validate::description).value().unwrap_or_default(),
+        throttle_rate: rate.value(),
+        disabled: fields.boolean("disabled").value().and_then(|yes| yes.then_some(DisabledReason::Manual)),
+        event_types: event_types(&mut fields, 1).value(),
+        channels: channels(&mut fields, 1).value(),
+        metadata: fields.map("metadata", Null::Refused).value().unwrap_or_default(),
+        headers: if creates { headers(&mut fields) } else { BTreeMap::new() },
+        retry_schedule: retry_schedule(&mut fields).value(),
+    };
+    let given = if creates { secret(&mut fields) } else { None };
+    fields.finish()?;
+    Ok(EndpointIn {
+        uid,
+        spec,
+        secret: given.unwrap_or_else(|| SecretBytes::new(rand::random::<[u8; SECRET_BYTES]>().into())),
+    })
+}
+
+/// Reads a patch: what is not there stays as it is. An empty list means no filter, as `null` does.
+pub(super) fn read_patch(
+    body: &[u8],
+    depth_max: usize,
+    guard: &AddressGuard,
+    existing: Option<&Endpoint>,
+) -> Result<EndpointPatch, ApiError> {
+    let mut fields: Reader<'_> = Fields::parse(body, &FIELDS, depth_max)?;
+    let rate = fields.number("throttleRate", Null::Taken, (0, u16::MAX), "must be a number from 0 to 65535");
+    let filled = |list: Option<Vec<String>>| list.filter(|list| !list.is_empty());
+    let patch = EndpointPatch {
+        url: url(&mut fields, guard, existing).value(),
+        description: fields.text("description", Null::Refused, validate::description).value(),
+        uid: fields.text("uid", Null::Taken, |text| validate::uid(IdKind::Endpoint, text)).patch(),
+        throttle_rate: rate.patch().map(|rate| rate.filter(|rate| *rate > 0)),
+        disabled: fields.boolean("disabled").value(),
+        event_types: event_types(&mut fields, 0).patch().map(filled),
+        channels: channels(&mut fields, 0).patch().map(filled),
+        metadata: fields.map("metadata", Null::Refused).value(),
+        retry_schedule: retry_schedule(&mut fields).patch(),
+    };
+    fields.finish()?;
+    Ok(patch)
+}
+
+/// A URL with its password masked, as answers show it.
+pub(super) fn masked(url: &str) -> Cow<'_, str> {
+    if !url.contains('@') {
+        return Cow::Borrowed(url);
+    }
+    match Url::parse(url) {
+        Ok(mut parsed) if parsed.password().is_some() => {
+            // Setting a password fails only where there can be none.
+            let _ = parsed.set_password(Some("***"));
+            Cow::Owned(parsed.into())
+        }
+        _ => Cow::Borrowed(url),
+    }
+}
+
+/// The URL, as the parser writes it. One that came out of an answer, with its password masked,
+/// keeps the password that it had.
+fn url(fields: &mut Reader<'_>, guard: &AddressGuard, existing: Option<&Endpoint>) -> Given<String> {
+    let given = fields.text("url", Null::Refused, |text| {
+        if (1..=URL_BYTES_MAX).contains(&text.len()) { Ok(()) } else { Err("must have 1 to 65536 bytes") }
+    });
+    let Given::Value(text) = given else { return given };
+    let Ok(url) = Url::parse(&text) else {
+        fields.problem("url", "must be a URL", Kind::Value);
+        return Given::Absent;
+    };
+    if let Err(refused) = guard.check_url(&url) {
+        fields.problem("url", refused.to_string(), Kind::Value);
+        return Given::Absent;
+    }
+    if url.as_str().len() > URL_BYTES_MAX {
+        fields.problem("url", "must have 1 to 65536 bytes", Kind::Value);
+        return Given::Absent;
+    }
+    let kept = existing.map(|endpoint| &endpoint.spec.url).filter(|kept| masked(kept) == url.as_str());
+    Given::Value(kept.cloned().unwrap_or_else(|| url.into()))
+}
+
+fn event_types(fields: &mut Reader<'_>, items_min: usize) -> Given<Vec<String>> {
+    fields.texts("eventTypes", (items_min, EVENT_TYPES_MAX), Null::Taken, &validate::EVENT_TYPE)
+}
+
+fn channels(fields: &mut Reader<'_>, items_min: usize) -> Given<Vec<String>> {
+    fields.texts("channels", (items_min, CHANNELS_MAX), Null::Taken, &validate::CHANNEL)
+}
+
+fn retry_schedule(fields: &mut Reader<'_>) -> Given<Vec<u32>> {
+    fields.read("retrySchedule", Null::Taken, "must be an array of seconds", |schedule: &Vec<u32>| {
+        if schedule.len() > RETRIES_MAX {
+            Err("has more than 50 items")
+        } else if schedule.iter().all(|seconds| (1..=RETRY_S_MAX).contains(seconds)) {
+            Ok(())
+        } else {
+            Err("each must be from 1 to 2592000 seconds")
+        }
+    })
+}
+
+fn headers(fields: &mut Reader<'_>) -> BTreeMap<String, String> {
+    let headers = fields.map("headers", Null::Taken).value().unwrap_or_default();
+    let bytes: usize = headers.iter().map(|(name, value)| name.len() + value.len()).sum();
+    if headers.len() > HEADERS_MAX || bytes > HEADER_BYTES_MAX {
+        fields.problem("headers", "must be at most 64 headers and 16384 bytes", Kind::Value);
+    }
+    let mut seen: Vec<HeaderName> = Vec::new();
+    for (name, value) in headers.iter().take(HEADERS_MAX) {
+        let Ok(parsed) = HeaderName::from_bytes(name.as_bytes()) else {
+            fields.problem_in("headers", name.clone(), "is not a name of a header");
+            continue;
+        };
+        let text = parsed.as_str();
+        if RESERVED.contains(&text) || RESERVED_PREFIXES.iter().any(|prefix| text.starts_with(prefix)) {
+            fields.problem_in("headers", name.clone(), "is a header that cannot be set");
+        } else if HeaderValue::from_str(value).is_err() {
+            fields.problem_in("headers", name.clone(), "its value must be visible ASCII");
+        } else if seen.contains(&parsed) {
+            fields.problem_in("headers", name.clone(), "is given twice");
+        }
+        seen.push(parsed);
+    }
+    headers
+}
+
+fn secret(fields: &mut Reader<'_>) -> Option<SecretBytes> {
+    let text = fields.text("secret", Null::Taken, |_| Ok(())).value()?;
+    let bytes = Secret::parse(&text).map_err(|error| error.to_string()).and_then(|secret| {
+        let exposed = secret.expose();
+        let encoded = exposed.strip_prefix(SECRET_PREFIX).unwrap_or(&exposed);
+        STANDARD.decode(encoded).map_err(|error| error.to_string())
+    });
+    match bytes {
+        Ok(bytes) => Some(SecretBytes::new(bytes)),
+        Err(msg) => {
+            fields.problem("secret", msg, Kind::Value);
+            None
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::masked;
+
+    #[test]
+    fn passwords_are_masked_and_nothing_else() {
+        for (url, shown) in [
+            ("https://example.com/a@b", "https://example.com/a@b"),
+            ("https://user@example.com/", "https://user@example.com/"),
+            ("https://user:secret@example.com/", "https://user:***@example.com/"),
+            ("https://:secret@example.com/", "https://:***@example.com/"),
+        ] {
+            assert_eq!(masked(url), shown);
+        }
+    }
+}

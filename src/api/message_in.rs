@@ -1,0 +1,146 @@
+//! Bodies that publish a message.
+
+use std::borrow::Cow;
+
+use bytes::Bytes;
+use http::HeaderValue;
+use serde_json::value::RawValue;
+
+use super::error::{ApiError, Kind};
+use super::json::{Fields, Given, Null};
+use super::time;
+use super::validate;
+use crate::accept::PAYLOAD_DAYS;
+use crate::model::{Envelope, UnixMs};
+
+const FIELDS: [&str; 10] = [
+    "eventType",
+    "payload",
+    "eventId",
+    "channels",
+    "tags",
+    "deliverAt",
+    "payloadRetentionPeriod",
+    "payloadRetentionHours",
+    "transformationsParams",
+    "application",
+];
+const CHANNELS_MAX: usize = 10;
+const TAGS_MAX: usize = 5;
+/// How far ahead `deliverAt` may be.
+const DELIVER_AT_MS_MAX: i64 = 90 * 86_400_000;
+const RETENTION_HOURS_MAX: u16 = 2_160;
+const CONTENT_TYPE_BYTES_MAX: usize = 256;
+/// Payloads up to this are copied out of the buffer that the request came in: a slice would keep
+/// that whole buffer, which many requests share, for as long as the message is in memory.
+const COPIED_BYTES_MAX: usize = 16 << 10;
+
+type Reader<'a> = Fields<'a, { FIELDS.len() }>;
+
+/// A message as it came.
+pub(super) struct MessageIn {
+    pub(super) envelope: Envelope,
+    pub(super) payload: Bytes,
+    pub(super) payload_days: u16,
+    /// An application was sent along, to be made if it is not there.
+    pub(super) has_application: bool,
+}
+
+/// Reads a message. `payload` is exactly the bytes between its braces as they stand in `body`.
+pub(super) fn read(body: &Bytes, depth_max: usize, now: UnixMs) -> Result<MessageIn, ApiError> {
+    let mut fields: Reader<'_> = Fields::parse(body, &FIELDS, depth_max)?;
+    let event_type = fields.text("eventType", Null::Refused, |text| validate::EVENT_TYPE.check(text));
+    let event_type = fields.require("eventType", event_type);
+    let payload = fields.raw("payload", Null::Refused);
+    let payload = fields.require("payload", payload);
+    if payload.is_some_and(|payload| !payload.get().starts_with('{')) {
+        fields.problem("payload", "must be an object", Kind::Type);
+    }
+    let event_id = fields.text("eventId", Null::Taken, |text| validate::UID.check(text)).value();
+    let channels = fields.texts("channels", (1, CHANNELS_MAX), Null::Taken, &validate::CHANNEL).value();
+    let tags = fields.texts("tags", (0, TAGS_MAX), Null::Taken, &validate::TAG).value();
+    let deliver_at = deliver_at(&mut fields, now);
+    let payload_days = payload_days(&mut fields);
+    let raw = raw_payload(&mut fields);
+    let has_application = matches!(fields.raw("application", Null::Taken), Given::Value(_));
+    fields.finish()?;
+    let (payload, content_type) = match raw {
+        Some((text, content_type)) => (Bytes::from(text), Some(content_type)),
+        None => (take(body, payload.map_or("{}", RawValue::get)), None),
+    };
+    let envelope = Envelope {
+        event_type: event_type.unwrap_or_default(),
+        event_id,
+        channels: channels.unwrap_or_default(),
+        tags: tags.unwrap_or_default(),
+        deliver_at,
+        content_type,
+    };
+    Ok(MessageIn { envelope, payload, payload_days, has_application })
+}
+
+fn take(body: &Bytes, payload: &str) -> Bytes {
+    if payload.len() <= COPIED_BYTES_MAX {
+        Bytes::copy_from_slice(payload.as_bytes())
+    } else {
+        body.slice_ref(payload.as_bytes())
+    }
+}
+
+/// The past means now.
+fn deliver_at(fields: &mut Reader<'_>, now: UnixMs) -> Option<UnixMs> {
+    let expected = "must be a time of RFC 3339 such as 2030-01-31T08:00:00Z";
+    let text = fields.read("deliverAt", Null::Taken, expected, |_: &Cow<'_, str>| Ok(())).value()?;
+    match time::parse(&text) {
+        None => fields.problem("deliverAt", expected, Kind::Value),
+        Some(at) if at > now + DELIVER_AT_MS_MAX => {
+            fields.problem("deliverAt", "must be at most 90 days ahead", Kind::Value);
+        }
+        Some(at) => return Some(at).filter(|at| *at > now),
+    }
+    None
+}
+
+/// Hours, where they are given, come before days, and are rounded up to days.
+fn payload_days(fields: &mut Reader<'_>) -> u16 {
+    let days = fields.number("payloadRetentionPeriod", Null::Taken, (1, PAYLOAD_DAYS), "must be a number from 1 to 90");
+    let hours = fields.number(
+        "payloadRetentionHours",
+        Null::Taken,
+        (1, RETENTION_HOURS_MAX),
+        "must be a number from 1 to 2160",
+    );
+    hours.value().map(|hours| hours.div_ceil(24)).or(days.value()).unwrap_or(PAYLOAD_DAYS)
+}
+
+/// What the SDKs' raw messages say under `transformationsParams`: the bytes as a text, and their
+/// media type. Whatever else is there is for transformations.
+fn raw_payload(fields: &mut Reader<'_>) -> Option<(String, String)> {
+    const NAME: &str = "transformationsParams";
+    let Given::Value(params) = fields.raw(NAME, Null::Taken) else { return None };
+    let Ok(mut params) = Fields::parse(params.get().as_bytes(), &["rawPayload", "headers"], usize::MAX) else {
+        fields.problem(NAME, "must be an object", Kind::Type);
+        return None;
+    };
+    let text = match params.raw("rawPayload", Null::Taken) {
+        Given::Value(raw) => serde_json::from_str::<String>(raw.get()),
+        Given::Null | Given::Absent => return None,
+    };
+    let Ok(text) = text else {
+        fields.problem_in(NAME, "rawPayload".into(), "must be a string");
+        return None;
+    };
+    let headers = params.map("headers", Null::Taken).value().unwrap_or_default();
+    if params.finish().is_err() {
+        fields.problem_in(NAME, "headers".into(), "must be an object of strings");
+        return None;
+    }
+    let found = headers.into_iter().find(|(name, _)| name.eq_ignore_ascii_case("content-type"));
+    let content_type = found.map_or_else(|| "application/json".to_owned(), |(_, value)| value);
+    let right = (1..=CONTENT_TYPE_BYTES_MAX).contains(&content_type.len());
+    if !right || HeaderValue::from_str(&content_type).is_err() {
+        fields.problem_in(NAME, "headers".into(), "content-type must have 1 to 256 visible ASCII characters");
+        return None;
+    }
+    Some((text, content_type))
+}

@@ -1,0 +1,143 @@
+//! Pages of lists: `limit`, `iterator`, `order` in; `data`, `iterator`, `prevIterator`, `done` out.
+//!
+//! An iterator is the id of a row (for event types its name); the page holds what stands strictly
+//! behind it, or, with a leading `-`, what stands before it. Being ids and not counts, iterators
+//! neither repeat nor hide rows when others arrive. Where a scan was cut short, the iterator is
+//! made from the place where it goes on.
+
+use axum::body::Body;
+use http::{Response, StatusCode};
+
+use super::answer;
+use super::error::Kind;
+use super::query::Query;
+use super::validate::{self, has_form_of};
+use crate::model::{Id, IdKind, Key};
+use crate::store::query::{Order, Page, Rows};
+
+/// Rows of a page where none are asked for, and most that can be.
+const LIMIT_DEFAULT: usize = 50;
+const LIMIT_MAX: usize = 250;
+
+/// A page as it was asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct PageQuery<C> {
+    limit: usize,
+    cursor: Option<C>,
+    /// The iterator as it was written, without its `-`.
+    written: Option<String>,
+    back: bool,
+    order: Order,
+}
+
+impl PageQuery<Key> {
+    /// Of a list whose iterators are ids. A list without `order` runs one way only.
+    pub(super) fn by_id(query: &mut Query<'_>, kind: IdKind, order: Order, can_order: bool) -> Self {
+        let parse = |text: &str| {
+            // An id that cannot exist (its number is too great) stands behind all others.
+            let parsed = Id::parse(kind, text).map(|id| id.key);
+            parsed.or_else(|| has_form_of(kind, text).then_some(Key::MAX))
+        };
+        Self::read(query, order, can_order, parse)
+    }
+}
+
+impl PageQuery<String> {
+    /// Of a list whose iterators are names.
+    pub(super) fn by_name(query: &mut Query<'_>) -> Self {
+        Self::read(query, Order::Ascending, true, |text| {
+            let name = text.strip_prefix("./").filter(|name| name.starts_with('-')).unwrap_or(text);
+            validate::EVENT_TYPE.check(name).ok().map(|()| name.to_owned())
+        })
+    }
+}
+
+/// A name as an iterator.
+pub(super) fn name_iterator(name: &str) -> String {
+    if name.starts_with('-') { format!("./{name}") } else { name.to_owned() }
+}
+
+impl<C: Clone> PageQuery<C> {
+    fn read(query: &mut Query<'_>, order: Order, can_order: bool, parse: impl FnOnce(&str) -> Option<C>) -> Self {
+        let mut page = Self { limit: LIMIT_DEFAULT, cursor: None, written: None, back: false, order };
+        if let Some(text) = query.text("limit") {
+            let digits = (1..=3).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit());
+            match text.parse().ok().filter(|limit| digits && (1..=LIMIT_MAX).contains(limit)) {
+                Some(limit) => page.limit = limit,
+                None => query.problem("limit", "must be a number from 1 to 250", Kind::Value),
+            }
+        }
+        if let Some(text) = query.text("iterator") {
+            let (back, written) = text.strip_prefix('-').map_or((false, &*text), |rest| (true, rest));
+            page.cursor = parse(written);
+            page.back = back;
+            page.written = Some(written.to_owned());
+            if page.cursor.is_none() {
+                query.problem("iterator", "must be an iterator of this list", Kind::Value);
+            }
+        }
+        if can_order && let Some(text) = query.text("order") {
+            match &*text {
+                "ascending" => page.order = Order::Ascending,
+                "descending" => page.order = Order::Descending,
+                _ => query.problem("order", "must be ascending or descending", Kind::Value),
+            }
+        }
+        page
+    }
+
+    /// What to ask the store for.
+    pub(super) fn page(&self) -> Page<C> {
+        let order = if self.back { self.order.reversed() } else { self.order };
+        Page { after: self.cursor.clone(), order, limit: self.limit }
+    }
+
+    /// The answer: `iterator_of` names a row, `resume` names a place in the list, `push` writes a row.
+    pub(super) fn answer<T>(
+        &self,
+        mut rows: Rows<T>,
+        iterator_of: impl Fn(&T) -> String,
+        resume: impl Fn(Key) -> String,
+        mut push: impl FnMut(&mut Vec<u8>, &T),
+    ) -> Response<Body> {
+        if self.back {
+            rows.rows.reverse();
+        }
+        let resumed = rows.resume.map(resume);
+        let (mut next, mut prev) = (rows.rows.last().map(&iterator_of), rows.rows.first().map(&iterator_of));
+        // The end towards which the list runs: where it goes on, or where it was asked for.
+        let end = if self.back { &mut prev } else { &mut next };
+        if let Some(resumed) = resumed {
+            *end = Some(resumed);
+        } else if end.is_none() {
+            end.clone_from(&self.written);
+        }
+        let mut out = Vec::with_capacity(256 + rows.rows.len() * 512);
+        out.extend_from_slice(b"{\"data\":[");
+        for (i, row) in rows.rows.iter().enumerate() {
+            if i > 0 {
+                out.push(b',');
+            }
+            push(&mut out, row);
+        }
+        out.extend_from_slice(b"],\"iterator\":");
+        push_iterator(&mut out, next);
+        out.extend_from_slice(b",\"prevIterator\":");
+        push_iterator(&mut out, prev.map(|prev| format!("-{prev}")));
+        out.extend_from_slice(if rows.done { b",\"done\":true}" } else { b",\"done\":false}" });
+        answer::bytes(StatusCode::OK, "application/json", out)
+    }
+}
+
+fn push_iterator(out: &mut Vec<u8>, iterator: Option<String>) {
+    match iterator {
+        None => out.extend_from_slice(b"null"),
+        Some(iterator) => answer::push_str(out, &iterator),
+    }
+}
+
+/// Writes a row that is serialised.
+pub(super) fn push_json(out: &mut Vec<u8>, value: &impl serde::Serialize) {
+    // Writing structs of strings and numbers to memory cannot fail.
+    let _ = serde_json::to_writer(out, value);
+}
