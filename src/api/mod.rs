@@ -1,11 +1,3 @@
-<<<<<<< HEAD
-//! stub until the api branch lands
-use std::sync::Arc;
-/// Router.
-pub fn router(_gateway: Arc<crate::accept::Gateway>) -> axum::Router {
-    axum::Router::new()
-}
-=======
 //! The HTTP API: one file a resource, one table of operations ([`routes`]).
 //!
 //! A request is matched to its operation, its key is looked up (before anything of it is read or
@@ -41,4 +33,3 @@ mod time;
 mod validate;
 
 pub use routes::router;
->>>>>>> api
