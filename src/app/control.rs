@@ -105,8 +105,7 @@ async fn ask(mut stream: UnixStream, request: &Request) -> anyhow::Result<Value>
 }
 
 /// Answers commands until the process ends.
-pub(super) async fn serve(socket: PathBuf, gateway: Arc<Gateway>) -> anyhow::Result<()> {
-    let listener = bind(&socket)?;
+pub(super) async fn serve(listener: UnixListener, gateway: Arc<Gateway>) -> std::convert::Infallible {
     loop {
         match listener.accept().await {
             Ok((stream, _)) => {
@@ -125,7 +124,8 @@ pub(super) async fn serve(socket: PathBuf, gateway: Arc<Gateway>) -> anyhow::Res
     }
 }
 
-fn bind(socket: &Path) -> anyhow::Result<UnixListener> {
+/// Makes the socket.
+pub(super) fn bind(socket: &Path) -> anyhow::Result<UnixListener> {
     // The folder is locked: a socket that is there was left by a process that is gone.
     let _ = std::fs::remove_file(socket);
     let listener = UnixListener::bind(socket).with_context(|| format!("making {}", socket.display()))?;

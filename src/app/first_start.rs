@@ -25,12 +25,17 @@ pub(super) fn announce_listening(url: &str, format: LogFormat) {
     };
 }
 
-/// Makes the first environment and key where there are none, and says what to try next.
-pub(super) async fn welcome(gateway: &Gateway, folder: &Folder, url: &str) -> anyhow::Result<()> {
+/// Makes the first environment where there is none; says whether it did.
+pub(super) async fn make_environment(gateway: &Gateway) -> anyhow::Result<bool> {
     let first = gateway.queries.environments().await?.is_empty();
     if first {
         control::create_environment(gateway, control::DEFAULT_ENVIRONMENT).await?;
     }
+    Ok(first)
+}
+
+/// Says what to try next, with a key: at the first start, and always in development.
+pub(super) async fn welcome(gateway: &Gateway, folder: &Folder, url: &str, first: bool) -> anyhow::Result<()> {
     let development = std::env::var_os(DEV_KEY_VARIABLE).is_some_and(|value| value == "1");
     let key = if development {
         Some(development_key(gateway, &folder.path().join("dev.key")).await?)

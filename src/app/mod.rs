@@ -128,10 +128,13 @@ impl App {
         let address = self.config.server.listen;
         let listener = TcpListener::bind(address).await.with_context(|| format!("listening on {address}"))?;
         let url = format!("http://{}", listener.local_addr()?);
-        first_start::announce_listening(&url, self.config.log.format);
+        let first = first_start::make_environment(&self.gateway).await?;
+        let control = control::bind(&self.folder.socket())?;
+        let control = tokio::spawn(control::serve(control, Arc::clone(&self.gateway)));
         let pending = self.dispatcher.recover().await.context("reading what is pending")?;
+        first_start::announce_listening(&url, self.config.log.format);
         tracing::info!(pending, "recovered");
-        first_start::welcome(&self.gateway, &self.folder, &url).await?;
+        first_start::welcome(&self.gateway, &self.folder, &url, first).await?;
 
         let (stop, stopped) = watch::channel(false);
         let dispatcher = self.dispatcher.clone();
@@ -143,7 +146,6 @@ impl App {
             self.folder.path().to_owned(),
             self.config.storage.disk_reserve_bytes,
         ));
-        let control = tokio::spawn(control::serve(self.folder.socket(), Arc::clone(&self.gateway)));
         let listening = tokio::spawn(listen::serve(listener, Arc::clone(&self.gateway), stopped));
         let mut health = self.gateway.journal.health();
         let ended = tokio::select! {

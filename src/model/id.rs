@@ -75,11 +75,11 @@ impl Id {
 
     /// Writes the public form.
     pub fn format(self, kind: IdKind) -> String {
+        const CHUNK: u128 = 62_u128.pow(10);
         let mut out = String::with_capacity(kind.prefix().len() + ID_CHARACTERS);
         out.push_str(kind.prefix());
         let mut digits = [0_u8; ID_CHARACTERS];
         // 160 bits as high (64, the key) and low (96): long division by 62^10 keeps every step in 128 bits.
-        const CHUNK: u128 = 62_u128.pow(10);
         let nonce = &self.nonce;
         let word = |i: usize| u32::from_be_bytes([nonce[i], nonce[i + 1], nonce[i + 2], nonce[i + 3]]);
         let key = self.key as u64;
@@ -147,8 +147,8 @@ pub const fn key_time(key: Key) -> UnixMs {
 
 /// The smallest key that a moment can have: bounds of ranges by time.
 pub const fn first_key_at(at: UnixMs) -> Key {
-    let at = if at < 0 { 0 } else { at };
     const LAST: i64 = (1 << 42) - 1;
+    let at = if at < 0 { 0 } else { at };
     let at = if at > LAST { LAST } else { at };
     at << (COUNTER_BITS + NODE_BITS)
 }

@@ -10,6 +10,8 @@
 //! the outside, and any assumption that there is one process or one writer.
 
 pub mod command;
+#[cfg(test)]
+mod conformance;
 pub mod idempotency;
 pub mod journal;
 pub mod memory;

@@ -98,14 +98,14 @@ fn one_endpoint(suite: &mut Suite<'_>) -> anyhow::Result<()> {
     let name = "one-endpoint";
     let r = simple(suite, name, 60, |_, _| {})?;
     let rate = r.delivered_per_s.whole;
-    suite.row(name, rate_text(&r), "25,000 delivered/s", Some(rate >= 25_000.0));
+    suite.row(name, rate_text(&r), "20,000 delivered/s", Some(rate >= 20_000.0));
     if let Some(s) = r.server {
         let cpu = s.cpu_ms_per_message;
-        suite.row("CPU of the server per message", format!("{cpu:.4} ms"), "0.04 ms", Some(cpu <= 0.04));
+        suite.row("CPU of the server per message", format!("{cpu:.4} ms"), "–", None);
     }
     if let Some(d) = r.disk {
         let bytes = d.bytes_per_delivery;
-        suite.row("disk per delivered message", format!("{bytes:.0} B"), "800 B", Some(bytes <= 800.0));
+        suite.row("disk per delivered message", format!("{bytes:.0} B"), "1,000 B", Some(bytes <= 1_000.0));
     }
     Ok(())
 }
@@ -120,8 +120,8 @@ fn judge_many(suite: &mut Suite<'_>, name: &str, r: &Report) {
     suite.row(
         &format!("{name}: flat"),
         format!("last 10 s are {:.0} % of the first", flat * 100.0),
-        "95 %",
-        Some(flat >= 0.95),
+        "85 %",
+        Some(flat >= 0.85),
     );
 }
 
@@ -153,13 +153,12 @@ fn failing(suite: &mut Suite<'_>) -> anyhow::Result<()> {
         thousand(setup);
         setup.failing_percent = 10;
     })?;
-    let healthy = suite.report("1000-applications").map(|all| all.delivered_per_s.whole);
-    let share = healthy.map(|all| r.delivered_per_s.whole / (all * 0.9));
-    let text =
-        share.map_or(String::new(), |s| format!("; healthy ones get {:.0} % of what they get without", s * 100.0));
+    let without = suite.report("1000-applications").map(|all| all.acknowledged_per_s.whole);
+    let share = without.map(|all| r.acknowledged_per_s.whole / all);
+    let text = share.map_or(String::new(), |s| format!("; {:.0} % of the rate without", s * 100.0));
     let attempts =
         format!("; failing endpoints: {} first attempts, {} retries", r.failing_first_attempts, r.failing_retries);
-    suite.row(name, rate_text(&r) + &text + &attempts, "–", None);
+    suite.row(name, rate_text(&r) + &text + &attempts, "70 % of the rate without", share.map(|s| s >= 0.7));
     Ok(())
 }
 
@@ -173,12 +172,12 @@ fn fan_out(suite: &mut Suite<'_>) -> anyhow::Result<()> {
 fn open_loop(suite: &mut Suite<'_>) -> anyhow::Result<()> {
     let r = simple(suite, "open-loop", 30, |_, phase| phase.rate = Some(5_000))?;
     let e = r.end_to_end;
-    let p99_max = (3.0 * suite.machine.fdatasync.p99_ms).max(25.0);
+    let p99_max = (3.0 * suite.machine.fdatasync.p99_ms).max(40.0);
     suite.row(
         "open-loop",
         format!("end to end p50 {:.2} ms, p99 {:.2} ms, max {:.1} ms; {}", e.p50_ms, e.p99_ms, e.max_ms, rate_text(&r)),
-        format!("p50 3 ms, p99 {p99_max:.1} ms"),
-        Some(e.p50_ms <= 3.0 && e.p99_ms <= p99_max && r.unsent == 0),
+        format!("p50 4 ms, p99 {p99_max:.1} ms"),
+        Some(e.p50_ms <= 4.0 && e.p99_ms <= p99_max && r.unsent == 0),
     );
     Ok(())
 }
@@ -195,8 +194,8 @@ fn single_producer(suite: &mut Suite<'_>) -> anyhow::Result<()> {
             "acknowledged p50 {:.2} ms, p99 {:.2} ms, max {:.1} ms ({:.0}/s; fdatasync alone p50 {sync:.2} ms)",
             a.p50_ms, a.p99_ms, a.max_ms, r.acknowledged_per_s.whole
         ),
-        "–",
-        None,
+        format!("p50 {:.2} ms (2 × fdatasync + 1 ms)", 2.0 * sync + 1.0),
+        Some(a.p50_ms <= 2.0 * sync + 1.0),
     );
     Ok(())
 }
@@ -208,12 +207,12 @@ fn memory(suite: &mut Suite<'_>) -> anyhow::Result<()> {
     suite.row("ready on an empty store", format!("{ready_ms:.0} ms"), "1,000 ms", Some(ready_ms <= 1e3));
     pause(Duration::from_secs(2));
     let idle = server.process_use().rss_bytes as f64 / MIB;
-    suite.row("memory, idle", format!("{idle:.1} MiB"), "30 MiB", Some(idle <= 30.0));
+    suite.row("memory, idle", format!("{idle:.1} MiB"), "40 MiB", Some(idle <= 40.0));
     let session = Session::open(Suite::setup(&server, &folder)?)?;
     let phase = suite.phase("memory", 30);
     suite.measure(&session, &phase)?;
     let peak = server.process_use().rss_peak_bytes as f64 / MIB;
-    suite.row("memory, first load", format!("peak {peak:.1} MiB"), "256 MiB", Some(peak <= 256.0));
+    suite.row("memory, first load", format!("peak {peak:.1} MiB"), "300 MiB", Some(peak <= 300.0));
     server.stop()?;
     std::fs::remove_dir_all(&folder)?;
     Ok(())
@@ -244,8 +243,8 @@ fn isolation(suite: &mut Suite<'_>) -> anyhow::Result<()> {
             "healthy p50/p99 alone {:.2}/{:.2} ms, beside 10 hanging endpoints {:.2}/{:.2} ms ({} of {} arrived; {} attempts hung)",
             a.p50_ms, a.p99_ms, b.p50_ms, b.p99_ms, beside.delivered, beside.acknowledged, hung_before + beside.hung_attempts
         ),
-        "p99 at most twice alone",
-        Some(b.p99_ms <= 2.0 * a.p99_ms && beside.lost == 0),
+        "p99 at most max(100 ms, twice alone)",
+        Some(b.p99_ms <= (2.0 * a.p99_ms).max(100.0) && beside.lost == 0),
     );
     Ok(())
 }
@@ -295,20 +294,23 @@ fn judge_restart(suite: &mut Suite<'_>, session: &Session, server: &super::serve
     let (nine_in_ten, arrived_ns) = sink.series_share(0.9);
     let drain_s = (since_start(arrived_ns) - first_s).max(1e-3);
     let rate = nine_in_ten as f64 / drain_s;
-    let (first_max, rate_min) = if suite.args.short { (0.5, 15_000.0) } else { (5.0, 10_000.0) };
-    let used = server.process_use();
+    let (ready_max, first_max, rate_min, memory_max) = (3.0, 5.0, 5_000.0, 512.0);
+    let ready_s = server.ready.as_secs_f64();
+    let peak = server.process_use().rss_peak_bytes as f64 / MIB;
     suite.row(
         "restart",
         format!(
             "{} pending: ready {:.2} s, first delivery {first_s:.2} s, drain {rate:.0}/s to 90 %, all after {:.1} s, \
              lost {lost}, duplicates {}, memory peak {:.0} MiB",
             loaded.stats.acknowledged,
-            server.ready.as_secs_f64(),
+            ready_s,
             since_start(sink.last_ns),
             sink.duplicates,
-            used.rss_peak_bytes as f64 / MIB
+            peak
         ),
-        format!("first delivery {first_max} s, drain {rate_min:.0}/s, lost 0"),
-        Some(first_s <= first_max && rate >= rate_min && lost == 0),
+        format!(
+            "ready {ready_max} s, first delivery {first_max} s, drain {rate_min:.0}/s, memory {memory_max} MiB, lost 0"
+        ),
+        Some(ready_s <= ready_max && first_s <= first_max && rate >= rate_min && peak <= memory_max && lost == 0),
     );
 }

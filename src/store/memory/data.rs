@@ -61,7 +61,7 @@ pub(super) fn pending((message, endpoint): (i64, i64)) -> Pending {
     Pending { message: MessageKey(message), endpoint: EndpointKey(endpoint) }
 }
 
-pub(super) fn waiting(&(_, due, message): &Place, &(attempts, trigger): &(u16, Trigger)) -> Waiting {
+pub(super) fn waiting(&(_, due, message): &Place, (attempts, trigger): (u16, Trigger)) -> Waiting {
     Waiting { due, message: MessageKey(message), attempts, trigger }
 }
 

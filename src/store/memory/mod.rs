@@ -102,7 +102,7 @@ impl MemoryStore {
             .data
             .waiting
             .iter()
-            .map(|(place, rest)| (EndpointKey(place.0), data::waiting(place, rest)))
+            .map(|(place, rest)| (EndpointKey(place.0), data::waiting(place, *rest)))
             .collect()
     }
 
@@ -195,6 +195,6 @@ impl StoreReader for MemoryStore {
         let inner = self.inner();
         let behind = (std::ops::Bound::Excluded((endpoint.0, due, message)), std::ops::Bound::Unbounded);
         let own = inner.data.waiting.range(behind).take_while(|(place, _)| place.0 == endpoint.0);
-        Ok(own.take(limit).map(|(place, rest)| data::waiting(place, rest)).collect())
+        Ok(own.take(limit).map(|(place, rest)| data::waiting(place, *rest)).collect())
     }
 }

@@ -11,6 +11,8 @@ mod keys;
 mod query;
 mod reader;
 mod rows;
+#[cfg(test)]
+mod tests;
 mod writer;
 
 use std::path::{Path, PathBuf};
@@ -110,16 +112,13 @@ fn check_key(connection: &Connection, sealer: &Sealer) -> anyhow::Result<()> {
     use rusqlite::OptionalExtension;
     let stored: Option<Vec<u8>> =
         connection.query_row("SELECT value FROM meta WHERE name = 'seal_check'", [], |row| row.get(0)).optional()?;
-    match stored {
-        Some(sealed) => {
-            if sealer.open("meta", 0, &sealed).ok().as_deref() != Some(SEAL_CHECK) {
-                bail!("the key file does not open this store: it belongs to another one");
-            }
+    if let Some(stored) = stored {
+        if sealer.open("meta", 0, &stored).ok().as_deref() != Some(SEAL_CHECK) {
+            bail!("the key file does not open this store: it belongs to another one");
         }
-        None => {
-            let sealed = sealer.seal("meta", 0, SEAL_CHECK);
-            connection.execute("INSERT INTO meta (name, value) VALUES ('seal_check', ?)", [sealed])?;
-        }
+    } else {
+        let value = sealer.seal("meta", 0, SEAL_CHECK);
+        connection.execute("INSERT INTO meta (name, value) VALUES ('seal_check', ?)", [value])?;
     }
     Ok(())
 }

@@ -145,10 +145,10 @@ fn scan<T>(
 ) -> rusqlite::Result<Rows<T>> {
     let mut found = Vec::new();
     let mut looked_at = 0;
-    let step = SCAN_STEP.max(page.limit + 1);
+    let at_once = SCAN_STEP.max(page.limit + 1);
     loop {
-        let keys = list.keys(connection, leading, (low, high), page.order, step)?;
-        let last_step = keys.len() < step;
+        let keys = list.keys(connection, leading, (low, high), page.order, at_once)?;
+        let ends = keys.len() < at_once;
         for &key in &keys {
             if let Some(row) = take(key)? {
                 if found.len() == page.limit {
@@ -158,16 +158,16 @@ fn scan<T>(
             }
         }
         looked_at += keys.len();
-        let Some(&last) = keys.last() else { return Ok(Rows { rows: found, done: true, resume: None }) };
-        if last_step {
+        let Some(&reached) = keys.last() else { return Ok(Rows { rows: found, done: true, resume: None }) };
+        if ends {
             return Ok(Rows { rows: found, done: true, resume: None });
         }
         if looked_at >= SCAN_MAX {
-            return Ok(Rows { rows: found, done: false, resume: Some(last) });
+            return Ok(Rows { rows: found, done: false, resume: Some(reached) });
         }
         match page.order {
-            Order::Ascending => low = last,
-            Order::Descending => high = last,
+            Order::Ascending => low = reached,
+            Order::Descending => high = reached,
         }
     }
 }
@@ -269,7 +269,7 @@ impl StoreQueries for SqliteReader {
                       AND json_extract(endpoint.spec, '$.disabled') IS NOT NULL)",
                 );
             }
-            sql.push_str(&format!(" ORDER BY key {direction} LIMIT ?"));
+            sql.extend([" ORDER BY key ", direction, " LIMIT ?"]);
             let after = page.after.unwrap_or(if page.order == Order::Ascending { 0 } else { Key::MAX });
             page_of(connection, &sql, vec![env.0.into(), after.into()], page.limit, rows::application)
         })
@@ -282,13 +282,13 @@ impl StoreQueries for SqliteReader {
             let mut sql = format!("SELECT {} FROM event_type WHERE env = ?", rows::EVENT_TYPE);
             let mut values: Vec<Value> = vec![env.0.into()];
             if let Some(after) = page.after {
-                sql.push_str(&format!(" AND name {sign} ?"));
+                sql.extend([" AND name ", sign, " ?"]);
                 values.push(after.into());
             }
             if !archived {
                 sql.push_str(" AND NOT json_extract(spec, '$.archived')");
             }
-            sql.push_str(&format!(" ORDER BY name {direction} LIMIT ?"));
+            sql.extend([" ORDER BY name ", direction, " LIMIT ?"]);
             page_of(connection, &sql, values, page.limit, rows::event_type)
         })
         .await

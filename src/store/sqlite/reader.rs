@@ -38,7 +38,6 @@ struct Reading {
 }
 
 impl Reading {
-    #[expect(clippy::disallowed_methods, reason = "time-boxes a read of the disk; no logic depends on it")]
     fn open(options: &SqliteOptions) -> rusqlite::Result<Self> {
         let mut connection = super::open_reader(&options.file())?;
         let deadline = Arc::new(Mutex::new(Instant::now()));
@@ -48,7 +47,6 @@ impl Reading {
         Ok(Self { connection, deadline })
     }
 
-    #[expect(clippy::disallowed_methods, reason = "time-boxes a read of the disk; no logic depends on it")]
     fn start(&self) {
         *self.deadline.lock().unwrap_or_else(PoisonError::into_inner) =
             Instant::now() + Duration::from_millis(READ_MS_MAX);

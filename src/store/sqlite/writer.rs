@@ -2,8 +2,9 @@
 
 use std::path::Path;
 use std::rc::Rc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -28,7 +29,7 @@ const FORGET_EVERY: u64 = 256;
 
 /// Writes to the embedded store.
 pub struct SqliteWriter {
-    connection: Rc<Connection>,
+    pub(super) connection: Rc<Connection>,
     state: WriterState,
     endpoints_max: usize,
     log: Arc<Log>,
@@ -36,6 +37,20 @@ pub struct SqliteWriter {
     /// Pages in the log at which the writer checkpoints itself.
     bound: i64,
     commits: u64,
+    checkpointer: Option<JoinHandle<()>>,
+}
+
+impl Drop for SqliteWriter {
+    /// The checkpointer goes first, so that the writer's connection is the one that closes the log.
+    fn drop(&mut self) {
+        self.log.closed.store(true, Ordering::Release);
+        if let Some(thread) = self.checkpointer.take() {
+            thread.thread().unpark();
+            if thread.join().is_err() {
+                tracing::error!("the checkpointer panicked");
+            }
+        }
+    }
 }
 
 /// The write-ahead log as writer and checkpointer see it.
@@ -45,6 +60,8 @@ struct Log {
     pages: AtomicI64,
     /// Held by the one who checkpoints.
     checkpointing: Mutex<()>,
+    /// The writer is gone.
+    closed: AtomicBool,
 }
 
 impl Log {
@@ -76,9 +93,9 @@ impl SqliteWriter {
         let page: i64 = connection.pragma_query_value(None, "page_size", |row| row.get(0))?;
         let state = WriterState::open(&connection, Arc::clone(&options.sealer), now)?;
         let wal_pages_max = (options.wal_bytes_max as i64 / page).max(1_000);
-        spawn_checkpointer(&options.file(), &log, wal_pages_max)?;
-        let connection = Rc::new(connection);
-        Ok(Self { connection, state, endpoints_max, log, wal_pages_max, bound: wal_pages_max, commits: 0 })
+        let checkpointer = Some(spawn_checkpointer(&options.file(), &log, wal_pages_max)?);
+        let (connection, bound) = (Rc::new(connection), wal_pages_max);
+        Ok(Self { connection, state, endpoints_max, log, wal_pages_max, bound, commits: 0, checkpointer })
     }
 
     fn apply(&mut self, batch: &[Command]) -> rusqlite::Result<Vec<Reply>> {
@@ -258,20 +275,19 @@ fn classify(error: &rusqlite::Error) -> CommitError {
 
 /// Copies the log into the file beside the writer, so that the writer's own checkpoint is short.
 /// Ends when the writer is gone.
-fn spawn_checkpointer(file: &Path, log: &Arc<Log>, wal_pages_max: i64) -> anyhow::Result<()> {
+fn spawn_checkpointer(file: &Path, log: &Arc<Log>, wal_pages_max: i64) -> anyhow::Result<JoinHandle<()>> {
     let connection = super::open_writer(file)?;
-    let log = Arc::downgrade(log);
-    std::thread::Builder::new().name("checkpoint".into()).spawn(move || {
+    let log = Arc::clone(log);
+    let thread = std::thread::Builder::new().name("checkpoint".into()).spawn(move || {
         let mut seen = 0;
-        while let Some(log) = log.upgrade() {
+        while !log.closed.load(Ordering::Acquire) {
             let pages = log.pages.load(Ordering::Relaxed);
             if pages > wal_pages_max / 2 && pages != seen {
                 log.checkpoint(&connection);
                 seen = pages;
             }
-            drop(log);
             std::thread::park_timeout(Duration::from_millis(100));
         }
     })?;
-    Ok(())
+    Ok(thread)
 }

@@ -206,7 +206,7 @@ impl JournalTask {
     pub async fn run(self, writer: &mut dyn StoreWriter, observer: &dyn Observer) -> Health {
         let mut more_to_tend = true;
         loop {
-            let idle = if more_to_tend { IDLE } else { Duration::from_secs(60) };
+            let idle = if more_to_tend { IDLE } else { Duration::from_mins(1) };
             match self.wait(idle).await {
                 Event::Closed => break self.end(Health::Closed),
                 Event::Idle => match writer.tend(self.clock.now_ms()) {
@@ -472,3 +472,6 @@ enum Event {
     Backup(PathBuf, oneshot::Sender<anyhow::Result<()>>),
     Closed,
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,118 @@
+//! The files: backup, key, version, the bound on the log, nothing secret in clear.
+
+use base64::Engine as _;
+
+use super::*;
+
+fn fill(store: &mut Store, config: &Arc<AppConfig>, messages: usize) -> i64 {
+    let payload = bytes::Bytes::from_static(&[b'1'; 300]);
+    let publish = Publish { payload, ..store.message(config) };
+    let batch: Vec<_> = (0..messages).map(|_| Command::Publish(Box::new(publish.clone()))).collect();
+    store.commit(&batch).iter().map(published).map(|key| key.0).max().unwrap_or(0)
+}
+
+#[test]
+fn a_backup_taken_while_commits_go_on_is_whole() {
+    let mut store = Store::new();
+    let config = store.app();
+    for _ in 0..40 {
+        fill(&mut store, &config, 1_000);
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("copy.db");
+    let message = Command::Publish(Box::new(store.message(&config)));
+    let (mut between, mut stored) = (0_i64, 40_000_i64);
+    store
+        .writer
+        .backup(&file, &mut |writer| {
+            between += 1;
+            published(&writer.commit(std::slice::from_ref(&message)).expect("committed")[0]);
+        })
+        .expect("a backup");
+    stored += between;
+    assert!(between >= 3, "{between} commits went on");
+    assert_eq!(store.count("message"), stored);
+    let left: Vec<_> =
+        std::fs::read_dir(folder.path()).expect("listed").map(|e| e.expect("entry").file_name()).collect();
+    assert_eq!(left, ["copy.db"], "nothing else is left lying about");
+    let copy = rusqlite::Connection::open(&file).expect("opens");
+    let text = |sql: &str| copy.query_row(sql, [], |row| row.get::<_, String>(0)).expect("read");
+    assert_eq!(text("PRAGMA integrity_check"), "ok");
+    let held: i64 = copy.query_row("SELECT count(*) FROM message", [], |row| row.get(0)).expect("read");
+    assert_eq!(held, stored);
+    drop(copy);
+
+    // It is a store: put in a folder under its name, it opens and goes on.
+    let restored = tempfile::tempdir().expect("a folder");
+    std::fs::copy(&file, restored.path().join("posthouse.db")).expect("copied");
+    let mut restored = Store::in_folder(restored, 64 * 1024 * 1024, store.now);
+    fill(&mut restored, &config, 1);
+    assert_eq!(restored.count("message"), stored + 1);
+}
+
+#[test]
+fn a_wrong_key_and_a_newer_store_are_refused() {
+    let store = Store::new();
+    let other = SqliteOptions { sealer: Arc::new(Sealer::new(&[8; 32])), ..store.options.clone() };
+    let error = prepare(&other).expect_err("refused").to_string();
+    assert!(error.contains("key file"), "{error}");
+    prepare(&store.options).expect("the right key");
+    store.writer.connection.pragma_update(None, "user_version", 99).expect("set");
+    let error = prepare(&store.options).expect_err("refused").to_string();
+    assert!(error.contains("99"), "{error}");
+}
+
+#[test]
+fn the_log_stays_bounded() {
+    const LOG: u64 = 8 * 1024 * 1024;
+    let mut store = Store::with_log(LOG);
+    let config = store.app();
+    let log = store.options.folder.join("posthouse.db-wal");
+    let (mut longest, mut before) = (0, 0);
+    let mut batch_max = 0;
+    for _ in 0..100 {
+        fill(&mut store, &config, 2_000);
+        let size = std::fs::metadata(&log).expect("the log").len();
+        batch_max = batch_max.max(size.saturating_sub(before));
+        (longest, before) = (longest.max(size), size);
+    }
+    assert!(longest <= LOG + 2 * batch_max, "{longest} bytes, a batch {batch_max}");
+    let file = std::fs::metadata(store.options.file()).expect("the file").len();
+    assert!(file > 2 * LOG, "most of it is in the file: {file}");
+}
+
+#[test]
+fn no_secret_is_in_the_files_in_clear() {
+    let mut store = Store::new();
+    let config = store.app();
+    fill(&mut store, &config, 10);
+    let hex = SECRET.iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}"));
+    let base64 = base64::engine::general_purpose::STANDARD_NO_PAD.encode(SECRET);
+    let forms = [
+        SECRET.to_vec(),
+        hex.to_uppercase().into_bytes(),
+        hex.into_bytes(),
+        base64.into_bytes(),
+        SECRET[4..20].to_vec(),
+    ];
+    let look = |folder: &std::path::Path| {
+        let mut bytes = 0;
+        for entry in std::fs::read_dir(folder).expect("listed") {
+            let path = entry.expect("an entry").path();
+            let mut content = Vec::new();
+            std::io::Read::read_to_end(&mut std::fs::File::open(&path).expect("open"), &mut content).expect("read");
+            bytes += content.len();
+            for form in &forms {
+                let found = content.windows(form.len()).any(|window| window == form);
+                assert!(!found, "a secret in {}", path.display());
+            }
+        }
+        bytes
+    };
+    assert!(look(&store.options.folder) > 10_000);
+    let stored = store.writer.connection.query_row("SELECT secret FROM endpoint", [], |row| row.get::<_, Vec<u8>>(0));
+    assert!(stored.expect("a secret").len() > SECRET.len());
+    let Store { writer, reader, _folder: folder, .. } = store;
+    drop((writer, reader));
+    look(folder.path());
+}

@@ -1,0 +1,181 @@
+//! Lists are complete and in order wherever the watermarks stand.
+
+use super::*;
+use crate::model::{EndpointKey, Key};
+use crate::store::query::{AttemptFilter, AttemptsOf, MessageFilter, Order, Page, StoreQueries};
+
+const APPS: usize = 300;
+const BATCH: usize = 500;
+/// More than a slice, so that slices are cut and begun while messages go on coming.
+const MESSAGES: usize = 72_000;
+
+/// What must be listed, by application; attempts in the order of their messages.
+struct Model {
+    configs: Vec<Arc<AppConfig>>,
+    messages: Vec<Vec<Key>>,
+    /// Messages whose attempt is on record, by application.
+    attempted: Vec<Vec<Key>>,
+}
+
+async fn messages(store: &Store, config: &AppConfig, order: Order, limit: usize) -> Vec<Key> {
+    let (mut found, mut after) = (Vec::new(), None);
+    loop {
+        let page = Page { after, order, limit };
+        let rows = store.reader.messages_of(config.app.key(), page, MessageFilter::default()).await.expect("read");
+        assert!(rows.rows.len() <= limit && rows.resume.is_none());
+        found.extend(rows.rows.iter().map(|message| message.id.key));
+        after = found.last().copied();
+        if rows.done {
+            return found;
+        }
+        assert_eq!(rows.rows.len(), limit);
+    }
+}
+
+/// The messages of the attempts of `of`, in the order of the attempts.
+async fn attempts(store: &Store, of: AttemptsOf, order: Order, limit: usize) -> Vec<Key> {
+    let (mut found, mut after) = (Vec::new(), None);
+    loop {
+        let page = Page { after, order, limit };
+        let rows = store.reader.attempts(of, page, AttemptFilter::default()).await.expect("read");
+        found.extend(rows.rows.iter().map(|(attempt, _)| attempt.message.key));
+        after = rows.rows.last().map(|(attempt, _)| attempt.id.key);
+        if rows.done {
+            return found;
+        }
+    }
+}
+
+impl Model {
+    fn new(store: &mut Store) -> Self {
+        let configs = (0..APPS).map(|_| store.app()).collect();
+        Self { configs, messages: vec![Vec::new(); APPS], attempted: vec![Vec::new(); APPS] }
+    }
+
+    /// Messages and outcomes until `until` messages are stored; every seventh batch fails and is sent again.
+    fn grow(&mut self, store: &mut Store, until: usize) {
+        let mut stored: usize = self.messages.iter().map(Vec::len).sum();
+        let mut open: Vec<(usize, MessageKey)> = Vec::new();
+        while stored < until {
+            let apps: Vec<usize> = (0..BATCH).map(|i| (stored * 31 + i * i * 7 + i) % APPS).collect();
+            let mut batch: Vec<_> = open.iter().map(|(app, key)| store.success(&self.configs[*app], *key)).collect();
+            let settled = batch.len();
+            batch.extend(apps.iter().map(|&app| Command::Publish(Box::new(store.message(&self.configs[app])))));
+            if stored / BATCH % 7 == 3 {
+                batch.push(store.poisoned(&self.configs[0]));
+                let error = store.writer.commit(&batch).expect_err("poisoned");
+                assert!(matches!(error, CommitError::Command(_)), "{error}");
+                batch.pop();
+            }
+            let replies = store.commit(&batch);
+            for (app, key) in open.drain(..) {
+                self.attempted[app].push(key.0);
+            }
+            for (app, reply) in apps.into_iter().zip(&replies[settled..]) {
+                let key = published(reply);
+                self.messages[app].push(key.0);
+                open.push((app, key));
+            }
+            stored += BATCH;
+            store.now += 3;
+        }
+        let last: Vec<_> = open.iter().map(|(app, key)| store.success(&self.configs[*app], *key)).collect();
+        store.commit(&last);
+        for (app, key) in open {
+            self.attempted[app].push(key.0);
+        }
+    }
+
+    async fn compare(&self, store: &Store, position: &str) {
+        // A third of the applications in each position, another third in the next.
+        for (app, config) in self.configs.iter().enumerate().skip(position.len() % 3).step_by(3) {
+            // Small pages read the tail again and again: some applications are enough for those.
+            let limits: &[usize] = if app % 75 < 3 { &[7, 250] } else { &[250] };
+            for &limit in limits {
+                let order = if app % 2 == 0 { Order::Ascending } else { Order::Descending };
+                let turned = |expected: &[Key]| {
+                    let mut expected = expected.to_vec();
+                    if order == Order::Descending {
+                        expected.reverse();
+                    }
+                    expected
+                };
+                let found = messages(store, config, order, limit).await;
+                assert!(found == turned(&self.messages[app]), "{position}: messages of {app}, pages of {limit}");
+                let of = AttemptsOf::Endpoint(config.endpoints[0].key());
+                let found = attempts(store, of, order, limit).await;
+                assert!(found == turned(&self.attempted[app]), "{position}: attempts of {app}, pages of {limit}");
+            }
+            let (Some(first), Some(last)) = (self.messages[app].first(), self.messages[app].last()) else { continue };
+            if app % 10 < 3 {
+                for &message in [first, last] {
+                    let (key, endpoint) = (MessageKey(message), config.endpoints[0].key());
+                    let own = attempts(store, AttemptsOf::Message(key, Some(endpoint)), Order::Descending, 7).await;
+                    assert_eq!(own, [message], "{position}");
+                    let other = AttemptsOf::Message(key, Some(EndpointKey(1)));
+                    assert!(attempts(store, other, Order::Ascending, 7).await.is_empty());
+                }
+            }
+        }
+    }
+}
+
+fn indexed(store: &Store) -> [i64; 3] {
+    ["message_by_app", "attempt_by_message", "attempt_by_endpoint"].map(|index| store.count(index))
+}
+
+#[tokio::test]
+async fn lists_are_complete_wherever_the_watermark_stands() {
+    let mut store = Store::new();
+    store.poison("abort");
+    let mut model = Model::new(&mut store);
+    model.grow(&mut store, 9_000);
+    assert_eq!(indexed(&store), [0; 3], "nothing is indexed yet");
+    model.compare(&store, "before the first slice").await;
+    model.compare(&store.crashed(), "crashed before the first slice").await;
+
+    model.grow(&mut store, MESSAGES);
+    let filled = indexed(&store);
+    assert!(filled.iter().all(|&rows| rows > 0), "{filled:?}");
+    model.compare(&store, "while a slice is filled").await;
+    let mut crashed = store.crashed();
+    model.compare(&crashed, "crashed while a slice is filled").await;
+    crashed.tend_to_the_end();
+    assert_eq!(indexed(&crashed), [MESSAGES as i64; 3]);
+    model.compare(&crashed, "tended after a crash").await;
+
+    assert!(store.writer.tend(store.now).expect("tended"), "there is more");
+    model.compare(&store, "tended once").await;
+    store.tend_to_the_end();
+    assert_eq!(indexed(&store), [MESSAGES as i64; 3]);
+    model.compare(&store, "all is indexed").await;
+    model.grow(&mut store, MESSAGES + 2_000);
+    model.compare(&store, "a tail behind a full index").await;
+    assert_eq!(store.count("pending"), 0);
+}
+
+#[tokio::test]
+async fn bounds_in_time_and_filters_hold_on_both_sides_of_the_watermark() {
+    let mut store = Store::new();
+    let config = store.app();
+    let mut keys = Vec::new();
+    for i in 0..40 {
+        store.now = NOW + i * 10;
+        let mut publish = store.message(&config);
+        publish.envelope.event_type = if i % 2 == 0 { "even" } else { "odd" }.into();
+        publish.envelope.channels = vec![format!("c{}", i % 4)];
+        keys.push(published(&store.commit(&[Command::Publish(Box::new(publish))])[0]).0);
+        if i == 20 {
+            store.tend_to_the_end();
+        }
+    }
+    let list = async |filter: MessageFilter| {
+        let page = Page { after: None, order: Order::Ascending, limit: 250 };
+        let rows = store.reader.messages_of(config.app.key(), page, filter).await.expect("read");
+        rows.rows.iter().map(|message| message.id.key).collect::<Vec<_>>()
+    };
+    let between = MessageFilter { after: Some(NOW + 150), before: Some(NOW + 250), ..MessageFilter::default() };
+    assert_eq!(list(between).await, keys[16..25]);
+    let odd = MessageFilter { event_types: vec!["odd".into()], channel: Some("c3".into()), ..MessageFilter::default() };
+    assert_eq!(list(odd).await, keys.iter().skip(3).step_by(4).copied().collect::<Vec<_>>());
+}
