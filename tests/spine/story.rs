@@ -5,7 +5,6 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::support::app::{TestApp, id_of};
-use crate::support::http::Request;
 use crate::support::receiver::Receiver;
 use crate::support::reply::Reply;
 use crate::support::signature::assert_signed;
