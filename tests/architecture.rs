@@ -8,7 +8,7 @@ use posthouse::config::read_capped;
 /// The floors of the house, from the ground up. A file uses its own floor and those below it.
 const FLOORS: [&[&str]; 6] = [
     &["model"],
-    &["config"],
+    &["config", "metrics"],
     &["store"],
     &["api", "accept", "dashboard", "deliver", "dispatch", "maintain", "record"],
     &["app"],

@@ -35,6 +35,9 @@ const INTERNAL_RETRY_MS: i64 = 5_000;
 /// A message that is tried again within this time stays in memory, if its lane has room.
 const KEEP_FOR_RETRY_MS: i64 = 10_000;
 
+/// Whose an endpoint is that is gone: its deliveries are dropped.
+const NO_APP: AppKey = AppKey(0);
+
 /// A message as it is to be sent.
 #[derive(Debug, Clone, Copy)]
 pub struct Letter<'a> {
@@ -128,8 +131,7 @@ impl Dispatcher {
             let unknown: BTreeSet<EndpointKey> =
                 page.iter().map(|pending| pending.endpoint).filter(|endpoint| !apps.contains_key(endpoint)).collect();
             let unknown: Vec<_> = unknown.into_iter().collect();
-            // An endpoint that is gone belongs to no application: its deliveries are dropped.
-            apps.extend(unknown.iter().map(|endpoint| (*endpoint, AppKey(0))));
+            apps.extend(unknown.iter().map(|endpoint| (*endpoint, NO_APP)));
             apps.extend(reader.apps_of(&unknown).await?);
             let now = inner.now();
             let mut scheduler = inner.scheduler();
@@ -145,7 +147,7 @@ impl Dispatcher {
         let now = inner.now();
         let mut scheduler = inner.scheduler();
         for (endpoint, due) in waiting {
-            scheduler.stored(endpoint, known.get(&endpoint).copied().unwrap_or(AppKey(0)), due, now);
+            scheduler.stored(endpoint, known.get(&endpoint).copied().unwrap_or(NO_APP), due, now);
         }
         Ok(count)
     }
@@ -282,14 +284,18 @@ impl Inner {
                 return;
             }
             let now = self.now();
-            let (ticket, loads) = {
+            let (ticket, loads, more) = {
                 let mut scheduler = self.scheduler();
-                (scheduler.take(now), scheduler.take_loads())
+                (scheduler.take(now), scheduler.take_loads(), scheduler.has_ready())
             };
             for (endpoint, from) in loads {
                 self.parts.runtime.spawn(Arc::clone(&self).read_page(endpoint, from));
             }
             next = ticket;
+            if more {
+                // The answer made room for more than one.
+                self.pump();
+            }
         }
         self.pump();
     }
@@ -354,6 +360,9 @@ impl Inner {
     }
 
     async fn endpoint(&self, ticket: &Ticket) -> Result<Option<Arc<Endpoint>>, ReadError> {
+        if ticket.app == NO_APP {
+            return Ok(None);
+        }
         let config = self.parts.snapshots.app(ticket.app).await?;
         Ok(config.and_then(|config| config.endpoint(ticket.endpoint).cloned()))
     }

@@ -383,6 +383,13 @@ impl Scheduler {
         None
     }
 
+    /// Whether [`Self::take`] may have something.
+    pub fn has_ready(&self) -> bool {
+        self.in_flight < self.limits.in_flight_max
+            && (!self.proven.is_empty()
+                || (!self.unproven.is_empty() && self.unproven_in_flight < self.limits.unproven_in_flight_max))
+    }
+
     fn next_lane(&mut self) -> Option<EndpointKey> {
         let unproven_may = self.unproven_in_flight < self.limits.unproven_in_flight_max;
         self.proven_turn = !self.proven_turn;

@@ -6,7 +6,7 @@ use crate::store::idempotency::GENERATION;
 
 const BATCH: usize = 4_000;
 
-/// Publishes keys until so many are stored; the first message also has an event id.
+/// Publishes a message for each of these keys.
 fn fill(store: &mut Store, config: &Arc<AppConfig>, keys: std::ops::Range<u64>, auto: bool) {
     let keys: Vec<u64> = keys.collect();
     for part in keys.chunks(BATCH) {

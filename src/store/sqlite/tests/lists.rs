@@ -87,7 +87,7 @@ impl Model {
     }
 
     async fn compare(&self, store: &Store, position: &str) {
-        // A third of the applications in each position, another third in the next.
+        // A third of the applications (which, the name of the position decides): all would take too long.
         for (app, config) in self.configs.iter().enumerate().skip(position.len() % 3).step_by(3) {
             // Small pages read the tail again and again: some applications are enough for those.
             let limits: &[usize] = if app % 75 < 3 { &[7, 250] } else { &[250] };
