@@ -232,7 +232,8 @@ async fn commands_work_whether_the_server_runs_or_not() {
     for running in [true, false] {
         let shape = app.cli(&["queue", "shape"]);
         let text = String::from_utf8_lossy(&shape.stdout).into_owned();
-        assert!(shape.status.success() && text.contains(&endpoint), "{running}: {text}");
+        let error = String::from_utf8_lossy(&shape.stderr);
+        assert!(shape.status.success() && text.contains(&endpoint), "running: {running}: {text}{error}");
         let file = app.folder.path().join(format!("backup-{running}.db"));
         let backup = app.cli(&["backup", &file.display().to_string()]);
         assert!(backup.status.success(), "{}", String::from_utf8_lossy(&backup.stderr));

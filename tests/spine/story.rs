@@ -225,6 +225,7 @@ async fn a_message_for_later_is_held_back_until_then_also_over_a_crash() {
     let now = app.publish(&app_id, message(2, in_seconds(-3600))).await;
     let first = receiver.wait_for("/later", 1, SOON).await.remove(0);
     assert_eq!(first.message_id(), now, "a time in the past means now");
+    app.wait_for_attempts(&app_id, &now, 1, SOON).await;
     let shown = app.get(format!("/api/v1/app/{app_id}/msg/{later}")).await.expect(200).json();
     assert_eq!(unix_ms(&shown["deliverAt"]), unix_ms(&json!(due)));
 
