@@ -12,14 +12,17 @@ use support::wait::{SOON, eventually, when};
 const HANGING: usize = 10;
 const BACKLOG: usize = 200;
 const HEALTHY: usize = 20;
-const ROUNDS: usize = 10;
+const ROUNDS: usize = 20;
+const PACE: Duration = Duration::from_millis(150);
 /// What the healthy ones may always take at the 99th percentile, on two busy cores.
 const FLOOR: Duration = Duration::from_millis(500);
 
 /// From the call that publishes to the arrival, of `ROUNDS` messages to each healthy endpoint.
 async fn latencies(app: &TestApp, receiver: &Receiver, applications: &[String]) -> Vec<Duration> {
     let mut sent = Vec::new();
+    let mut pace = tokio::time::interval(PACE);
     for round in 0..ROUNDS {
+        pace.tick().await;
         for app_id in applications {
             sent.push((Instant::now(), app.publish_numbered(app_id, round).await));
         }
@@ -68,5 +71,6 @@ async fn healthy_endpoints_do_not_notice_hanging_ones() {
     let beside = p99(&latencies(&app, &receiver, &applications).await);
     println!("p99 alone {alone:?}, beside {HANGING} hanging endpoints {beside:?}");
     assert!(beside <= FLOOR.max(alone * 2), "p99 {beside:?} beside hanging endpoints, {alone:?} alone");
-    assert!(app.metric("posthouse_queue_depth").await > 1000.0, "the backlog is still there");
+    let backlog = app.metric("posthouse_queue_depth").await;
+    assert!(backlog > (HANGING * BACKLOG / 2) as i64, "{backlog} left of the backlog: it was no test");
 }

@@ -48,9 +48,9 @@ async fn sigterm_under_load_loses_nothing_and_repeats_nothing() {
     let arrived: Arc<Mutex<HashMap<String, usize>>> = Arc::default();
     let noting = Arc::clone(&arrived);
     // Receivers that answer at once, and some that take their time.
-    let receiver = Receiver::start_with(move |received| {
-        *noting.lock().expect("no panic").entry(received.message_id().to_owned()).or_default() += 1;
-        let slow = received.path.ends_with('0');
+    let receiver = Receiver::start_with(move |arrived| {
+        *noting.lock().expect("no panic").entry(arrived.message_id().to_owned()).or_default() += 1;
+        let slow = arrived.path.ends_with('0');
         Reply::ok().after(if slow { Duration::from_secs(1) } else { Duration::ZERO })
     })
     .await;
@@ -99,6 +99,6 @@ async fn a_stop_waits_for_attempts_up_to_its_deadline() {
     assert!(status.success(), "{status}");
     assert!(began.elapsed() < Duration::from_secs(4), "{:?}", began.elapsed());
     app.restart().await;
-    let received = receiver.wait_for("/hang", 2, SOON).await;
-    assert_eq!(received[1].message_id(), message, "what got no answer is sent again");
+    let arrived = receiver.wait_for("/hang", 2, SOON).await;
+    assert_eq!(arrived[1].message_id(), message, "what got no answer is sent again");
 }

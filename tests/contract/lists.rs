@@ -9,7 +9,12 @@ use crate::support::wait::{SOON, eventually, when};
 const ROWS: usize = 30;
 
 fn ids(page: &Value) -> Vec<String> {
-    page["data"].as_array().expect("data").iter().map(|row| row["id"].as_str().or(row["name"].as_str()).expect("an id").to_owned()).collect()
+    page["data"]
+        .as_array()
+        .expect("data")
+        .iter()
+        .map(|row| row["id"].as_str().or(row["name"].as_str()).expect("an id").to_owned())
+        .collect()
 }
 
 /// Walks a list from its start to its end and back, in pages of every size, and compares with `expected`.
@@ -37,7 +42,8 @@ async fn walk(app: &TestApp, path: &str, expected: &[String]) {
         let mut back = ids(&last_page);
         let mut previous = last_page["prevIterator"].as_str().map(str::to_owned);
         while back.len() < expected.len() {
-            let iterator = previous.unwrap_or_else(|| panic!("{path} limit {limit}: a prevIterator after {}", back.len()));
+            let iterator =
+                previous.unwrap_or_else(|| panic!("{path} limit {limit}: a prevIterator after {}", back.len()));
             let page = app.get(join(format!("limit={limit}&iterator={iterator}"))).await.expect(200).json();
             let mut rows = ids(&page);
             assert!(!rows.is_empty(), "{path} limit {limit}: back from {iterator}: {page}");
@@ -73,7 +79,8 @@ async fn every_list_is_walked_in_both_directions() {
     let app_id = apps[0].clone();
     let mut endpoints = Vec::new();
     for number in 0..ROWS {
-        endpoints.push(app.endpoint_with(&app_id, &receiver.url("/x"), json!({ "channels": [format!("c{number}")] })).await);
+        endpoints
+            .push(app.endpoint_with(&app_id, &receiver.url("/x"), json!({ "channels": [format!("c{number}")] })).await);
     }
     let mut event_types = Vec::new();
     for number in 0..ROWS {
@@ -120,8 +127,10 @@ async fn attempts_are_walked_in_both_directions() {
     for _ in 1..ROWS {
         app.resend(&app_id, &message, &endpoint).await;
     }
-    let (by_message, by_endpoint) =
-        (format!("/api/v1/app/{app_id}/attempt/msg/{message}"), format!("/api/v1/app/{app_id}/attempt/endpoint/{endpoint}"));
+    let (by_message, by_endpoint) = (
+        format!("/api/v1/app/{app_id}/attempt/msg/{message}"),
+        format!("/api/v1/app/{app_id}/attempt/endpoint/{endpoint}"),
+    );
     eventually("all are on record", SOON, async || {
         let all = app.get(format!("{by_message}?limit=250")).await.expect(200).json();
         when(all["data"].as_array().is_some_and(|data| data.len() == ROWS))

@@ -48,13 +48,17 @@ async fn an_operation_that_is_not_there_answers_501_with_a_code() {
     let mut asked = 0;
     let mut wrong = Vec::new();
     for (path, operations) in contract["paths"].as_object().expect("paths") {
-        let below = path.strip_prefix("/api/v1").expect("all paths are below /api/v1");
+        let below = path.strip_prefix("/api/v1").unwrap_or(path);
         for method in operations.as_object().expect("operations").keys().filter_map(|name| method(name)) {
             if IMPLEMENTED.contains(&(method, below)) {
                 continue;
             }
             let concrete = path.replace("{app_id}", &app_id);
-            let concrete: String = concrete.split('/').map(|part| if part.starts_with('{') { "some-id" } else { part }).collect::<Vec<_>>().join("/");
+            let concrete: String = concrete
+                .split('/')
+                .map(|part| if part.starts_with('{') { "some-id" } else { part })
+                .collect::<Vec<_>>()
+                .join("/");
             let mut request = Request::new(method, concrete);
             if method != "GET" && method != "DELETE" {
                 request = request.json(&json!({}));
@@ -126,7 +130,8 @@ async fn what_is_there_answers_in_the_contracts_shapes() {
         "channels": ["red"], "metadata": { "a": "b" }, "headers": { "x-a": "b" },
     });
     let made = ask("POST", endpoints, format!("{app_path}/endpoint"), Some(endpoint), 201).await;
-    let bare = ask("POST", endpoints, format!("{app_path}/endpoint"), Some(json!({ "url": receiver.url("/y") })), 201).await;
+    let bare =
+        ask("POST", endpoints, format!("{app_path}/endpoint"), Some(json!({ "url": receiver.url("/y") })), 201).await;
     ask("GET", endpoints, format!("{app_path}/endpoint"), None, 200).await;
     let (one, path) = ("/app/{app_id}/endpoint/{endpoint_id}", format!("{app_path}/endpoint/{}", id_of(&made)));
     ask("GET", one, path.clone(), None, 200).await;
@@ -143,7 +148,14 @@ async fn what_is_there_answers_in_the_contracts_shapes() {
     });
     let sent = ask("POST", messages, format!("{app_path}/msg"), Some(message.clone()), 202).await;
     ask("POST", messages, format!("{app_path}/msg"), Some(message), 409).await;
-    ask("POST", messages, format!("{app_path}/msg?with_content=false"), Some(json!({ "eventType": "e", "payload": {} })), 202).await;
+    ask(
+        "POST",
+        messages,
+        format!("{app_path}/msg?with_content=false"),
+        Some(json!({ "eventType": "e", "payload": {} })),
+        202,
+    )
+    .await;
     ask("GET", messages, format!("{app_path}/msg"), None, 200).await;
     let id = id_of(&sent);
     ask("GET", "/app/{app_id}/msg/{msg_id}", format!("{app_path}/msg/{id}"), None, 200).await;

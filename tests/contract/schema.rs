@@ -17,8 +17,8 @@ pub(crate) fn contract(test: &str) -> Option<Value> {
         eprintln!("\n*** NOT RUN: {test}: openapi-contract.json is not beside the repository ***\n");
         return None;
     };
-    let text = posthouse::config::read_capped(&path, CONTRACT_BYTES_MAX).expect("the contract");
-    Some(serde_json::from_str(&text).expect("JSON"))
+    let read = posthouse::config::read_capped(&path, CONTRACT_BYTES_MAX).expect("the contract");
+    Some(serde_json::from_str(&read).expect("JSON"))
 }
 
 /// What is wrong with a value, by the place where it is.
@@ -125,9 +125,8 @@ fn matches(pattern: &str, text: &str) -> bool {
         _ => vec![head],
     };
     prefixes.iter().any(|prefix| {
-        text.strip_prefix(prefix).is_some_and(|rest| {
-            rest.chars().all(|c| in_class(class, c)) && counts(count, rest.chars().count())
-        })
+        text.strip_prefix(prefix)
+            .is_some_and(|rest| rest.chars().all(|c| in_class(class, c)) && counts(count, rest.chars().count()))
     })
 }
 
@@ -182,7 +181,8 @@ fn counts(quantifier: &str, length: usize) -> bool {
 
 #[test]
 fn the_patterns_of_the_contract_are_understood() {
-    let check = |pattern: &str, text: &str, expected: bool| assert_eq!(matches(pattern, text), expected, "{pattern} {text}");
+    let check =
+        |pattern: &str, text: &str, expected: bool| assert_eq!(matches(pattern, text), expected, "{pattern} {text}");
     check("^app_[A-Za-z0-9]{27}$", "app_1srOrx2ZWZBpBUvZwXKQmoEYga2", true);
     check("^app_[A-Za-z0-9]{27}$", "app_1srOrx2ZWZBpBUvZwXKQmoEYga", false);
     check("^[a-zA-Z0-9\\-_.]+$", "a-b_c.9", true);

@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
@@ -14,6 +15,7 @@ use crate::support::signature::sha256;
 /// A number that every message carries.
 pub(crate) type Marker = u64;
 const FENCE: Marker = u64::MAX >> 12;
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
 /// One message as its producer knows it.
 #[derive(Debug)]
@@ -106,7 +108,9 @@ impl Ledger {
         match lock(&self.sent).get(&marker) {
             None => self.problem(format!("{marker}: never sent, or refused")),
             Some(sent) if sent.body != sha256(&received.body) => self.problem(format!("{marker}: another body")),
-            Some(Sent { id: Some(known), .. }) if *known != id => self.problem(format!("{marker}: {id} is not {known}")),
+            Some(Sent { id: Some(known), .. }) if *known != id => {
+                self.problem(format!("{marker}: {id} is not {known}"));
+            }
             Some(_) => {}
         }
         let refused = failing && !self.mended.load(SeqCst);
@@ -125,11 +129,11 @@ impl Ledger {
     }
 
     /// What was acknowledged and has not been taken by each endpoint of its application.
-    pub(crate) fn missing(&self, topology: &Topology) -> Vec<(Marker, usize)> {
+    fn missing(&self) -> Vec<(Marker, usize)> {
         let (sent, arrived) = (lock(&self.sent), lock(&self.arrived));
         let mut missing = Vec::new();
         for (marker, sent) in sent.iter().filter(|(_, sent)| sent.id.is_some()) {
-            for endpoint in topology.endpoints_of(sent.application) {
+            for endpoint in Topology::endpoints_of(sent.application) {
                 let taken = arrived.get(&(*marker, endpoint)).is_some_and(|arrived| arrived.taken > 0);
                 if !taken {
                     missing.push((*marker, endpoint));
@@ -137,6 +141,20 @@ impl Ledger {
             }
         }
         missing
+    }
+
+    /// Everything that was acknowledged arrives; what does not is named.
+    pub(crate) async fn assert_delivered(&self, within: Duration) {
+        let began = Instant::now();
+        loop {
+            let missing = self.missing();
+            if missing.is_empty() {
+                return;
+            }
+            let lost = &missing[..missing.len().min(20)];
+            assert!(began.elapsed() < within, "{} acknowledged and not delivered: {lost:?}", missing.len());
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
     }
 
     pub(crate) fn assert_nothing_invented(&self) {

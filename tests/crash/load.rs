@@ -31,14 +31,14 @@ impl Topology {
         let topology = Self { uids: (0..SINGLE + FANNED).map(|number| format!("crash-{number}")).collect() };
         for (number, uid) in topology.uids.iter().enumerate() {
             app.client.post("/api/v1/app", json!({ "name": uid, "uid": uid })).await.expect(201);
-            for endpoint in topology.endpoints_of(number) {
+            for endpoint in Topology::endpoints_of(number) {
                 app.endpoint(uid, &sink.url(&format!("/{endpoint}"))).await;
             }
         }
         topology
     }
 
-    pub(crate) fn endpoints_of(&self, application: usize) -> std::ops::Range<usize> {
+    pub(crate) fn endpoints_of(application: usize) -> std::ops::Range<usize> {
         if application < SINGLE {
             return application..application + 1;
         }
@@ -78,11 +78,20 @@ impl Load {
         let server = watch::Sender::new(Some((app.address(), app.key.clone())));
         let mut producers = JoinSet::new();
         for number in 0..count {
-            let producer =
-                Producer { number, topology: Arc::clone(topology), ledger: Arc::clone(ledger), server: server.subscribe() };
+            let producer = Producer {
+                number,
+                topology: Arc::clone(topology),
+                ledger: Arc::clone(ledger),
+                server: server.subscribe(),
+            };
             producers.spawn(producer.run());
         }
         Self { server, producers }
+    }
+
+    /// Lets the load run. The only pause here that waits for nothing but time: a moment is random.
+    pub(crate) async fn run_for(&self, time: Duration) {
+        tokio::time::sleep(time).await;
     }
 
     /// The server is at another address now.

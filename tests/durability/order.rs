@@ -99,3 +99,55 @@ fn ends_commit(call: &Call) -> bool {
     let length = find(&call.arguments, b"\", 24, ").is_some();
     call.name == "pwrite64" && length && data.len() > FRAME_HEADER_BYTES && data[4..8] != [0; 4]
 }
+
+/// A trace in which message 0 is written, committed, synced, answered and delivered, in the order given.
+fn made_up(order: [&str; 5]) -> Vec<Call> {
+    let line = |step: &str| match step {
+        "page" => {
+            r#"7 pwrite64(5</d/x.db-wal>, "\x00\x00\x00\x01\x00\x00\x00\x00\x58\xd2\xde\xb6\x69\x99\xd9\x06\x9b\xda\xd6\x57\x0a\xe6\x71\x1d", 24, 32) = 24
+7 pwrite64(5</d/x.db-wal>, "marker000000q", 4096, 56) = 4096"#
+        }
+        "commit" => {
+            r#"7 pwrite64(5</d/x.db-wal>, "\x00\x00\x00\x02\x00\x00\x00\x02\x58\xd2\xde\xb6\x69\x99\xd9\x06\x9b\xda\xd6\x57\x0a\xe6\x71\x1d", 24, 4152) = 24"#
+        }
+        "sync" => {
+            "7 fdatasync(5</d/x.db-wal> <unfinished ...>\n8 write(3<pipe:[1]>, \"x\", 1) = 1\n7 <... fdatasync resumed>) = 0"
+        }
+        "answer" => {
+            r#"8 writev(9<socket:[1]>, [{iov_base="HTTP/1.1 202 Accepted", iov_len=21}, {iov_base="marker000000q", iov_len=13}], 2) = 34"#
+        }
+        "delivery" => r#"9 sendto(10<socket:[2]>, "POST /order HTTP/1.1 marker000000q", 34, 0, NULL, 0) = 34"#,
+        other => panic!("{other}"),
+    };
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
+    let trace = folder.path().join("trace");
+    std::fs::write(&trace, order.map(line).join("\n")).expect("a trace");
+    read_trace(&trace)
+}
+
+fn prove_made_up(order: [&str; 5]) -> usize {
+    prove(&made_up(order), &["marker000000q".to_owned()])
+}
+
+#[test]
+fn a_trace_in_order_is_a_proof() {
+    assert_eq!(prove_made_up(["page", "commit", "sync", "answer", "delivery"]), 1);
+}
+
+#[test]
+#[should_panic(expected = "the 202 left")]
+fn an_answer_before_the_sync_is_found() {
+    prove_made_up(["page", "commit", "answer", "sync", "delivery"]);
+}
+
+#[test]
+#[should_panic(expected = "delivered at")]
+fn a_delivery_before_the_sync_is_found() {
+    prove_made_up(["page", "commit", "delivery", "sync", "answer"]);
+}
+
+#[test]
+#[should_panic(expected = "its commit is not synced")]
+fn a_sync_before_the_end_of_the_commit_is_none() {
+    prove_made_up(["page", "sync", "commit", "answer", "delivery"]);
+}

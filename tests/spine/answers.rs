@@ -84,8 +84,8 @@ async fn gap(app: &TestApp, receiver: &Receiver, name: &str, reply: Reply) -> Du
     let app_id = app.application(name).await;
     app.endpoint(&app_id, &receiver.url(&path)).await;
     app.publish_numbered(&app_id, 1).await;
-    let received: Vec<Received> = receiver.wait_for(&path, 2, SOON).await;
-    received[1].at - received[0].at
+    let arrived: Vec<Received> = receiver.wait_for(&path, 2, SOON).await;
+    arrived[1].at - arrived[0].at
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -197,7 +197,8 @@ async fn an_applications_throttle_rate_is_over_all_its_endpoints() {
     for number in 0..6 {
         app.publish_numbered(&app_id, number).await;
     }
-    eventually("both have everything", SOON, async || when(receiver.count("/a") == 6 && receiver.count("/b") == 6)).await;
+    eventually("both have everything", SOON, async || when(receiver.count("/a") == 6 && receiver.count("/b") == 6))
+        .await;
     let mut all: Vec<_> = ["/a", "/b"].iter().flat_map(|path| receiver.received(path)).map(|r| r.at).collect();
     all.sort_unstable();
     let took = all[11] - all[0];

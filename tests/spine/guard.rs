@@ -116,7 +116,8 @@ async fn what_is_no_url_of_a_webhook_is_refused() {
     let app = TestApp::start().await;
     let app_id = app.application("Urls").await;
     let path = format!("/api/v1/app/{app_id}/endpoint");
-    for url in ["", "no url", "ftp://example.com/", "file:///etc/passwd", "gopher://x/", "//example.com", "http://", "/x"]
+    for url in
+        ["", "no url", "ftp://example.com/", "file:///etc/passwd", "gopher://x/", "//example.com", "http://", "/x"]
     {
         app.client.post(&path, json!({ "url": url })).await.refuses("url");
     }

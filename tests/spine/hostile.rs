@@ -9,7 +9,7 @@ use crate::support::receiver::Receiver;
 use crate::support::reply::Reply;
 use crate::support::wait::{SOON, eventually, when};
 
-const DEADLINE: Duration = Duration::from_millis(1_000);
+const DEADLINE: Duration = Duration::from_secs(1);
 /// What an attempt may take beyond its deadline.
 const GRACE: Duration = Duration::from_secs(1);
 /// Endpoints of each kind, so that they strike together.
@@ -83,8 +83,8 @@ async fn every_attempt_ends_by_its_deadline_whatever_the_receiver_does() {
     for number in 0..40 {
         let before = Instant::now();
         app.publish_numbered(&healthy, number).await;
-        let received = good.wait_for("/good", 21 + number, SOON).await;
-        slowest = slowest.max(received[20 + number].at - before);
+        let arrived = good.wait_for("/good", 21 + number, SOON).await;
+        slowest = slowest.max(arrived[20 + number].at - before);
     }
     assert!(slowest < Duration::from_millis(500), "a neighbour's message took {slowest:?}");
 
@@ -102,7 +102,7 @@ async fn every_attempt_ends_by_its_deadline_whatever_the_receiver_does() {
         assert!(before.elapsed() < SOON);
     }
     eventually("no attempt is in flight any more", SOON, async || {
-        when(app.metric("posthouse_attempts_in_flight").await == 0.0)
+        when(app.metric("posthouse_attempts_in_flight").await == 0)
     })
     .await;
     let grown = resident_kib(app.pid()).saturating_sub(resident_before);

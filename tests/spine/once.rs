@@ -68,9 +68,9 @@ async fn fifty_posts_of_one_key_at_once_are_one_message_and_one_answer() {
     assert_eq!(listed["data"].as_array().map(Vec::len), Some(10));
     // A message of its own is delivered after them: what was sent twice would have come before.
     let last = app.publish_numbered(&app_id, 1).await;
-    let received = receiver.wait_for("/race", 11, SOON).await;
-    assert_eq!(received.len(), 11);
-    assert!(received.iter().any(|r| r.message_id() == last));
+    let arrived = receiver.wait_for("/race", 11, SOON).await;
+    assert_eq!(arrived.len(), 11);
+    assert!(arrived.iter().any(|r| r.message_id() == last));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -81,7 +81,8 @@ async fn of_two_bodies_for_one_key_at_once_one_wins() {
         let key = format!("rivals-{round}");
         let posts: Vec<_> = (0..20)
             .map(|n| {
-                let (client, request) = (app.client.clone(), keyed(&app_id, &key, if n % 2 == 0 { BODY } else { OTHER }));
+                let (client, request) =
+                    (app.client.clone(), keyed(&app_id, &key, if n % 2 == 0 { BODY } else { OTHER }));
                 tokio::spawn(async move { (n % 2, client.send(request).await) })
             })
             .collect();

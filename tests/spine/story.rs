@@ -37,13 +37,13 @@ async fn a_message_arrives_signed_and_byte_for_byte() {
     let answer = app.publish_raw(&app_id, format!(r#"{{"eventType":"odd.json" , "payload" : {ODD_JSON} }}"#)).await;
     let message = id_of(&answer.expect(202).json());
 
-    let received = receiver.wait_for("/hook?tenant=7", 1, SOON).await.remove(0);
-    assert_eq!(String::from_utf8_lossy(&received.body), ODD_JSON);
-    assert_eq!(received.method, "POST");
-    assert!(received.header("content-type").is_some_and(|value| value.starts_with("application/json")));
-    assert_eq!(received.header("content-length"), Some(ODD_JSON.len().to_string().as_str()));
-    assert!(received.header("user-agent").is_some(), "{:?}", received.headers);
-    assert_signed(&received, &secret, &message);
+    let arrived = receiver.wait_for("/hook?tenant=7", 1, SOON).await.remove(0);
+    assert_eq!(String::from_utf8_lossy(&arrived.body), ODD_JSON);
+    assert_eq!(arrived.method, "POST");
+    assert!(arrived.header("content-type").is_some_and(|value| value.starts_with("application/json")));
+    assert_eq!(arrived.header("content-length"), Some(ODD_JSON.len().to_string().as_str()));
+    assert!(arrived.header("user-agent").is_some(), "{:?}", arrived.headers);
+    assert_signed(&arrived, &secret, &message);
 
     let shown = app.get(format!("/api/v1/app/{app_id}/msg/{message}")).await.expect(200);
     assert!(shown.text().contains(ODD_JSON), "the payload is shown as it came: {}", shown.text());
@@ -60,10 +60,10 @@ async fn a_raw_payload_arrives_with_its_own_content_type() {
     let raw = json!({ "rawPayload": text, "headers": { "content-type": "text/xml" } });
     let message =
         app.publish(&app_id, json!({ "eventType": "raw", "payload": {}, "transformationsParams": raw })).await;
-    let received = receiver.wait_for("/raw", 1, SOON).await.remove(0);
-    assert_eq!(String::from_utf8_lossy(&received.body), text);
-    assert_eq!(received.header("content-type"), Some("text/xml"));
-    assert_signed(&received, &app.secret(&app_id, &endpoint).await, &message);
+    let arrived = receiver.wait_for("/raw", 1, SOON).await.remove(0);
+    assert_eq!(String::from_utf8_lossy(&arrived.body), text);
+    assert_eq!(arrived.header("content-type"), Some("text/xml"));
+    assert_signed(&arrived, &app.secret(&app_id, &endpoint).await, &message);
     let shown = app.get(format!("/api/v1/app/{app_id}/msg/{message}")).await.expect(200).json();
     assert_eq!(shown["payload"], json!({}), "what is no JSON object reads {{}}");
 }
@@ -84,11 +84,7 @@ async fn a_failing_receiver_is_tried_again_by_the_schedule_until_it_succeeds() {
         .map(|a| (a["status"].as_i64(), a["statusText"].as_str(), a["responseStatusCode"].as_i64()))
         .collect();
     let (failed, done) = ((Some(2), Some("fail")), (Some(0), Some("success")));
-    assert_eq!(facts, [
-        (failed.0, failed.1, Some(500)),
-        (failed.0, failed.1, Some(0)),
-        (done.0, done.1, Some(200)),
-    ]);
+    assert_eq!(facts, [(failed.0, failed.1, Some(500)), (failed.0, failed.1, Some(0)), (done.0, done.1, Some(200)),]);
     assert_eq!(attempts[0]["response"], "oh no");
     assert_eq!(attempts[2]["response"], "at last");
     for attempt in &attempts {
@@ -100,12 +96,12 @@ async fn a_failing_receiver_is_tried_again_by_the_schedule_until_it_succeeds() {
     assert!(attempts[1]["responseDurationMs"].as_i64().is_some_and(|ms| (450..1500).contains(&ms)), "{}", attempts[1]);
 
     // Each retry comes no earlier than its second after the end of the attempt before it.
-    let received = receiver.wait_for("/flaky", 3, SOON).await;
-    let gaps: Vec<_> = received.windows(2).map(|pair| pair[1].at - pair[0].at).collect();
-    assert!(gaps[0] >= Duration::from_millis(1000) && gaps[0] < Duration::from_millis(2200), "{gaps:?}");
+    let arrived = receiver.wait_for("/flaky", 3, SOON).await;
+    let gaps: Vec<_> = arrived.windows(2).map(|pair| pair[1].at - pair[0].at).collect();
+    assert!(gaps[0] >= Duration::from_secs(1) && gaps[0] < Duration::from_millis(2200), "{gaps:?}");
     assert!(gaps[1] >= Duration::from_millis(1450) && gaps[1] < Duration::from_millis(2800), "{gaps:?}");
-    assert!(received.windows(2).all(|pair| pair[0].body == pair[1].body));
-    assert!(received.iter().all(|r| r.message_id() == message));
+    assert!(arrived.windows(2).all(|pair| pair[0].body == pair[1].body));
+    assert!(arrived.iter().all(|r| r.message_id() == message));
 
     let by_endpoint = app.get(format!("/api/v1/app/{app_id}/attempt/endpoint/{endpoint}")).await.expect(200).json();
     let mut newest_first = attempts.clone();
@@ -210,7 +206,8 @@ async fn a_disabled_endpoint_holds_and_enabling_sends_nothing_by_itself() {
     for message in [&held, &waiting] {
         app.resend(&app_id, message, &endpoint).await;
     }
-    let got: Vec<_> = receiver.wait_for("/held", 4, SOON).await[2..].iter().map(|r| r.message_id().to_owned()).collect();
+    let got: Vec<_> =
+        receiver.wait_for("/held", 4, SOON).await[2..].iter().map(|r| r.message_id().to_owned()).collect();
     assert!(got.contains(&held) && got.contains(&waiting), "{got:?}");
 }
 
@@ -281,9 +278,9 @@ async fn a_change_of_an_endpoint_holds_for_the_next_message() {
         let path = format!("/{number}");
         app.patch_endpoint(&app_id, &endpoint, json!({ "url": receiver.url(&path) })).await;
         let message = app.publish_numbered(&app_id, number).await;
-        let received = receiver.wait_for(&path, 1, SOON).await;
-        assert_eq!(received[0].message_id(), message);
-        assert_eq!(received[0].header("x-tenant"), Some("seven"));
+        let arrived = receiver.wait_for(&path, 1, SOON).await;
+        assert_eq!(arrived[0].message_id(), message);
+        assert_eq!(arrived[0].header("x-tenant"), Some("seven"));
     }
     let shown = app.get(format!("/api/v1/app/{app_id}/endpoint/{endpoint}")).await.expect(200).json();
     assert_eq!(shown["description"], "first", "a PATCH leaves alone what it does not name");
@@ -303,8 +300,8 @@ async fn what_was_accepted_before_a_crash_is_delivered_after_it() {
     receiver.on("/crash", [Reply::ok()]);
     app.restart().await;
     eventually("every message arrives after the crash", SOON, async || {
-        let received = receiver.received("/crash");
-        when(sent.iter().all(|id| received.iter().filter(|r| r.message_id() == id).count() >= 1))
+        let arrived = receiver.received("/crash");
+        when(sent.iter().all(|id| arrived.iter().filter(|r| r.message_id() == id).count() >= 1))
     })
     .await;
     let secret = app.secret(&app_id, &endpoint).await;

@@ -29,7 +29,7 @@ pub(crate) struct Builder {
 
 impl Builder {
     /// Sets `POSTHOUSE__SECTION__KEY` by its short name: `delivery.retry_schedule`.
-    pub(crate) fn set(mut self, key: &str, value: impl ToString) -> Self {
+    pub(crate) fn set(mut self, key: &str, value: impl std::fmt::Display) -> Self {
         let (section, name) = key.split_once('.').expect("section.key");
         let variable = format!("POSTHOUSE__{}__{}", section.to_uppercase(), name.to_uppercase());
         self.settings.retain(|(existing, _)| *existing != variable);
@@ -117,8 +117,7 @@ impl TestApp {
         Self::builder().set("delivery.retry_schedule", "1,1,1").start().await
     }
 
-    async fn launch(&mut self) {
-        let before = self.log_text().len();
+    fn spawn(&mut self) {
         let stderr = File::options().create(true).append(true).open(&self.log).expect("a log");
         let mut words = self.how.wrapper.clone();
         words.extend([BINARY, "serve", "--listen", "127.0.0.1:0", "--data-dir"].map(str::to_owned));
@@ -131,6 +130,11 @@ impl TestApp {
             .spawn()
             .unwrap_or_else(|e| panic!("cannot start {}: {e}", words[0]));
         self.child = Some(child);
+    }
+
+    async fn launch(&mut self) {
+        let before = self.log_text().len();
+        self.spawn();
         let address = eventually("the server says where it listens", self.how.ready_within, async || {
             let log = self.log_text();
             let status = self.child.as_mut().expect("a child").try_wait().expect("a status");
@@ -178,6 +182,14 @@ impl TestApp {
             let _ = child.kill();
             let _ = child.wait();
         }
+    }
+
+    /// Starts, and kills before the start is over, or soon after.
+    pub(crate) fn kill_while_starting(&mut self, after: Duration) {
+        self.kill9();
+        self.spawn();
+        poll_blocking(after, || false);
+        self.kill9();
     }
 
     /// SIGTERM; does not wait.
@@ -295,14 +307,14 @@ impl TestApp {
         attempts
     }
 
-    /// The value of a metric (or the sum over its labels), 0 where it is not there.
-    pub(crate) async fn metric(&self, name: &str) -> f64 {
+    /// The value of a metric in whole numbers (or the sum over its labels), 0 where it is not there.
+    pub(crate) async fn metric(&self, name: &str) -> i64 {
         let text = self.get("/metrics").await.expect(200).text();
         let values = text.lines().filter_map(|line| {
             let (series, value) = line.rsplit_once(' ')?;
             (series.split('{').next() == Some(name)).then(|| value.parse::<f64>().unwrap_or(0.0))
         });
-        values.sum()
+        values.sum::<f64>().round() as i64
     }
 }
 

@@ -234,18 +234,11 @@ impl Request {
     }
 
     pub(crate) fn to_bytes(&self, key: Option<&str>) -> Vec<u8> {
-        let mut head = format!("{} {} HTTP/1.1\r\nhost: posthouse.test\r\n", self.method, self.path);
-        if let Some(key) = key {
-            head.push_str(&format!("authorization: Bearer {key}\r\n"));
-        }
-        for (name, value) in &self.headers {
-            head.push_str(&format!("{name}: {value}\r\n"));
-        }
-        if let Some(body) = &self.body {
-            head.push_str(&format!("content-length: {}\r\n", body.len()));
-        }
-        head.push_str("\r\n");
-        let mut bytes = head.into_bytes();
+        let mut lines = vec![format!("{} {} HTTP/1.1", self.method, self.path), "host: posthouse.test".to_owned()];
+        lines.extend(key.map(|key| format!("authorization: Bearer {key}")));
+        lines.extend(self.headers.iter().map(|(name, value)| format!("{name}: {value}")));
+        lines.extend(self.body.as_ref().map(|body| format!("content-length: {}", body.len())));
+        let mut bytes = format!("{}\r\n\r\n", lines.join("\r\n")).into_bytes();
         bytes.extend_from_slice(self.body.as_deref().unwrap_or_default());
         bytes
     }

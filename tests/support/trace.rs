@@ -53,9 +53,10 @@ impl Tracer {
         Self { strace, _said: folder }
     }
 
-    /// Every sync to disk fails from now on.
-    pub(crate) fn failing_syncs(pid: u32) -> Self {
-        Self::attach(pid, &["-e", "trace=fdatasync,fsync", "-e", "inject=fdatasync,fsync:error=EIO"])
+    /// From now on each thread's syncs to disk fail: those that strace's `when=` names.
+    pub(crate) fn failing_syncs(pid: u32, when: &str) -> Self {
+        let inject = format!("inject=fdatasync,fsync:error=EIO:when={when}");
+        Self::attach(pid, &["-e", "trace=fdatasync,fsync", "-e", &inject])
     }
 
     /// Every sync to disk takes so much longer from now on.
