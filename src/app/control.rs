@@ -4,6 +4,7 @@
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, bail};
 use rand::Rng;
@@ -12,9 +13,10 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
+use tokio::time::Instant;
 
 use super::App;
-use super::folder::socket_of;
+use super::folder::{InUse, socket_of};
 use crate::accept::{ChangeAccepted, Gateway};
 use crate::config::Config;
 use crate::model::{ApiKey, EnvKey, Id, IdKind};
@@ -26,6 +28,10 @@ const REQUEST_BYTES_MAX: u64 = 64 * 1024;
 const ANSWER_BYTES_MAX: u64 = 16 * 1024 * 1024;
 /// Environments and keys have names of 1 to this many bytes.
 const NAME_BYTES_MAX: usize = 256;
+
+/// How long a command waits for a store that another process has open without serving commands.
+const IN_USE_TIME_MAX: Duration = Duration::from_secs(5);
+const IN_USE_PAUSE: Duration = Duration::from_millis(50);
 
 /// What a command asks for.
 #[derive(Debug, Serialize, Deserialize)]
@@ -80,13 +86,20 @@ pub struct NewKey {
     pub secret: String,
 }
 
-/// Has the running server do it, or does it on the store where none runs.
+/// Has the running server do it, or does it on the store where none runs. Where another process has
+/// the store and no socket yet (it starts, or is a command itself), waits for the one or the other.
 pub async fn call(config: Config, request: &Request) -> anyhow::Result<Value> {
     let socket = socket_of(&config.storage.data_dir);
-    if let Ok(stream) = UnixStream::connect(&socket).await {
-        return ask(stream, request).await;
-    }
-    let app = App::open(config).await?;
+    let until = Instant::now() + IN_USE_TIME_MAX;
+    let app = loop {
+        if let Ok(stream) = UnixStream::connect(&socket).await {
+            return ask(stream, request).await;
+        }
+        match App::open(config.clone()).await {
+            Err(error) if error.is::<InUse>() && Instant::now() < until => tokio::time::sleep(IN_USE_PAUSE).await,
+            opened => break opened?,
+        }
+    };
     let result = handle(&app.gateway, request).await;
     app.close().await?;
     result
@@ -118,7 +131,7 @@ pub(super) async fn serve(listener: UnixListener, gateway: Arc<Gateway>) -> std:
             }
             Err(error) => {
                 tracing::warn!(%error, "the control socket cannot accept");
-                tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+                tokio::time::sleep(Duration::from_millis(200)).await;
             }
         }
     }

@@ -14,6 +14,14 @@ use crate::store::seal::Sealer;
 /// The longest path that a Unix socket can have, less some room.
 const SOCKET_PATH_MAX: usize = 100;
 
+/// Another process has the data folder.
+#[derive(Debug, thiserror::Error)]
+#[error("the data folder {folder} is in use by another Posthouse (process {holder})")]
+pub(super) struct InUse {
+    folder: String,
+    holder: String,
+}
+
 /// A locked data folder.
 pub(super) struct Folder {
     path: PathBuf,
@@ -40,7 +48,7 @@ impl Folder {
             Err(std::fs::TryLockError::WouldBlock) => {
                 let mut holder = String::new();
                 lock.take(32).read_to_string(&mut holder)?;
-                bail!("the data folder {shown} is in use by another Posthouse (process {})", holder.trim());
+                return Err(InUse { folder: shown.to_string(), holder: holder.trim().to_owned() }.into());
             }
             Err(std::fs::TryLockError::Error(error)) => {
                 return Err(error).with_context(|| format!("locking {shown}/lock"));

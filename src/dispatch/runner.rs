@@ -456,6 +456,9 @@ impl Inner {
             let waiting = Waiting { due, message: settle.message, attempts, trigger: Trigger::Scheduled };
             scheduler.wait(settle.endpoint, settle.app, waiting, now);
         }
+        if let (true, Trigger::Manual, Next::Done) = (settled.applied, settle.trigger, settle.next) {
+            scheduler.withdraw(settle.endpoint, settle.message);
+        }
         if settled.disabled.is_some() {
             self.parts.snapshots.app_changed(settle.app);
             scheduler.drain(settle.endpoint, now);

@@ -460,6 +460,16 @@ impl Scheduler {
         self.collect_idle();
     }
 
+    /// A resend of this message succeeded: its retry, or its first attempt, has nothing left to do.
+    /// Reads what the lane has in memory; resends are by hand.
+    pub fn withdraw(&mut self, endpoint: EndpointKey, message: MessageKey) {
+        let Some(lane) = self.lanes.get_mut(&endpoint) else { return };
+        let before = lane.in_memory();
+        lane.fresh.retain(|(fresh, _)| *fresh != message);
+        lane.waiting.retain(|place, _| place.1 != message);
+        self.in_memory -= before - lane.in_memory();
+    }
+
     fn collect_idle(&mut self) {
         if self.lanes.len() > IDLE_LANES_MAX {
             let timers = &mut self.timers;

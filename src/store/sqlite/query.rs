@@ -452,7 +452,7 @@ fn queue_shape(connection: &Connection, now: UnixMs, limit: usize) -> rusqlite::
     for (key, row) in &mut rows {
         let named = connection
             .prepare_cached(
-                "SELECT nonce, endpoint_url.url FROM endpoint JOIN endpoint_url ON endpoint_url.id = url_id WHERE key = ?",
+                "SELECT endpoint.nonce, endpoint_url.url FROM endpoint JOIN endpoint_url ON endpoint_url.id = url_id WHERE key = ?",
             )?
             .query_row([*key], |found| Ok((found.get(0)?, found.get(1)?)))
             .optional()?;
