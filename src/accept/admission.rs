@@ -19,14 +19,17 @@ impl Admission {
         Self { draining: AtomicBool::new(false), disk_low: AtomicBool::new(false), journal }
     }
 
-    /// `Ok`, or why not, in words for the caller. All of these are 503.
+    /// Whether a message is taken: `Ok`, or why not, in words for the caller. All of these are 503.
     pub fn check(&self) -> Result<(), &'static str> {
-        if self.is_draining() {
-            return Err("the server is stopping");
-        }
         if self.is_disk_low() {
             return Err("the disk has too little room");
         }
+        self.check_change()
+    }
+
+    /// Whether a change is taken: a few bytes, such as revoking a key, also while messages are
+    /// refused for want of room.
+    pub fn check_change(&self) -> Result<(), &'static str> {
         match *self.journal.borrow() {
             Health::Good => Ok(()),
             // A full disk is found out again by trying: the journal answers at once.
@@ -35,7 +38,7 @@ impl Admission {
         }
     }
 
-    /// Nothing more is accepted: the process is to end.
+    /// The process is to end: it is not ready for more, and finishes what is in flight.
     pub fn drain(&self) {
         self.draining.store(true, Ordering::Release);
     }

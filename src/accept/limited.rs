@@ -60,11 +60,14 @@ impl BodyBudget {
         if first.len() > self.body_bytes_max {
             return Err(BodyError::TooLarge(self.body_bytes_max));
         }
+        let mut permits = Vec::new();
+        if hint.exact().is_none() {
+            permits.push(self.take(first.len())?);
+        }
         if body.is_end_stream() {
             return Ok(first);
         }
         let mut whole = BytesMut::from(&first[..]);
-        let mut permits = Vec::new();
         while let Some(part) = self.frame(&mut body, began, whole.len()).await? {
             if whole.len() + part.len() > self.body_bytes_max {
                 return Err(BodyError::TooLarge(self.body_bytes_max));

@@ -124,7 +124,7 @@ impl Gateway {
         change: Change,
         idempotency: Option<RememberedAs>,
     ) -> Result<ChangeAccepted, NotAccepted> {
-        self.admission.check().map_err(NotAccepted::Closed)?;
+        self.admission.check_change().map_err(NotAccepted::Closed)?;
         let request = ChangeRequest { at: self.clock.now_ms(), idempotency, change };
         match self.journal.commit(Command::Change(Box::new(request))).await?? {
             Done::Changed(changed) => Ok(ChangeAccepted::New(*changed)),

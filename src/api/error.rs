@@ -17,6 +17,10 @@ use crate::store::journal::NotTaken;
 /// All codes, each with its status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Code {
+    /// The head says both `Content-Length` and `Transfer-Encoding`.
+    AmbiguousLength,
+    /// More than 64 headers.
+    TooManyHeaders,
     /// The body is not JSON, or not whole.
     InvalidJson,
     /// The endpoint of a resend is disabled.
@@ -56,7 +60,9 @@ pub(super) enum Code {
 impl Code {
     /// Every one of them: what the documentation lists.
     #[cfg(test)]
-    pub(super) const ALL: [Self; 17] = [
+    pub(super) const ALL: [Self; 19] = [
+        Self::AmbiguousLength,
+        Self::TooManyHeaders,
         Self::InvalidJson,
         Self::EndpointDisabled,
         Self::AuthenticationFailed,
@@ -79,6 +85,8 @@ impl Code {
     /// Its name on the wire.
     pub(super) const fn as_str(self) -> &'static str {
         match self {
+            Self::AmbiguousLength => "ambiguous_length",
+            Self::TooManyHeaders => "too_many_headers",
             Self::InvalidJson => "invalid_json",
             Self::EndpointDisabled => "endpoint_disabled",
             Self::AuthenticationFailed => "authentication_failed",
@@ -102,7 +110,8 @@ impl Code {
     /// Its status.
     pub(super) const fn status(self) -> StatusCode {
         match self {
-            Self::InvalidJson | Self::EndpointDisabled => StatusCode::BAD_REQUEST,
+            Self::AmbiguousLength | Self::InvalidJson | Self::EndpointDisabled => StatusCode::BAD_REQUEST,
+            Self::TooManyHeaders => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::AuthenticationFailed => StatusCode::UNAUTHORIZED,
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,

@@ -21,13 +21,11 @@ struct Ready {
 }
 
 /// `GET /health` and `GET /health/ping`: 204 until exit.
-#[expect(clippy::unused_async, reason = "handlers are async")]
 pub(super) async fn alive(_: Call, _: Body) -> Result<Response<Body>, ApiError> {
     Ok(answer::no_content())
 }
 
 /// `GET /health/ready`: 200 or 503, and why.
-#[expect(clippy::unused_async, reason = "handlers are async")]
 pub(super) async fn ready(call: Call, _: Body) -> Result<Response<Body>, ApiError> {
     let admission = &call.gateway.admission;
     let journal = admission.journal();

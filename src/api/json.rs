@@ -3,15 +3,15 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::fmt;
 
-use serde::de::{DeserializeSeed, Error as _, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::error::Category;
 use serde_json::value::RawValue;
 
 use super::error::{ApiError, Code, Kind, Problem};
+use super::json_visit::{FieldsVisitor, TextMap};
 use super::validate::{Rule, TEXT_BYTES_MAX};
+use crate::store::command::Field;
 
 /// How deep the brackets of a text nest outside of its strings.
 pub(super) fn depth(text: &[u8]) -> usize {
@@ -62,7 +62,7 @@ impl<T> Given<T> {
     }
 
     /// What a patch makes of it.
-    pub(super) fn patch(self) -> Option<Option<T>> {
+    pub(super) fn patch(self) -> Field<Option<T>> {
         match self {
             Self::Absent => None,
             Self::Null => Some(None),
@@ -90,6 +90,7 @@ pub(super) enum Null {
 }
 
 /// The known fields of a JSON object, with what was found wrong so far.
+#[derive(Debug)]
 pub(super) struct Fields<'a, const N: usize> {
     names: &'static [&'static str; N],
     values: [Option<&'a RawValue>; N],
@@ -97,6 +98,21 @@ pub(super) struct Fields<'a, const N: usize> {
 }
 
 impl<'a, const N: usize> Fields<'a, N> {
+    /// No field yet.
+    pub(super) const fn new(names: &'static [&'static str; N]) -> Self {
+        Self { names, values: [None; N], problems: Vec::new() }
+    }
+
+    /// Another field; the first of a name counts, and the second is a problem.
+    pub(super) fn put(&mut self, place: usize, value: &'a RawValue) {
+        let name = self.names[place];
+        if self.values[place].is_none() {
+            self.values[place] = Some(value);
+        } else if !self.problems.iter().any(|problem| problem.loc[1] == name) {
+            self.problem(name, "given more than once", Kind::Duplicate);
+        }
+    }
+
     /// Takes a body apart.
     pub(super) fn parse(body: &'a [u8], names: &'static [&'static str; N], depth_max: usize) -> Result<Self, ApiError> {
         if depth(body) > depth_max {
@@ -268,87 +284,60 @@ fn whole(msg: impl Into<Cow<'static, str>>, kind: Kind) -> ApiError {
     ApiError::Invalid(vec![Problem { loc: vec!["body".into()], msg: msg.into(), kind }])
 }
 
-struct FieldsVisitor<const N: usize> {
-    names: &'static [&'static str; N],
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-impl<'de, const N: usize> Visitor<'de> for FieldsVisitor<N> {
-    type Value = Fields<'de, N>;
+    const NAMES: [&str; 2] = ["a", "b"];
 
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut fields = Fields { names: self.names, values: [None; N], problems: Vec::new() };
-        while let Some(known) = map.next_key_seed(KnownName(self.names))? {
-            let Some(place) = known else {
-                map.next_value::<IgnoredAny>()?;
-                continue;
-            };
-            let value = map.next_value::<&'de RawValue>()?;
-            if fields.values[place].is_none() {
-                fields.values[place] = Some(value);
-            } else if !fields.problems.iter().any(|problem| problem.loc[1] == self.names[place]) {
-                fields.problem(self.names[place], "given more than once", Kind::Duplicate);
-            }
+    #[test]
+    fn depth_counts_brackets_outside_of_strings() {
+        for (text, expected) in
+            [("", 0), ("{}", 1), ("[[],[{}]]", 3), (r#"{"[[":"[\"[{"}"#, 1), (r#"["\\",[]]"#, 2), ("]]]]", 0)]
+        {
+            assert_eq!(depth(text.as_bytes()), expected, "{text}");
         }
-        Ok(fields)
-    }
-}
-
-/// Reads a name without keeping it: its place among the known ones.
-struct KnownName(&'static [&'static str]);
-
-impl<'de> DeserializeSeed<'de> for KnownName {
-    type Value = Option<usize>;
-
-    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<Self::Value, D::Error> {
-        from.deserialize_str(self)
-    }
-}
-
-impl Visitor<'_> for KnownName {
-    type Value = Option<usize>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a name")
     }
 
-    fn visit_str<E: serde::de::Error>(self, name: &str) -> Result<Self::Value, E> {
-        Ok(self.0.iter().position(|known| *known == name))
-    }
-}
-
-/// Texts by name that knows when a name came twice.
-struct TextMap {
-    texts: BTreeMap<String, String>,
-    has_duplicates: bool,
-}
-
-impl<'de> Deserialize<'de> for TextMap {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        from.deserialize_map(TextMapVisitor)
-    }
-}
-
-struct TextMapVisitor;
-
-impl<'de> Visitor<'de> for TextMapVisitor {
-    type Value = TextMap;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object of strings")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<TextMap, A::Error> {
-        let mut found = TextMap { texts: BTreeMap::new(), has_duplicates: false };
-        while let Some((key, value)) = map.next_entry::<String, String>()? {
-            if found.texts.len() > TEXT_BYTES_MAX {
-                return Err(A::Error::custom("too many names"));
-            }
-            found.has_duplicates |= found.texts.insert(key, value).is_some();
+    #[test]
+    fn only_one_object_is_an_object() {
+        for (text, expected) in [
+            ("{}", true),
+            (" {} ", true),
+            ("[]", false),
+            ("{", false),
+            ("{}{}", false),
+            ("", false),
+            ("{\"a\":[[]]}", false),
+        ] {
+            assert_eq!(is_object(text.as_bytes(), 2), expected, "{text}");
         }
-        Ok(found)
+        assert!(!is_object(b"{\"\xff\":1}", 2));
+    }
+
+    #[test]
+    fn absent_null_and_given_are_three_things() {
+        let mut fields = Fields::parse(br#"{"a":null}"#, &NAMES, 9).expect("an object");
+        assert_eq!(fields.text("a", Null::Taken, |_| Ok(())).patch(), Some(None));
+        assert_eq!(fields.text("b", Null::Taken, |_| Ok(())).patch(), None);
+        assert!(fields.finish().is_ok());
+        let mut fields = Fields::parse(br#"{"b":"x"}"#, &NAMES, 9).expect("an object");
+        assert_eq!(fields.text("b", Null::Taken, |_| Ok(())).patch(), Some(Some("x".to_owned())));
+        assert!(fields.finish().is_ok());
+    }
+
+    #[test]
+    fn all_that_is_wrong_is_said_at_once() {
+        let mut fields = Fields::parse(br#"{"a":1,"b":true,"b":false}"#, &NAMES, 9).expect("an object");
+        fields.text("a", Null::Refused, |_| Ok(()));
+        let Err(ApiError::Invalid(problems)) = fields.finish() else { panic!("nothing is wrong") };
+        let kinds: Vec<Kind> = problems.iter().map(|problem| problem.kind).collect();
+        assert_eq!(kinds, [Kind::Duplicate, Kind::Type]);
+    }
+
+    #[test]
+    fn a_name_spelt_with_escapes_is_the_same_name() {
+        let mut fields = Fields::parse(br#"{"\u0061":"x"}"#, &NAMES, 9).expect("an object");
+        assert_eq!(fields.text("a", Null::Refused, |_| Ok(())).value().as_deref(), Some("x"));
     }
 }

@@ -28,15 +28,9 @@ const DEPTH_MAX: usize = 128;
 
 /// `POST /app/{app_id}/msg`: 202 after the commit.
 pub(super) async fn create(call: Call, body: Body) -> Answer {
-    let with_content = match call.parts.uri.query() {
-        None => true,
-        Some(_) => {
-            let mut query = call.query();
-            let with_content = query.boolean("with_content", true);
-            query.finish()?;
-            with_content
-        }
-    };
+    let mut query = call.query();
+    let with_content = query.boolean("with_content", true);
+    query.finish()?;
     let config = call.app_if_any().await?;
     let body = call.read(body).await?;
     let gateway = &call.gateway;

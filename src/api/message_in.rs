@@ -4,7 +4,6 @@ use std::borrow::Cow;
 
 use bytes::Bytes;
 use http::HeaderValue;
-use serde_json::value::RawValue;
 
 use super::error::{ApiError, Kind};
 use super::json::{Fields, Given, Null};
@@ -31,10 +30,6 @@ const TAGS_MAX: usize = 5;
 const DELIVER_AT_MS_MAX: i64 = 90 * 86_400_000;
 const RETENTION_HOURS_MAX: u16 = 2_160;
 const CONTENT_TYPE_BYTES_MAX: usize = 256;
-/// Payloads up to this are copied out of the buffer that the request came in: a slice would keep
-/// that whole buffer, which many requests share, for as long as the message is in memory.
-const COPIED_BYTES_MAX: usize = 16 << 10;
-
 type Reader<'a> = Fields<'a, { FIELDS.len() }>;
 
 /// A message as it came.
@@ -66,7 +61,7 @@ pub(super) fn read(body: &Bytes, depth_max: usize, now: UnixMs) -> Result<Messag
     fields.finish()?;
     let (payload, content_type) = match raw {
         Some((text, content_type)) => (Bytes::from(text), Some(content_type)),
-        None => (take(body, payload.map_or("{}", RawValue::get)), None),
+        None => (payload.map(|payload| body.slice_ref(payload.get().as_bytes())).unwrap_or_default(), None),
     };
     let envelope = Envelope {
         event_type: event_type.unwrap_or_default(),
@@ -77,14 +72,6 @@ pub(super) fn read(body: &Bytes, depth_max: usize, now: UnixMs) -> Result<Messag
         content_type,
     };
     Ok(MessageIn { envelope, payload, payload_days, has_application })
-}
-
-fn take(body: &Bytes, payload: &str) -> Bytes {
-    if payload.len() <= COPIED_BYTES_MAX {
-        Bytes::copy_from_slice(payload.as_bytes())
-    } else {
-        body.slice_ref(payload.as_bytes())
-    }
 }
 
 /// The past means now.

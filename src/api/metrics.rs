@@ -8,7 +8,6 @@ use super::call::Call;
 use super::error::ApiError;
 
 /// `GET /metrics`.
-#[expect(clippy::unused_async, reason = "handlers are async")]
 pub(super) async fn render(call: Call, _: Body) -> Result<Response<Body>, ApiError> {
     let text = call.gateway.metrics.render();
     Ok(answer::bytes(StatusCode::OK, "application/openmetrics-text; version=1.0.0; charset=utf-8", text))

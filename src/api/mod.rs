@@ -21,6 +21,7 @@ mod event_type;
 mod health;
 mod hosted;
 mod json;
+mod json_visit;
 mod message;
 mod message_in;
 mod metrics;
@@ -33,3 +34,16 @@ mod time;
 mod validate;
 
 pub use routes::router;
+
+/// The answer to a head that says two lengths of its body; the connection ends with it.
+pub(crate) fn ambiguous_length() -> axum::response::Response {
+    let detail = "Send Content-Length or Transfer-Encoding, not both";
+    let mut answer = error::ApiError::Coded(error::Code::AmbiguousLength, detail.into()).into_answer();
+    answer.headers_mut().insert(http::header::CONNECTION, http::HeaderValue::from_static("close"));
+    answer
+}
+
+/// The answer to a head with too many headers.
+pub(crate) fn too_many_headers() -> axum::response::Response {
+    error::ApiError::Coded(error::Code::TooManyHeaders, "Send at most 64 headers".into()).into_answer()
+}

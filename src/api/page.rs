@@ -141,3 +141,67 @@ pub(super) fn push_json(out: &mut Vec<u8>, value: &impl serde::Serialize) {
     // Writing structs of strings and numbers to memory cannot fail.
     let _ = serde_json::to_writer(out, value);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn by_id(query: &str) -> Option<PageQuery<Key>> {
+        let mut parsed = Query::parse(Some(query));
+        let page = PageQuery::by_id(&mut parsed, IdKind::Message, Order::Descending, false);
+        parsed.finish().ok().map(|()| page)
+    }
+
+    fn text(answer: Response<Body>) -> Vec<u8> {
+        use http_body::Body as _;
+        let mut body = std::pin::pin!(answer.into_body());
+        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+        match body.as_mut().poll_frame(&mut context) {
+            std::task::Poll::Ready(Some(Ok(frame))) => frame.into_data().map(|data| data.to_vec()).unwrap_or_default(),
+            _ => Vec::new(),
+        }
+    }
+
+    #[test]
+    fn iterators_are_ids_of_the_lists_kind() {
+        let id = Id { key: 77, nonce: [9; 12] }.format(IdKind::Message);
+        let page = by_id(&format!("iterator={id}&limit=3")).expect("a page").page();
+        assert_eq!((page.after, page.order, page.limit), (Some(77), Order::Descending, 3));
+        let page = by_id(&format!("iterator=-{id}&order=nonsense")).expect("a page").page();
+        assert_eq!((page.after, page.order, page.limit), (Some(77), Order::Ascending, 50));
+        for wrong in ["--", "ep_", "0", "-0", "msg_", "%2D"] {
+            assert_eq!(by_id(&format!("iterator={wrong}")), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_scan_cut_short_goes_on_where_it_stopped() {
+        let page = by_id("").expect("a page");
+        let rows = Rows { rows: Vec::<Key>::new(), done: false, resume: Some(5) };
+        let answer = text(page.answer(rows, Key::to_string, |key| format!("k{key}"), |_, _| {}));
+        assert_eq!(answer, br#"{"data":[],"iterator":"k5","prevIterator":null,"done":false}"#);
+        let id = Id::first_of(9).format(IdKind::Message);
+        let page = by_id(&format!("iterator=-{id}")).expect("a page");
+        let rows = Rows { rows: vec![10, 11], done: false, resume: Some(50) };
+        let push = |out: &mut Vec<u8>, key: &Key| out.extend_from_slice(key.to_string().as_bytes());
+        let answer = text(page.answer(rows, Key::to_string, |key| format!("k{key}"), push));
+        assert_eq!(answer, br#"{"data":[11,10],"iterator":"10","prevIterator":"-k50","done":false}"#);
+    }
+
+    #[test]
+    fn names_that_begin_with_a_hyphen_are_written_with_a_dot() {
+        let read = |text: &str| {
+            let query = format!("iterator={text}");
+            let mut parsed = Query::parse(Some(&query));
+            let page = PageQuery::by_name(&mut parsed);
+            parsed.finish().ok().and_then(|()| page.cursor.clone().map(|name| (name, page.back)))
+        };
+        for name in ["a", "-a", "--", "-", "./a"] {
+            let iterator = name_iterator(name);
+            let expected = (name != "./a").then(|| name.to_owned());
+            assert_eq!(read(&iterator), expected.clone().map(|name| (name, false)));
+            assert_eq!(read(&format!("-{iterator}")), expected.map(|name| (name, true)));
+        }
+        assert_eq!(read("-a"), Some(("a".into(), true)));
+    }
+}

@@ -94,6 +94,7 @@ pub(super) fn operations() -> Vec<Operation> {
 }
 
 /// The whole HTTP API.
+#[expect(clippy::needless_pass_by_value, reason = "the router keeps it, in a copy for each path")]
 pub fn router(gateway: Arc<Gateway>) -> Router {
     let all = operations();
     let mut paths: Vec<&'static str> = all.iter().map(|operation| operation.path).collect();

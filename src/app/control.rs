@@ -70,6 +70,13 @@ pub enum Request {
     },
 }
 
+impl Request {
+    /// Only what makes something may make the store that it goes to.
+    const fn may_make_a_store(&self) -> bool {
+        matches!(self, Self::CreateEnvironment { .. } | Self::CreateKey { .. })
+    }
+}
+
 #[derive(Serialize, Deserialize)]
 enum Answer {
     #[serde(rename = "ok")]
@@ -92,8 +99,16 @@ pub async fn call(config: Config, request: &Request) -> anyhow::Result<Value> {
     let socket = socket_of(&config.storage.data_dir);
     let until = Instant::now() + IN_USE_TIME_MAX;
     let app = loop {
-        if let Ok(stream) = UnixStream::connect(&socket).await {
+        if super::folder::is_ours(&socket)
+            && let Ok(stream) = UnixStream::connect(&socket).await
+        {
             return ask(stream, request).await;
+        }
+        if !request.may_make_a_store() && !super::folder::has_store(&config.storage.data_dir) {
+            bail!(
+                "there is no store in {}: name its folder with --data-dir, or in the configuration",
+                config.storage.data_dir.display()
+            );
         }
         match App::open(config.clone()).await {
             Err(error) if error.is::<InUse>() && Instant::now() < until => tokio::time::sleep(IN_USE_PAUSE).await,

@@ -10,7 +10,7 @@ use anyhow::Context;
 use super::control::{self, NewKey};
 use super::folder::Folder;
 use crate::accept::Gateway;
-use crate::config::LogFormat;
+use crate::config::{Config, LogFormat};
 
 /// Set by `make run`: keep a development key in the data folder, and print it each time.
 const DEV_KEY_VARIABLE: &str = "POSTHOUSE_DEV_KEY";
@@ -35,7 +35,17 @@ pub(super) async fn make_environment(gateway: &Gateway) -> anyhow::Result<bool> 
 }
 
 /// Says what to try next, with a key: at the first start, and always in development.
-pub(super) async fn welcome(gateway: &Gateway, folder: &Folder, url: &str, first: bool) -> anyhow::Result<()> {
+pub(super) async fn welcome(
+    gateway: &Gateway,
+    config: &Config,
+    folder: &Folder,
+    listening: &str,
+    first: bool,
+) -> anyhow::Result<()> {
+    let url = config.server.public_url.as_deref().unwrap_or(listening);
+    // What may be delivered to by default is on the internet.
+    let local = !config.egress.allow_networks.is_empty();
+    let example = if local { "http://127.0.0.1:9000/webhook" } else { "https://example.com/webhook" };
     let development = std::env::var_os(DEV_KEY_VARIABLE).is_some_and(|value| value == "1");
     let key = if development {
         Some(development_key(gateway, &folder.path().join("dev.key")).await?)
@@ -45,7 +55,9 @@ pub(super) async fn welcome(gateway: &Gateway, folder: &Folder, url: &str, first
         None
     };
     if let Some(key) = key {
-        let _ = std::io::stderr().lock().write_all(hints(url, folder.path(), &key, development).as_bytes());
+        let _ = std::io::stderr()
+            .lock()
+            .write_all(hint(config.log.format, url, folder.path(), &key, development, example).as_bytes());
     }
     Ok(())
 }
@@ -69,7 +81,15 @@ async fn development_key(gateway: &Gateway, file: &Path) -> anyhow::Result<NewKe
     Ok(key)
 }
 
-fn hints(url: &str, folder: &Path, key: &NewKey, development: bool) -> String {
+fn hint(format: LogFormat, url: &str, folder: &Path, key: &NewKey, development: bool, example: &str) -> String {
+    if format == LogFormat::Json {
+        let line = serde_json::json!({ "ready": url, "data": folder, "key": key.secret });
+        return format!("{line}\n");
+    }
+    hints(url, folder, key, development, example)
+}
+
+fn hints(url: &str, folder: &Path, key: &NewKey, development: bool, example: &str) -> String {
     let secret = &key.secret;
     let kept = if development {
         format!("kept in {}", folder.join("dev.key").display())
@@ -86,7 +106,7 @@ Posthouse {version} is ready.
 Try this: make an application.
   curl {url}/api/v1/app -H 'Authorization: Bearer {secret}' -H 'Content-Type: application/json' -d '{{"name":"My first customer","uid":"customer-1"}}'
 Then give it an endpoint (any URL that takes POST), and publish to it.
-  curl {url}/api/v1/app/customer-1/endpoint -H 'Authorization: Bearer {secret}' -H 'Content-Type: application/json' -d '{{"url":"http://localhost:9000/webhook"}}'
+  curl {url}/api/v1/app/customer-1/endpoint -H 'Authorization: Bearer {secret}' -H 'Content-Type: application/json' -d '{{"url":"{example}"}}'
   curl {url}/api/v1/app/customer-1/msg -H 'Authorization: Bearer {secret}' -H 'Content-Type: application/json' -d '{{"eventType":"invoice.paid","payload":{{"amount":42}}}}'
 What became of it: {url}/api/v1/app/customer-1/attempt/msg/MSG_ID, with the id that publishing answered.
 

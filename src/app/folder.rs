@@ -2,7 +2,7 @@
 
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{Read, Seek, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
@@ -11,6 +11,8 @@ use sha2::{Digest, Sha256};
 use crate::config::Storage;
 use crate::store::seal::Sealer;
 
+/// The embedded store's file.
+const STORE_FILE: &str = "posthouse.db";
 /// The longest path that a Unix socket can have, less some room.
 const SOCKET_PATH_MAX: usize = 100;
 
@@ -67,7 +69,7 @@ impl Folder {
 
     /// The encryption key; made at the first start, and only then.
     pub(super) fn sealer(&self) -> anyhow::Result<Sealer> {
-        if self.path.join("posthouse.db").exists() && !self.key_file.exists() {
+        if has_store(&self.path) && !self.key_file.exists() {
             bail!(
                 "the key file {} is missing, and the store cannot be opened without it: put it back from your backup",
                 self.key_file.display()
@@ -97,6 +99,18 @@ pub(super) fn socket_of(folder: &Path) -> PathBuf {
     let digest = Sha256::digest(whole.as_os_str().as_encoded_bytes());
     let name: String = digest.iter().take(12).map(|byte| format!("{byte:02x}")).collect();
     std::env::temp_dir().join(format!("posthouse-{name}.sock"))
+}
+
+/// Whether a folder holds a store.
+pub(super) fn has_store(folder: &Path) -> bool {
+    folder.join(STORE_FILE).exists()
+}
+
+/// Whether a file is there and belongs to us or to root: the socket may be in a folder that others
+/// can write to.
+pub(super) fn is_ours(file: &Path) -> bool {
+    let ours = rustix::process::geteuid().as_raw();
+    std::fs::symlink_metadata(file).is_ok_and(|found| found.uid() == ours || found.uid() == 0)
 }
 
 /// Bytes that an ordinary process may still write to the disk of a folder.

@@ -3,6 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::response::Response;
+use hyper::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
@@ -10,9 +13,11 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tower_service::Service;
 
-use super::timed::TimedStream;
+use super::timed::{Phase, TimedStream};
 use crate::accept::Gateway;
 
+/// Headers of a request.
+const HEADERS_MAX: usize = 64;
 /// Bytes of a request's head.
 const HEAD_BYTES_MAX: usize = 16 * 1024;
 /// How long accepting pauses when the process has no descriptors left.
@@ -67,9 +72,13 @@ async fn connection(
     let (stream, phase) = TimedStream::new(stream, head_timeout);
     let service = service_fn(move |request| {
         phase.busy();
-        let (phase, answer) = (phase.clone(), router.clone().call(request));
+        let refusal = refusal(&request, &phase);
+        let (phase, mut router) = (phase.clone(), router.clone());
         async move {
-            let answer = answer.await;
+            let answer = match refusal {
+                Some(refusal) => Ok(refusal),
+                None => router.call(request).await,
+            };
             phase.waiting();
             answer
         }
@@ -86,4 +95,12 @@ async fn connection(
         _ = stopped.wait_for(|stopped| *stopped) => connection.as_mut().graceful_shutdown(),
     }
     let _ = connection.await;
+}
+
+/// What is refused whatever it asks for.
+fn refusal(request: &Request<Incoming>, phase: &Phase) -> Option<Response> {
+    if phase.has_two_lengths() {
+        return Some(crate::api::ambiguous_length());
+    }
+    (request.headers().len() > HEADERS_MAX).then(crate::api::too_many_headers)
 }

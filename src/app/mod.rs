@@ -79,7 +79,9 @@ impl App {
         let (journal, task) = Journal::new(limits, Arc::clone(&metrics), Arc::clone(&clock));
         let reader = Arc::new(SqliteReader::open(options.clone()));
         let snapshots = Arc::new(Snapshots::new(reader.clone(), config.limits.routing_cache_applications));
-        let guard = AddressGuard::new(config.egress.allow_networks.clone()).https_only(config.egress.https_only);
+        let guard = AddressGuard::new(config.egress.allow_networks.clone())
+            .https_only(config.egress.https_only)
+            .refusing(own_addresses(config.server.listen.ip()));
         let client = client(&config, guard.clone())?;
         let timeout = Duration::from_millis(config.delivery.attempt_timeout_ms);
         let deliver = Arc::new(HttpDeliver::new(client, timeout, Arc::clone(&clock)));
@@ -134,7 +136,7 @@ impl App {
         let pending = self.dispatcher.recover().await.context("reading what is pending")?;
         first_start::announce_listening(&url, self.config.log.format);
         tracing::info!(pending, "recovered");
-        first_start::welcome(&self.gateway, &self.folder, &url, first).await?;
+        first_start::welcome(&self.gateway, &self.config, &self.folder, &url, first).await?;
 
         let (stop, stopped) = watch::channel(false);
         let dispatcher = self.dispatcher.clone();
@@ -192,6 +194,11 @@ impl App {
             Err(_) => anyhow::bail!("the journal's thread panicked"),
         }
     }
+}
+
+/// The server is no destination for itself. An address that means all of them names none.
+fn own_addresses(listen: std::net::IpAddr) -> Vec<ipnet::IpNet> {
+    if listen.is_unspecified() { Vec::new() } else { vec![listen.into()] }
 }
 
 fn scheduler_limits(config: &Config) -> SchedulerLimits {

@@ -19,8 +19,8 @@ pub struct Delivery {
     #[schemars(range(min = 50, max = 60_000))]
     pub attempt_timeout_ms: u64,
 
-    /// Milliseconds of an attempt that name, connection and TLS may take: what does not answer in
-    /// that time is not there. Never more than what is left of the whole attempt.
+    /// Milliseconds of an attempt that connection and TLS may take (a name has 2 s of its own):
+    /// what does not answer in that time is not there. Never more than what is left of the whole attempt.
     #[schemars(range(min = 50, max = 60_000))]
     pub connect_timeout_ms: u64,
 

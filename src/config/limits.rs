@@ -13,7 +13,7 @@ pub struct Limits {
     pub body_bytes_max: usize,
 
     /// Bytes of request bodies held in memory while they are read, over all clients. A request
-    /// that finds no room waits, and is answered 503 when its time is over. At least
+    /// that finds no room is answered 503 at once. At least
     /// `limits.body_bytes_max`.
     #[schemars(range(min = 1_024, max = 4_294_967_295_u64))]
     pub body_bytes_in_memory_max: usize,

@@ -15,9 +15,9 @@ pub struct Server {
     #[schemars(with = "String", example = "0.0.0.0:8080")]
     pub listen: SocketAddr,
 
-    /// What receiving URLs and portal links begin with, seen from outside, such as the address of
-    /// the proxy in front. It may hold a path. Not given: `http://` and the address really
-    /// listened on.
+    /// How the server is reached from outside, such as the address of the proxy in front: what the
+    /// hints of the first start begin with, and later receiving URLs and portal links. It may hold
+    /// a path. Not given: `http://` and the address really listened on.
     #[serde(deserialize_with = "public_url")]
     #[schemars(example = "https://hooks.example.com")]
     pub public_url: Option<String>,
@@ -27,8 +27,8 @@ pub struct Server {
     #[schemars(range(min = 1, max = 1_000_000))]
     pub connections_max: usize,
 
-    /// Milliseconds a client may take to send the head of a request, counted from the first byte
-    /// or from the end of the request before. Slow heads are how connections are held for nothing.
+    /// Milliseconds a client may take to send the head of a request, counted from the
+    /// connection or from the head's first byte. Slow heads are how connections are held for nothing.
     #[schemars(range(min = 50, max = 600_000))]
     pub head_timeout_ms: u64,
 

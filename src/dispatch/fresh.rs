@@ -57,6 +57,11 @@ impl PayloadBudget {
         Some(self.hold(id, payload.clone(), content_type.cloned(), Some(committed_at)))
     }
 
+    /// Whether there is room for more than what must be read.
+    pub fn has_room(&self) -> bool {
+        self.used.load(Ordering::Relaxed) < self.max
+    }
+
     /// A message that was read from the store for an attempt; `None` when its bytes are gone.
     pub fn read(self: &Arc<Self>, message: Message) -> Option<Arc<Fresh>> {
         Some(self.hold(message.id, message.payload?, message.envelope.content_type, None))

@@ -371,7 +371,8 @@ impl Inner {
         if let Some(body) = &ticket.body {
             return Ok(Some(Arc::clone(body)));
         }
-        let read = self.parts.reader.messages(&ticket.prefetch).await?;
+        let keys = if self.budget.has_room() { &ticket.prefetch[..] } else { &[ticket.message] };
+        let read = self.parts.reader.messages(keys).await?;
         let mut bodies: Vec<Arc<Fresh>> = read.into_iter().filter_map(|message| self.budget.read(message)).collect();
         let own = bodies.iter().position(|body| body.id.key == ticket.message.0).map(|i| bodies.swap_remove(i));
         if !bodies.is_empty() {

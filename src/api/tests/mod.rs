@@ -1,0 +1,8 @@
+//! The API without sockets: each operation against the embedded store.
+
+mod errors;
+mod lists;
+mod messages;
+mod resources;
+mod support;
+mod table;

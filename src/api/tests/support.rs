@@ -1,0 +1,256 @@
+//! A gateway over the embedded store in a folder of its own, and calls of its router.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use bytes::Bytes;
+use http::{HeaderMap, Request, StatusCode};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+use tower_service::Service;
+
+use crate::accept::limited::BodyBudget;
+use crate::accept::{Admission, Gateway};
+use crate::api::router;
+use crate::config::{Delivery, Limits, Server};
+use crate::deliver::AddressGuard;
+use crate::metrics::Metrics;
+use crate::model::{
+    AppConfig, Clock, EndpointKey, EnvKey, Id, IdKind, MessageKey, Next, Outcome, OutcomeKind, SystemClock, Taken,
+    Trigger,
+};
+use crate::store::command::{AttemptRecord, Change, ChangeRequest, Changed, Command, Done, Reply, Settle};
+use crate::store::journal::{Journal, JournalLimits, Observer};
+use crate::store::seal::Sealer;
+use crate::store::snapshots::Snapshots;
+use crate::store::sqlite::{self, SqliteOptions, SqliteReader, SqliteWriter};
+
+/// The key of the first environment.
+pub(super) const KEY: &str = "test_key";
+
+/// Follows changes as dispatch does, and delivers nothing.
+struct Follow(Arc<Snapshots>);
+
+impl Observer for Follow {
+    fn forming(&self, _: &mut [Command]) {}
+
+    fn committed(&self, _: Vec<Command>, replies: &[Reply]) {
+        for reply in replies {
+            let Ok(Done::Changed(changed)) = reply else { continue };
+            match &**changed {
+                Changed::ApiKey(_) => self.0.api_keys_changed(),
+                Changed::Application(app, _) => self.0.app_changed(app.key()),
+                Changed::ApplicationDeleted { app, .. } | Changed::EndpointDeleted { app, .. } => {
+                    self.0.app_changed(*app);
+                }
+                Changed::Endpoint(endpoint, _) => self.0.app_changed(endpoint.app),
+                Changed::Environment(_) | Changed::EventType(_) | Changed::Resent { .. } => {}
+            }
+        }
+    }
+
+    fn lost_outcome(&self, _: Command) {}
+}
+
+/// A server without sockets.
+pub(super) struct TestApi {
+    pub(super) gateway: Arc<Gateway>,
+    router: Router,
+    writer: Option<std::thread::JoinHandle<()>>,
+    env: EnvKey,
+    _folder: tempfile::TempDir,
+}
+
+/// An answer, read whole.
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub(super) status: StatusCode,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Bytes,
+}
+
+impl Answer {
+    pub(super) fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or(Value::Null)
+    }
+
+    /// Its status, and its JSON: what most tests look at.
+    #[track_caller]
+    pub(super) fn expect(self, status: u16) -> Value {
+        assert_eq!(self.status.as_u16(), status, "{}", String::from_utf8_lossy(&self.body));
+        self.json()
+    }
+
+    /// The code of an error.
+    #[track_caller]
+    pub(super) fn expect_code(self, status: u16, code: &str) {
+        let json = self.expect(status);
+        assert_eq!(json["code"], code, "{json}");
+        assert!(json["detail"].is_string(), "{json}");
+    }
+
+    /// The one place at which a request is wrong.
+    #[track_caller]
+    pub(super) fn expect_invalid(self, loc: &[&str]) {
+        let json = self.expect(422);
+        assert_eq!(json["detail"][0]["loc"], serde_json::json!(loc), "{json}");
+        assert!(json["detail"][0]["msg"].is_string() && json["detail"][0]["type"].is_string(), "{json}");
+        assert_eq!(json["detail"][1], Value::Null, "{json}");
+    }
+}
+
+impl TestApi {
+    pub(super) async fn start() -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let sealer = Arc::new(Sealer::new(&[7; 32]));
+        let options =
+            SqliteOptions { folder: folder.path().to_owned(), wal_bytes_max: 64 << 20, sealer: Arc::clone(&sealer) };
+        sqlite::prepare(&options).expect("a store");
+        let reader = Arc::new(SqliteReader::open(options.clone()));
+        let (clock, metrics): (Arc<dyn Clock>, _) = (Arc::new(SystemClock), Arc::new(Metrics::new()));
+        let (limits, server) = (Limits::default(), Server::default());
+        let bounds = JournalLimits { rows_max: limits.journal_rows_max, bytes_max: limits.journal_bytes_max };
+        let (journal, task) = Journal::new(bounds, Arc::clone(&metrics), Arc::clone(&clock));
+        let snapshots = Arc::new(Snapshots::new(Arc::clone(&reader) as _, 1_000));
+        let observer = Follow(Arc::clone(&snapshots));
+        let endpoints_max = 5;
+        let writer = std::thread::spawn(move || {
+            let mut writer = SqliteWriter::open(&options, endpoints_max, SystemClock.now_ms()).expect("a writer");
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
+            runtime.block_on(task.run(&mut writer, &observer));
+        });
+        let gateway = Arc::new(Gateway {
+            admission: Arc::new(Admission::new(journal.health())),
+            journal,
+            reader: Arc::clone(&reader) as _,
+            queries: reader,
+            snapshots,
+            sealer,
+            guard: AddressGuard::new(Vec::new()),
+            clock,
+            metrics,
+            body_budget: BodyBudget::new(
+                limits.body_bytes_in_memory_max,
+                limits.body_bytes_max,
+                Duration::from_millis(server.body_timeout_ms),
+            ),
+            limits,
+            server,
+            delivery: Delivery::default(),
+        });
+        let (router, env) = (router(Arc::clone(&gateway)), EnvKey(0));
+        let mut api = Self { router, gateway, writer: Some(writer), env, _folder: folder };
+        api.env = api.environment("test", KEY).await;
+        api
+    }
+
+    /// Another environment with a key.
+    pub(super) async fn environment(&self, name: &str, key: &str) -> EnvKey {
+        let Changed::Environment(made) = self.change(Change::CreateEnvironment { name: name.into() }).await else {
+            panic!("no environment")
+        };
+        let (env, hash) = (EnvKey(made.id.key), Sha256::digest(key).into());
+        self.change(Change::CreateApiKey { env, name: "key".into(), hash }).await;
+        env
+    }
+
+    /// An application as it is held in memory.
+    pub(super) async fn app(&self, name: &str) -> Arc<AppConfig> {
+        let found = self.gateway.snapshots.app_named(self.env, name).await;
+        found.expect("a read").expect("an application")
+    }
+
+    pub(super) async fn change(&self, change: Change) -> Changed {
+        let request = ChangeRequest { at: self.gateway.clock.now_ms(), idempotency: None, change };
+        match self.gateway.journal.commit(Command::Change(Box::new(request))).await {
+            Ok(Ok(Done::Changed(changed))) => *changed,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    pub(super) async fn send(&self, request: Request<Body>) -> Answer {
+        let answer = self.router.clone().call(request).await.unwrap_or_else(|never| match never {});
+        let (parts, body) = answer.into_parts();
+        let body = self.gateway.body_budget.read(body).await.expect("a body");
+        assert_eq!(parts.headers["x-content-type-options"], "nosniff");
+        assert_eq!(parts.headers["cache-control"], "no-store");
+        Answer { status: parts.status, headers: parts.headers, body }
+    }
+
+    /// A call with the key. The path is put behind `/api/v1` unless it begins with two slashes.
+    pub(super) async fn call(&self, method: &str, path: &str, body: impl Into<Body>) -> Answer {
+        self.call_with(method, path, body, &[]).await
+    }
+
+    pub(super) async fn call_with(
+        &self,
+        method: &str,
+        path: &str,
+        body: impl Into<Body>,
+        headers: &[(&str, &str)],
+    ) -> Answer {
+        let path = path
+            .strip_prefix('/')
+            .filter(|rest| rest.starts_with('/'))
+            .map_or_else(|| format!("/api/v1{path}"), str::to_owned);
+        let mut request = Request::builder().method(method).uri(path).header("authorization", format!("Bearer {KEY}"));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        self.send(request.body(body.into()).expect("a request")).await
+    }
+
+    pub(super) async fn get(&self, path: &str) -> Answer {
+        self.call("GET", path, "").await
+    }
+
+    pub(super) async fn post(&self, path: &str, body: &str) -> Answer {
+        self.call("POST", path, body.to_owned()).await
+    }
+
+    /// Records an attempt of a pending delivery.
+    pub(super) async fn attempt(&self, app: &str, endpoint: &Value, message: &Value, outcome: Outcome) {
+        let key = |kind, value: &Value| Id::parse(kind, value["id"].as_str().unwrap_or_default()).expect("an id").key;
+        let endpoint = EndpointKey(key(IdKind::Endpoint, endpoint));
+        let config = self.app(app).await;
+        let url_id = config.endpoint(endpoint).expect("an endpoint").url_id;
+        let next = if outcome.is_success() { Next::Done } else { Next::Park(crate::model::Parked::Failed) };
+        let settle = Settle {
+            app: config.app.key(),
+            endpoint,
+            message: MessageKey(key(IdKind::Message, message)),
+            taken: Taken::Pending,
+            trigger: Trigger::Scheduled,
+            attempt: Some(AttemptRecord { outcome, url_id }),
+            next,
+            disable: None,
+            at: self.gateway.clock.now_ms(),
+        };
+        let reply = self.gateway.journal.commit(Command::Settle(Box::new(settle))).await;
+        assert!(matches!(reply, Ok(Ok(Done::Settled(_)))), "{reply:?}");
+    }
+}
+
+impl Drop for TestApi {
+    fn drop(&mut self) {
+        self.gateway.journal.close();
+        if let Some(writer) = self.writer.take() {
+            // A writer that panicked has said so already.
+            let _ = writer.join();
+        }
+    }
+}
+
+/// An answer of a receiver.
+pub(super) fn answered(status: u16, body: &'static [u8]) -> Outcome {
+    Outcome {
+        kind: if (200..300).contains(&status) { OutcomeKind::Success } else { OutcomeKind::Status },
+        status,
+        retry_after_s: None,
+        body: Bytes::from_static(body),
+        started_at: SystemClock.now_ms(),
+        duration_ms: 12,
+    }
+}

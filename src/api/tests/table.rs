@@ -1,0 +1,72 @@
+//! The table of operations: what each requires, and that it is the contract's.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use axum::body::Body;
+use http::Request;
+
+use super::support::TestApi;
+use crate::api::routes::{Needs, implemented, operations};
+use crate::config::read_capped;
+
+const CONTRACT: &str = "../shared/reference/openapi-contract.json";
+/// Ours, beside the contract.
+const OWN: [&str; 3] = ["GET /api/v1/health/ping", "GET /api/v1/health/ready", "GET /metrics"];
+
+#[tokio::test]
+async fn every_operation_asks_for_what_the_table_says() {
+    let api = TestApi::start().await;
+    for operation in operations() {
+        let path = operation.path.replace(['{', '}'], "");
+        let request = Request::builder().method(&operation.method).uri(&path).body(Body::empty());
+        let answer = api.send(request.expect("a request")).await;
+        match operation.needs {
+            Needs::Key => answer.expect_code(401, "authentication_failed"),
+            Needs::Nobody => assert!(answer.status.is_success(), "{path}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_is_not_there_yet_says_so() {
+    let api = TestApi::start().await;
+    let here: BTreeSet<(String, &str)> =
+        implemented().into_iter().map(|operation| (operation.method.to_string(), operation.path)).collect();
+    for operation in operations() {
+        let method = operation.method.as_str();
+        let path = format!("/{}", operation.path.replace(['{', '}'], ""));
+        let answer = api.call(method, &path, "").await;
+        let is_here = here.contains(&(method.to_owned(), operation.path));
+        assert_eq!(answer.status.as_u16() == 501, !is_here, "{method} {path}");
+    }
+}
+
+#[test]
+fn the_table_is_the_contract() {
+    let ours: Vec<String> = operations().iter().map(|op| format!("{} {}", op.method, op.path)).collect();
+    let unique: BTreeSet<&str> = ours.iter().map(String::as_str).collect();
+    assert_eq!(unique.len(), ours.len(), "an operation is there twice");
+    let Some(contract) = contract() else {
+        eprintln!("{CONTRACT} is not there: not compared");
+        return;
+    };
+    let paths = contract["paths"].as_object().expect("paths");
+    let theirs: BTreeSet<String> = paths
+        .iter()
+        .flat_map(|(path, methods)| {
+            let methods = methods.as_object().expect("methods");
+            methods.keys().map(move |method| format!("{} {path}", method.to_uppercase()))
+        })
+        .chain(OWN.map(str::to_owned))
+        .collect();
+    let unique: BTreeSet<String> = unique.into_iter().map(str::to_owned).collect();
+    assert_eq!(unique, theirs);
+}
+
+/// The contract, looked for beside the checkout and beside what holds it.
+fn contract() -> Option<serde_json::Value> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let text = root.ancestors().find_map(|folder| read_capped(&folder.join(CONTRACT), 16 << 20).ok())?;
+    serde_json::from_str(&text).ok()
+}
