@@ -15,6 +15,9 @@ use crate::support::signature::sha256;
 /// A number that every message carries.
 pub(crate) type Marker = u64;
 const FENCE: Marker = u64::MAX >> 12;
+/// How often a failing endpoint answers 500 to a message: many times, but not so often that a long
+/// run is nothing but retries.
+const REFUSALS: u32 = 4;
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
 /// One message as its producer knows it.
@@ -113,10 +116,9 @@ impl Ledger {
             }
             Some(_) => {}
         }
-        let refused = failing && !self.mended.load(SeqCst);
         let mut arrived = lock(&self.arrived);
         let entry = arrived.entry((marker, endpoint)).or_default();
-        if refused {
+        if failing && !self.mended.load(SeqCst) && entry.refused < REFUSALS && entry.taken == 0 {
             entry.refused += 1;
             return Reply::status(500);
         }
