@@ -215,7 +215,7 @@ fn comparison(order: Order) -> (&'static str, &'static str) {
 #[async_trait]
 impl StoreQueries for SqliteReader {
     async fn environments(&self) -> Result<Vec<Environment>, ReadError> {
-        self.read(|connection, _| {
+        self.list(|connection, _| {
             connection
                 .prepare_cached("SELECT key, nonce, name, created_at FROM environment ORDER BY key LIMIT 1000")?
                 .query_map([], rows::environment)?
@@ -225,7 +225,7 @@ impl StoreQueries for SqliteReader {
     }
 
     async fn api_keys(&self, env: Option<EnvKey>) -> Result<Vec<ApiKey>, ReadError> {
-        self.read(move |connection, _| {
+        self.list(move |connection, _| {
             connection
                 .prepare_cached(&format!(
                     "SELECT {} FROM api_key WHERE ?1 IS NULL OR env = ?1 ORDER BY key LIMIT 1000",
@@ -257,7 +257,7 @@ impl StoreQueries for SqliteReader {
         without_endpoints: bool,
         without_enabled: bool,
     ) -> Result<Rows<Application>, ReadError> {
-        self.read(move |connection, _| {
+        self.list(move |connection, _| {
             let (sign, direction) = comparison(page.order);
             let mut sql = format!("SELECT {} FROM application WHERE env = ? AND key {sign} ?", rows::APPLICATION);
             if without_endpoints {
@@ -277,7 +277,7 @@ impl StoreQueries for SqliteReader {
     }
 
     async fn event_types(&self, env: EnvKey, page: Page<String>, archived: bool) -> Result<Rows<EventType>, ReadError> {
-        self.read(move |connection, _| {
+        self.list(move |connection, _| {
             let (sign, direction) = comparison(page.order);
             let mut sql = format!("SELECT {} FROM event_type WHERE env = ?", rows::EVENT_TYPE);
             let mut values: Vec<Value> = vec![env.0.into()];
@@ -296,7 +296,7 @@ impl StoreQueries for SqliteReader {
 
     async fn event_type(&self, env: EnvKey, name: &str) -> Result<Option<EventType>, ReadError> {
         let name = name.to_owned();
-        self.read(move |connection, _| {
+        self.list(move |connection, _| {
             connection
                 .prepare_cached(&format!("SELECT {} FROM event_type WHERE env = ? AND name = ?", rows::EVENT_TYPE))?
                 .query_row(params![env.0, name], rows::event_type)
@@ -306,7 +306,7 @@ impl StoreQueries for SqliteReader {
     }
 
     async fn endpoints(&self, app: AppKey, page: Page<Key>) -> Result<Rows<Endpoint>, ReadError> {
-        self.read(move |connection, sealer| {
+        self.list(move |connection, sealer| {
             let (sign, direction) = comparison(page.order);
             let sql = format!(
                 "SELECT {} FROM endpoint WHERE app = ? AND key {sign} ? ORDER BY key {direction} LIMIT ?",
@@ -319,7 +319,7 @@ impl StoreQueries for SqliteReader {
     }
 
     async fn message(&self, app: AppKey, id: Id, with_content: bool) -> Result<Option<Message>, ReadError> {
-        self.read(move |connection, _| {
+        self.list(move |connection, _| {
             let found = message_of(connection, id.key, with_content)?;
             Ok(found.filter(|message| message.app == app && message.id == id))
         })
@@ -333,7 +333,7 @@ impl StoreQueries for SqliteReader {
         with_content: bool,
     ) -> Result<Option<Message>, ReadError> {
         let event_id = event_id.to_owned();
-        self.read(move |connection, _| {
+        self.list(move |connection, _| {
             let Some(key) = keys::message_of_event(connection, app, &event_id)? else { return Ok(None) };
             message_of(connection, key, with_content)
         })
@@ -346,7 +346,7 @@ impl StoreQueries for SqliteReader {
         page: Page<Key>,
         filter: MessageFilter,
     ) -> Result<Rows<Message>, ReadError> {
-        self.read(move |connection, _| {
+        self.list(move |connection, _| {
             let bounds = interval(&page, filter.before, filter.after);
             scan(connection, &MESSAGES_OF_APP, app.0, bounds, &page, |key| {
                 let found = message_of(connection, key, filter.with_content)?;
@@ -362,7 +362,7 @@ impl StoreQueries for SqliteReader {
         page: Page<Key>,
         filter: AttemptFilter,
     ) -> Result<Rows<AttemptRow>, ReadError> {
-        self.read(move |connection, _| {
+        self.list(move |connection, _| {
             let (list, leading, only) = match of {
                 AttemptsOf::Message(message, endpoint) => (&ATTEMPTS_OF_MESSAGE, message.0, endpoint),
                 AttemptsOf::Endpoint(endpoint) => (&ATTEMPTS_OF_ENDPOINT, endpoint.0, None),
@@ -397,7 +397,7 @@ impl StoreQueries for SqliteReader {
     }
 
     async fn attempt(&self, message: MessageKey, id: Id) -> Result<Option<Attempt>, ReadError> {
-        self.read(move |connection, _| {
+        self.list(move |connection, _| {
             let sql = format!("SELECT {ATTEMPT} {ATTEMPT_FROM} WHERE attempt.key = ? AND attempt.message = ?");
             let found = connection.prepare_cached(&sql)?.query_row([id.key, message.0], attempt).optional()?;
             Ok(found.filter(|attempt| attempt.id == id))
@@ -406,11 +406,11 @@ impl StoreQueries for SqliteReader {
     }
 
     async fn queue_shape(&self, now: UnixMs, limit: usize) -> Result<Vec<QueueRow>, ReadError> {
-        self.read(move |connection, _| queue_shape(connection, now, limit)).await
+        self.list(move |connection, _| queue_shape(connection, now, limit)).await
     }
 
     async fn integrity(&self) -> Result<String, ReadError> {
-        self.read(|connection, _| connection.query_row("PRAGMA quick_check(10)", [], |row| row.get(0))).await
+        self.list(|connection, _| connection.query_row("PRAGMA quick_check(10)", [], |row| row.get(0))).await
     }
 }
 
