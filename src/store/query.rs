@@ -45,7 +45,7 @@ pub struct Page<C> {
 pub struct Rows<T> {
     /// The rows, in order.
     pub rows: Vec<T>,
-    /// Nothing follows.
+    /// Nothing follows. Where more does, fewer rows than asked for may be here: pages are bounded in bytes.
     pub done: bool,
     /// Where a scan that was cut short (many rows, few of which match) goes on.
     pub resume: Option<Key>,
