@@ -279,19 +279,20 @@ impl StoreQueries for SqliteReader {
         &self,
         env: EnvKey,
         page: Page<Key>,
-        without_endpoints: bool,
-        without_enabled: bool,
+        exclude_without_endpoints: bool,
+        exclude_all_disabled: bool,
     ) -> Result<Rows<Application>, ReadError> {
         self.list(move |connection, _| {
             let (sign, direction) = comparison(page.order);
             let mut sql = format!("SELECT {} FROM application WHERE env = ? AND key {sign} ?", rows::APPLICATION);
-            if without_endpoints {
+            if exclude_without_endpoints {
                 sql.push_str(" AND EXISTS (SELECT 1 FROM endpoint WHERE app = application.key)");
             }
-            if without_enabled {
+            if exclude_all_disabled {
                 sql.push_str(
-                    " AND NOT EXISTS (SELECT 1 FROM endpoint WHERE app = application.key
-                      AND json_extract(endpoint.spec, '$.disabled') IS NOT NULL)",
+                    " AND (NOT EXISTS (SELECT 1 FROM endpoint WHERE app = application.key)
+                      OR EXISTS (SELECT 1 FROM endpoint WHERE app = application.key
+                        AND json_extract(endpoint.spec, '$.disabled') IS NULL))",
                 );
             }
             sql.extend([" ORDER BY key ", direction, " LIMIT ?"]);
