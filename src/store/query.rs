@@ -116,9 +116,11 @@ pub const QUEUE_AGES_S: [i64; 6] = [10, 60, 600, 3_600, 21_600, 86_400];
 /// The list queries of an engine.
 #[async_trait]
 pub trait StoreQueries: Send + Sync + 'static {
-    /// All environments, by creation; at most 1,000.
+    /// All environments, by creation; at most 10,000.
     async fn environments(&self) -> Result<Vec<Environment>, ReadError>;
-    /// Environment keys by creation; at most 1,000.
+    /// The environment of this name, or else of this id.
+    async fn environment_named(&self, named: &str) -> Result<Option<Environment>, ReadError>;
+    /// Environment keys by creation; at most 10,000.
     async fn api_keys(&self, env: Option<EnvKey>) -> Result<Vec<ApiKey>, ReadError>;
     /// The key with this hash that is not revoked.
     async fn api_key_by_hash(&self, hash: [u8; 32]) -> Result<Option<ApiKey>, ReadError>;

@@ -24,6 +24,8 @@ use crate::store::query::{
 const SCAN_MAX: usize = 20_000;
 /// Rows looked at in one step of a scan.
 const SCAN_STEP: usize = 256;
+/// Environments, or keys, that are listed.
+const ALL_MAX: i64 = 10_000;
 /// How long one page goes on looking.
 const SCAN_TIME_MAX: Duration = Duration::from_secs(2);
 /// Bytes of payloads and answers at which a page ends. One row more may go beyond it.
@@ -242,9 +244,26 @@ impl StoreQueries for SqliteReader {
     async fn environments(&self) -> Result<Vec<Environment>, ReadError> {
         self.list(|connection, _| {
             connection
-                .prepare_cached("SELECT key, nonce, name, created_at FROM environment ORDER BY key LIMIT 1000")?
-                .query_map([], rows::environment)?
+                .prepare_cached("SELECT key, nonce, name, created_at FROM environment ORDER BY key LIMIT ?")?
+                .query_map([ALL_MAX], rows::environment)?
                 .collect()
+        })
+        .await
+    }
+
+    async fn environment_named(&self, named: &str) -> Result<Option<Environment>, ReadError> {
+        let named = named.to_owned();
+        self.list(move |connection, _| {
+            let mut statement =
+                connection.prepare_cached("SELECT key, nonce, name, created_at FROM environment WHERE name = ?")?;
+            if let Some(found) = statement.query_row([&named], rows::environment).optional()? {
+                return Ok(Some(found));
+            }
+            let Some(id) = Id::parse(IdKind::Environment, &named) else { return Ok(None) };
+            connection
+                .prepare_cached("SELECT key, nonce, name, created_at FROM environment WHERE key = ? AND nonce = ?")?
+                .query_row(params![id.key, id.nonce.as_slice()], rows::environment)
+                .optional()
         })
         .await
     }
@@ -253,10 +272,10 @@ impl StoreQueries for SqliteReader {
         self.list(move |connection, _| {
             connection
                 .prepare_cached(&format!(
-                    "SELECT {} FROM api_key WHERE ?1 IS NULL OR env = ?1 ORDER BY key LIMIT 1000",
+                    "SELECT {} FROM api_key WHERE ?1 IS NULL OR env = ?1 ORDER BY key LIMIT ?2",
                     rows::API_KEY
                 ))?
-                .query_map([env.map(|env| env.0)], rows::api_key)?
+                .query_map(params![env.map(|env| env.0), ALL_MAX], rows::api_key)?
                 .collect()
         })
         .await

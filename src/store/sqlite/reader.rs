@@ -42,7 +42,12 @@ struct Pool {
 
 impl Pool {
     fn new(options: SqliteOptions, readers: usize, read_ms_max: u64) -> Arc<Self> {
-        Arc::new(Self { options, read_ms_max, idle: Mutex::new(Vec::new()), permits: Arc::new(Semaphore::new(readers)) })
+        Arc::new(Self {
+            options,
+            read_ms_max,
+            idle: Mutex::new(Vec::new()),
+            permits: Arc::new(Semaphore::new(readers)),
+        })
     }
 }
 

@@ -7,10 +7,10 @@ use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, Row};
 use serde::de::DeserializeOwned;
 
+use super::sealed;
 use crate::model::{
     ApiKey, AppConfig, AppKey, Application, Endpoint, EnvKey, Envelope, Environment, EventType, Id, Message,
 };
-use super::sealed;
 use crate::store::seal::Sealer;
 
 pub(super) const APPLICATION: &str = "key, nonce, env, uid, version, spec, created_at, updated_at";

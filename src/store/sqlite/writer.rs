@@ -113,11 +113,7 @@ impl SqliteWriter {
     }
 
     /// Copies the store to `temporary`, slice by slice, and syncs it.
-    fn copy_to(
-        &mut self,
-        temporary: &Path,
-        between: &mut dyn FnMut(&mut dyn StoreWriter),
-    ) -> anyhow::Result<()> {
+    fn copy_to(&mut self, temporary: &Path, between: &mut dyn FnMut(&mut dyn StoreWriter)) -> anyhow::Result<()> {
         super::create_private(temporary).with_context(|| format!("making the backup {}", temporary.display()))?;
         let mut copy = Connection::open(temporary)?;
         copy.pragma_update(None, "synchronous", "off")?;

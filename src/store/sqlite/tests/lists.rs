@@ -1,7 +1,7 @@
 //! Lists are complete and in order wherever the watermarks stand.
 
 use super::*;
-use crate::model::{EndpointKey, Key};
+use crate::model::{EndpointKey, IdKind, Key};
 use crate::store::query::{AttemptFilter, AttemptsOf, MessageFilter, Order, Page, StoreQueries};
 
 const APPS: usize = 300;
@@ -211,4 +211,30 @@ async fn bounds_in_time_and_filters_hold_on_both_sides_of_the_watermark() {
     assert_eq!(list(between).await, keys[16..25]);
     let odd = MessageFilter { event_types: vec!["odd".into()], channel: Some("c3".into()), ..MessageFilter::default() };
     assert_eq!(list(odd).await, keys.iter().skip(3).step_by(4).copied().collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn an_environment_is_found_by_name_or_id() {
+    let mut store = Store::new();
+    let mut made = Vec::new();
+    for name in ["one", "two"] {
+        let changed = store.change(Change::CreateEnvironment { name: name.into() });
+        let Changed::Environment(environment) = changed else { panic!("{changed:?}") };
+        made.push(environment);
+    }
+    // A name that looks like an id is a name first.
+    let id = made[0].id.format(IdKind::Environment);
+    for environment in &made {
+        let id = environment.id.format(IdKind::Environment);
+        for named in [&environment.name, &id] {
+            let found = store.reader.environment_named(named).await.expect("read");
+            assert_eq!(found.as_ref(), Some(environment), "{named}");
+        }
+    }
+    for unknown in ["three", "", "env_"] {
+        assert_eq!(store.reader.environment_named(unknown).await.expect("read"), None);
+    }
+    let changed = store.change(Change::CreateEnvironment { name: id.clone() });
+    let Changed::Environment(confusing) = changed else { panic!("{changed:?}") };
+    assert_eq!(store.reader.environment_named(&id).await.expect("read"), Some(confusing));
 }
