@@ -37,8 +37,10 @@ pub struct Metrics {
     pub commit_seconds: Histogram,
     /// Commands in a batch.
     pub batch_size: Histogram,
-    /// Deliveries that wait, as far as memory knows.
+    /// Deliveries that are pending or waiting, in the store.
     pub queue_depth: Gauge,
+    /// Of these, in memory.
+    pub deliveries_in_memory: Gauge,
     /// Commands that wait for the journal.
     pub journal_depth: Gauge,
     /// Attempts in flight.
@@ -76,6 +78,7 @@ impl Metrics {
             commit_seconds: seconds(),
             batch_size: Histogram::new(exponential_buckets(1.0, 2.0, 14)),
             queue_depth: Gauge::default(),
+            deliveries_in_memory: Gauge::default(),
             journal_depth: Gauge::default(),
             in_flight: Gauge::default(),
             oldest_due_seconds: Gauge::default(),
@@ -97,7 +100,16 @@ impl Metrics {
         );
         registry.register("journal_commit_seconds", "How long commits take", metrics.commit_seconds.clone());
         registry.register("journal_batch_size", "Commands in a batch", metrics.batch_size.clone());
-        registry.register("queue_depth", "Deliveries that wait in memory", metrics.queue_depth.clone());
+        registry.register(
+            "queue_depth",
+            "Deliveries that are pending or waiting, counted every 15 s",
+            metrics.queue_depth.clone(),
+        );
+        registry.register(
+            "deliveries_in_memory",
+            "Deliveries that lanes hold in memory",
+            metrics.deliveries_in_memory.clone(),
+        );
         registry.register("journal_depth", "Commands that wait for the journal", metrics.journal_depth.clone());
         registry.register("attempts_in_flight", "Attempts in flight", metrics.in_flight.clone());
         registry.register(

@@ -243,13 +243,9 @@ pub(super) async fn create_environment(gateway: &Gateway, name: &str) -> anyhow:
 pub(super) async fn create_key(gateway: &Gateway, environment: Option<&str>, name: &str) -> anyhow::Result<NewKey> {
     check_name(name)?;
     let wanted = environment.unwrap_or(DEFAULT_ENVIRONMENT);
-    let existing = gateway.queries.environments().await?;
-    let found = existing
-        .iter()
-        .find(|candidate| candidate.name == wanted || candidate.id.format(IdKind::Environment) == wanted);
-    let env = match found {
+    let env = match gateway.queries.environment_named(wanted).await? {
         Some(found) => EnvKey(found.id.key),
-        None if environment.is_none() && existing.is_empty() => {
+        None if environment.is_none() && gateway.queries.environments().await?.is_empty() => {
             EnvKey(create_environment(gateway, DEFAULT_ENVIRONMENT).await?.key)
         }
         None => bail!("there is no environment {wanted}; `posthouse environment list` shows them"),

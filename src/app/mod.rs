@@ -35,6 +35,8 @@ use crate::store::sqlite::{SqliteOptions, SqliteReader, SqliteWriter};
 
 /// How often housekeeping looks at the disk, the gauges and idle connections.
 const HOUSEKEEPING: Duration = Duration::from_secs(1);
+/// What waits is counted in the store every so many of these.
+const QUEUE_DEPTH_TICKS: u64 = 15;
 /// How long answers have to leave after the disk failed.
 const LAST_ANSWERS: Duration = Duration::from_millis(200);
 /// Bytes of a certificate file.
@@ -289,8 +291,14 @@ async fn housekeeping(
 ) {
     let mut ticks = tokio::time::interval(HOUSEKEEPING);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    loop {
+    for tick in 0_u64.. {
         ticks.tick().await;
+        if tick % QUEUE_DEPTH_TICKS == 0 {
+            match gateway.queries.queue_depth().await {
+                Ok(depth) => drop(gateway.metrics.queue_depth.set(i64::try_from(depth).unwrap_or(i64::MAX))),
+                Err(error) => tracing::warn!(%error, "what waits could not be counted"),
+            }
+        }
         match folder::free_bytes(&folder) {
             Ok(free) => {
                 if gateway.admission.set_disk_low(free < reserve) {

@@ -201,7 +201,7 @@ impl Dispatcher {
         };
         let metrics = &inner.parts.metrics;
         metrics.set_lanes(lanes);
-        metrics.queue_depth.set((in_memory + in_flight) as i64);
+        metrics.deliveries_in_memory.set(in_memory as i64);
         metrics.in_flight.set(in_flight as i64);
         metrics.journal_depth.set(inner.parts.journal.depth() as i64);
         metrics.oldest_due_seconds.set(oldest.map_or(0.0, |oldest| (now - oldest).max(0) as f64 / 1000.0));

@@ -164,6 +164,8 @@ pub trait StoreQueries: Send + Sync + 'static {
     ) -> Result<Rows<AttemptRow>, ReadError>;
     /// One attempt of a message.
     async fn attempt(&self, message: MessageKey, id: Id) -> Result<Option<Attempt>, ReadError>;
+    /// How many deliveries are pending or waiting.
+    async fn queue_depth(&self) -> Result<u64, ReadError>;
     /// What waits, by endpoint and age; the `limit` endpoints with most.
     async fn queue_shape(&self, now: UnixMs, limit: usize) -> Result<Vec<QueueRow>, ReadError>;
     /// Deliveries that wait (due or not), set aside as failed, and held.

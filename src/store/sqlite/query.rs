@@ -467,6 +467,14 @@ impl StoreQueries for SqliteReader {
         .await
     }
 
+    async fn queue_depth(&self) -> Result<u64, ReadError> {
+        let sql = "SELECT (SELECT count(*) FROM pending) + (SELECT count(*) FROM waiting)";
+        self.list(move |connection, _| {
+            connection.query_row(sql, [], |row| row.get::<_, i64>(0)).map(|count| count as u64)
+        })
+        .await
+    }
+
     async fn queue_shape(&self, now: UnixMs, limit: usize) -> Result<Vec<QueueRow>, ReadError> {
         self.list(move |connection, _| queue_shape(connection, now, limit)).await
     }
