@@ -168,6 +168,6 @@ pub trait StoreQueries: Send + Sync + 'static {
     async fn queue_depth(&self) -> Result<u64, ReadError>;
     /// What waits, by endpoint and age; the `limit` endpoints with most.
     async fn queue_shape(&self, now: UnixMs, limit: usize) -> Result<Vec<QueueRow>, ReadError>;
-    /// Deliveries that wait (due or not), set aside as failed, and held.
+    /// What a quick check of the whole file says: `ok`, or what is wrong.
     async fn integrity(&self) -> Result<String, ReadError>;
 }

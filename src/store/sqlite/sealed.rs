@@ -35,19 +35,14 @@ pub(super) fn close(sealer: &Sealer, endpoint: &Endpoint) -> (String, Vec<u8>) {
         headers: spec.headers.clone(),
     };
     // Structs of strings and numbers: serialising them cannot fail.
-    let sealed = sealer.seal(TABLE, endpoint.id.key, &serde_json::to_vec(&content).unwrap_or_default());
+    let blob = sealer.seal(TABLE, endpoint.id.key, &serde_json::to_vec(&content).unwrap_or_default());
     let open = EndpointSpec { url: masked(&spec.url).into_owned(), headers: BTreeMap::new(), ..spec.clone() };
-    (serde_json::to_string(&open).unwrap_or_default(), sealed)
+    (serde_json::to_string(&open).unwrap_or_default(), blob)
 }
 
 /// Puts what was sealed for the endpoint of this key where it belongs.
-pub(super) fn open(
-    sealer: &Sealer,
-    key: i64,
-    sealed: &[u8],
-    spec: &mut EndpointSpec,
-) -> Result<SecretBytes, SealError> {
-    let plain = sealer.open(TABLE, key, sealed)?;
+pub(super) fn open(sealer: &Sealer, key: i64, blob: &[u8], spec: &mut EndpointSpec) -> Result<SecretBytes, SealError> {
+    let plain = sealer.open(TABLE, key, blob)?;
     let content: Content = serde_json::from_slice(&plain).map_err(|_| SealError::Damaged)?;
     if content.version != VERSION {
         return Err(SealError::Damaged);

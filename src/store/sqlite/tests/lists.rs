@@ -238,3 +238,41 @@ async fn an_environment_is_found_by_name_or_id() {
     let Changed::Environment(confusing) = changed else { panic!("{changed:?}") };
     assert_eq!(store.reader.environment_named(&id).await.expect("read"), Some(confusing));
 }
+
+#[tokio::test]
+async fn core_reads_do_not_wait_for_lists() {
+    let mut store = Store::new();
+    let config = store.app();
+    let app = config.app.key();
+    let (release, held) = std::sync::mpsc::channel::<()>();
+    let held = Arc::new(std::sync::Mutex::new(held));
+    // More lists than there are connections, none of which comes to an end.
+    let lists: Vec<_> = (0..16)
+        .map(|_| {
+            let (reader, held) = (store.reader.clone(), Arc::clone(&held));
+            tokio::spawn(async move {
+                let stand_still = move |_: &rusqlite::Connection, _: &Sealer| {
+                    // Ends with an error once the other end is gone.
+                    let _ = held.lock().map(|held| held.recv());
+                    Ok(())
+                };
+                reader.list(stand_still).await
+            })
+        })
+        .collect();
+    tokio::task::yield_now().await;
+    let soon = std::time::Duration::from_secs(10);
+    let list = store.reader.environments();
+    assert!(tokio::time::timeout(std::time::Duration::from_millis(50), list).await.is_err(), "the lists are full");
+    let core = async {
+        let read = crate::store::StoreReader::app_config(&store.reader, app).await.expect("read");
+        assert_eq!(read.as_ref(), Some(&*config));
+        assert_eq!(store.reader.api_key_by_hash([0; 32]).await.expect("read"), None);
+    };
+    let answered = tokio::time::timeout(soon, core).await;
+    drop(release);
+    answered.expect("answered while lists are slow");
+    for list in lists {
+        list.await.expect("ended").expect("read");
+    }
+}
