@@ -37,6 +37,8 @@ CREATE TABLE application (
 CREATE UNIQUE INDEX application_uid ON application (env, uid) WHERE uid IS NOT NULL;
 CREATE INDEX application_env ON application (env, key);
 
+-- spec: without headers, and the password of the URL masked. secret: sealed JSON of the signing
+-- secret, the URL and the headers.
 CREATE TABLE endpoint (
     key        INTEGER PRIMARY KEY,
     nonce      BLOB NOT NULL,
@@ -51,7 +53,7 @@ CREATE TABLE endpoint (
 CREATE UNIQUE INDEX endpoint_uid ON endpoint (app, uid) WHERE uid IS NOT NULL;
 CREATE INDEX endpoint_app ON endpoint (app, key);
 
--- Where attempts went, even after the endpoint was changed or deleted.
+-- Where attempts went, even after the endpoint was changed or deleted. Passwords are masked.
 CREATE TABLE endpoint_url (
     id    INTEGER PRIMARY KEY,
     nonce BLOB NOT NULL,

@@ -79,10 +79,10 @@ pub(super) async fn list(call: Call, _: Body) -> Answer {
     let mut query = call.query();
     let page = PageQuery::by_id(&mut query, IdKind::Application, Order::Ascending, true);
     let without_endpoints = query.boolean("exclude_apps_with_no_endpoints", false);
-    let with_disabled = query.boolean("exclude_apps_with_disabled_endpoints", false);
+    let all_disabled = query.boolean("exclude_apps_with_disabled_endpoints", false);
     query.boolean("exclude_apps_with_svix_play_endpoints", false);
     query.finish()?;
-    let rows = call.gateway.queries.applications(call.env, page.page(), without_endpoints, with_disabled).await?;
+    let rows = call.gateway.queries.applications(call.env, page.page(), without_endpoints, all_disabled).await?;
     let iterator = |app: &Application| app.id.format(IdKind::Application);
     let resume = |key| Id::first_of(key).format(IdKind::Application);
     Ok(page.answer(rows, iterator, resume, |out, app| page::push_json(out, &ApplicationOut::of(app))))

@@ -7,6 +7,7 @@ pub mod message;
 pub mod outcome;
 pub mod routing;
 pub mod time;
+pub mod url;
 
 pub use delivery::{Next, Parked, Pending, Taken, Trigger, Waiting};
 pub use entity::{

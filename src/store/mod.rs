@@ -25,6 +25,13 @@ use async_trait::async_trait;
 use crate::model::{AppConfig, AppKey, EndpointKey, EnvKey, Message, MessageKey, Pending, UnixMs, Waiting};
 use command::{Command, Reply};
 
+/// The same path with something behind its whole name: what is written before it is renamed.
+fn suffixed(path: &std::path::Path, suffix: &str) -> std::path::PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
+}
+
 /// A batch that was not committed, as a whole.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum CommitError {
@@ -62,7 +69,8 @@ pub trait StoreWriter {
     fn tend(&mut self, now: UnixMs) -> Result<bool, CommitError>;
 
     /// Copies the store, as it is at the end, to `file`: slice by slice, with `between` called
-    /// after each so that commits go on. The copy has a temporary name until it is whole and synced.
+    /// after each so that commits go on. The copy has a temporary name until it is whole and synced,
+    /// only its owner can read it, and it is not made in the store's own folder.
     fn backup(&mut self, file: &std::path::Path, between: &mut dyn FnMut(&mut dyn StoreWriter)) -> anyhow::Result<()>;
 }
 

@@ -45,7 +45,7 @@ pub struct Page<C> {
 pub struct Rows<T> {
     /// The rows, in order.
     pub rows: Vec<T>,
-    /// Nothing follows.
+    /// Nothing follows. Where more does, fewer rows than asked for may be here: pages are bounded in bytes.
     pub done: bool,
     /// Where a scan that was cut short (many rows, few of which match) goes on.
     pub resume: Option<Key>,
@@ -122,13 +122,14 @@ pub trait StoreQueries: Send + Sync + 'static {
     async fn api_keys(&self, env: Option<EnvKey>) -> Result<Vec<ApiKey>, ReadError>;
     /// The key with this hash that is not revoked.
     async fn api_key_by_hash(&self, hash: [u8; 32]) -> Result<Option<ApiKey>, ReadError>;
-    /// Applications of an environment.
+    /// Applications of an environment, perhaps without those that have no endpoint, and without those
+    /// that have endpoints of which none is enabled.
     async fn applications(
         &self,
         env: EnvKey,
         page: Page<Key>,
-        without_endpoints: bool,
-        without_enabled: bool,
+        exclude_without_endpoints: bool,
+        exclude_all_disabled: bool,
     ) -> Result<Rows<Application>, ReadError>;
     /// Event types of an environment.
     async fn event_types(&self, env: EnvKey, page: Page<String>, archived: bool) -> Result<Rows<EventType>, ReadError>;

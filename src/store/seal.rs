@@ -63,7 +63,7 @@ impl Sealer {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                 let mut key = [0; 32];
                 rand::rng().fill_bytes(&mut key);
-                let temporary = path.with_extension("new");
+                let temporary = super::suffixed(path, ".new");
                 let _ = std::fs::remove_file(&temporary);
                 let mut file = std::fs::OpenOptions::new()
                     .write(true)

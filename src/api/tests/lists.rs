@@ -107,15 +107,17 @@ async fn event_types_are_by_name_even_where_it_begins_with_a_hyphen() {
 #[tokio::test]
 async fn applications_can_be_left_out_by_their_endpoints() {
     let api = TestApi::start().await;
-    for name in ["none", "enabled", "disabled"] {
+    for name in ["none", "enabled", "disabled", "mixed"] {
         api.post("/app", &format!(r#"{{"name":"{name}","uid":"{name}"}}"#)).await.expect(201);
     }
     api.post("/app/enabled/endpoint", r#"{"url":"https://example.com/"}"#).await.expect(201);
     api.post("/app/disabled/endpoint", r#"{"url":"https://example.com/","disabled":true}"#).await.expect(201);
+    api.post("/app/mixed/endpoint", r#"{"url":"https://example.com/","disabled":true}"#).await.expect(201);
+    api.post("/app/mixed/endpoint", r#"{"url":"https://example.com/"}"#).await.expect(201);
     for (query, expected) in [
-        ("exclude_apps_with_no_endpoints=true", vec!["enabled", "disabled"]),
-        ("exclude_apps_with_disabled_endpoints=true", vec!["none", "enabled"]),
-        ("exclude_apps_with_no_endpoints=true&exclude_apps_with_disabled_endpoints=true", vec!["enabled"]),
+        ("exclude_apps_with_no_endpoints=true", vec!["enabled", "disabled", "mixed"]),
+        ("exclude_apps_with_disabled_endpoints=true", vec!["none", "enabled", "mixed"]),
+        ("exclude_apps_with_no_endpoints=true&exclude_apps_with_disabled_endpoints=true", vec!["enabled", "mixed"]),
     ] {
         assert_eq!(names(&api.get(&format!("/app?{query}")).await.expect(200), "name"), expected);
     }

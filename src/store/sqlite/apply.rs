@@ -50,7 +50,8 @@ impl WriterState {
         // What was deleted counts too: a key is never given twice, whatever the clock does.
         let mut last: i64 = connection.query_row(
             "SELECT max(coalesce((SELECT max(value) FROM meta WHERE name IN ('highest_deleted_key', 'message_by_app',
-                      'attempt_by_message', 'attempt_by_endpoint')), 0),
+                      'attempt_by_message', 'attempt_by_endpoint', 'floor_chosen', 'floor_automatic',
+                      'floor_event_id')), 0),
                     coalesce((SELECT max(up_to) FROM idempotency_run), 0))",
             [],
             |row| row.get(0),

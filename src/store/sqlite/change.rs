@@ -7,7 +7,8 @@ use rusqlite::{Connection, OptionalExtension, Params, params};
 
 use super::apply::{WriterState, application, touch_routing};
 use super::keys::KeyIndex;
-use super::rows;
+use super::{rows, sealed};
+use crate::model::url::masked;
 use crate::model::{
     ApiKey, AppKey, Application, ApplicationSpec, DisabledReason, Endpoint, EndpointKey, EndpointSpec, EnvKey,
     Environment, EventType, EventTypeSpec, Id, SecretBytes, Trigger, UnixMs, Waiting,
@@ -325,7 +326,7 @@ impl Changer<'_> {
             created_at: self.at,
             updated_at: self.at,
         };
-        let sealed = self.state.sealer.seal("endpoint", endpoint.id.key, secret.expose());
+        let (spec, sealed) = sealed::close(&self.state.sealer, &endpoint);
         self.run(
             "INSERT INTO endpoint (key, nonce, app, uid, url_id, spec, secret, created_at, updated_at)
              VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -335,7 +336,7 @@ impl Changer<'_> {
                 app.0,
                 endpoint.uid,
                 endpoint.url_id,
-                json(&endpoint.spec),
+                spec,
                 sealed,
                 self.at,
                 self.at
@@ -346,7 +347,10 @@ impl Changer<'_> {
     }
 
     fn store_url(&self, endpoint: Id, url: &str) -> rusqlite::Result<i64> {
-        self.run("INSERT INTO endpoint_url (nonce, url) VALUES (?, ?)", params![endpoint.nonce.as_slice(), url])?;
+        self.run(
+            "INSERT INTO endpoint_url (nonce, url) VALUES (?, ?)",
+            params![endpoint.nonce.as_slice(), masked(url)],
+        )?;
         Ok(self.connection.last_insert_rowid())
     }
 
@@ -386,9 +390,10 @@ impl Changer<'_> {
             endpoint.url_id = self.store_url(endpoint.id, &endpoint.spec.url)?;
         }
         endpoint.updated_at = self.at;
+        let (spec, sealed) = sealed::close(&self.state.sealer, &endpoint);
         self.run(
-            "UPDATE endpoint SET uid = ?, url_id = ?, spec = ?, updated_at = ? WHERE key = ?",
-            params![endpoint.uid, endpoint.url_id, json(&endpoint.spec), self.at, endpoint.id.key],
+            "UPDATE endpoint SET uid = ?, url_id = ?, spec = ?, secret = ?, updated_at = ? WHERE key = ?",
+            params![endpoint.uid, endpoint.url_id, spec, sealed, self.at, endpoint.id.key],
         )?;
         touch_routing(self.connection, self.state, endpoint.app)?;
         Ok(Changed::Endpoint(Arc::new(endpoint), false))

@@ -327,20 +327,28 @@ pub(super) fn event_hash(app: i64, event_id: &str) -> i64 {
     i64::from_le_bytes([digest[0], digest[1], digest[2], digest[3], digest[4], digest[5], digest[6], digest[7]])
 }
 
-/// The newest message of an application with this event id, for a reader: runs first, then the
-/// messages behind them.
+/// Behind which message event ids must be looked for in the messages themselves: those of all
+/// others are in runs. It moves on with the messages, whether or not they have event ids.
+pub(super) fn event_tail(connection: &Connection) -> rusqlite::Result<i64> {
+    connection
+        .prepare_cached(
+            "SELECT max(coalesce((SELECT max(up_to) FROM idempotency_run WHERE kind = ?), 0),
+                    coalesce((SELECT value FROM meta WHERE name = ?), 0))",
+        )?
+        .query_row(params![Kind::EventId as i64, floor_name(Kind::EventId)], |row| row.get(0))
+}
+
+/// The newest message of an application with this event id, for a reader: the messages behind the
+/// runs first, then the runs.
 pub(super) fn message_of_event(
     connection: &Connection,
     app: crate::model::AppKey,
     event_id: &str,
 ) -> rusqlite::Result<Option<i64>> {
     let kind = Kind::EventId as i64;
-    let up_to: i64 = connection
-        .prepare_cached("SELECT coalesce(max(up_to), 0) FROM idempotency_run WHERE kind = ?")?
-        .query_row([kind], |row| row.get(0))?;
     let newest = connection
         .prepare_cached("SELECT key FROM message WHERE key > ? AND event_id = ? AND app = ? ORDER BY key DESC LIMIT 1")?
-        .query_row(params![up_to, event_id, app.0], |row| row.get(0))
+        .query_row(params![event_tail(connection)?, event_id, app.0], |row| row.get(0))
         .optional()?;
     if newest.is_some() {
         return Ok(newest);

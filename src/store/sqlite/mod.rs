@@ -11,6 +11,7 @@ mod keys;
 mod query;
 mod reader;
 mod rows;
+mod sealed;
 #[cfg(test)]
 mod tests;
 mod writer;
@@ -29,6 +30,8 @@ pub use writer::SqliteWriter;
 /// The oldest SQLite that may run: 3.51.3 mends a fault by which a reset of the log could lose data.
 const SQLITE_VERSION_MIN: i32 = 3_051_003;
 const MIGRATIONS: [&str; 1] = [include_str!("../../../migrations/sqlite/0001_initial.sql")];
+/// Rights of the store's files.
+const PRIVATE: u32 = 0o600;
 const SEAL_CHECK: &[u8] = b"posthouse";
 
 /// Where the embedded store is, and its bounds.
@@ -54,9 +57,36 @@ pub fn prepare(options: &SqliteOptions) -> anyhow::Result<()> {
     if rusqlite::version_number() < SQLITE_VERSION_MIN {
         bail!("SQLite {} is too old: at least 3.51.3 is needed", rusqlite::version());
     }
-    let mut connection = open_writer(&options.file())?;
+    let file = options.file();
+    match create_private(&file) {
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => make_private(&file)?,
+        made => made.with_context(|| format!("making {}", file.display()))?,
+    }
+    let mut connection = open_writer(&file)?;
     migrate(&mut connection)?;
     check_key(&connection, &options.sealer)
+}
+
+/// Makes an empty file that only its owner can read and write. SQLite takes an empty file as an
+/// empty database, and gives the files beside it the same rights.
+fn create_private(file: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::OpenOptionsExt;
+    std::fs::OpenOptions::new().write(true).create_new(true).mode(PRIVATE).open(file).map(drop)
+}
+
+/// Takes away what others may do with the file and those beside it. It does not open them: closing
+/// a file that SQLite has open in this process would give up SQLite's locks on it.
+fn make_private(file: &Path) -> anyhow::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    for suffix in ["", "-wal", "-shm"] {
+        let path = super::suffixed(file, suffix);
+        let Ok(metadata) = std::fs::metadata(&path) else { continue };
+        if metadata.permissions().mode() & 0o777 & !PRIVATE != 0 {
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(PRIVATE))
+                .with_context(|| format!("taking away what others may do with {}", path.display()))?;
+        }
+    }
+    Ok(())
 }
 
 fn open_writer(file: &Path) -> anyhow::Result<Connection> {

@@ -1,6 +1,8 @@
 //! The list queries. A list by application or endpoint reads its index up to the watermark and the
 //! short tail behind it by key, in one read transaction.
 
+use std::time::{Duration, Instant};
+
 use async_trait::async_trait;
 use bytes::Bytes;
 use rusqlite::types::Value;
@@ -22,14 +24,18 @@ use crate::store::query::{
 const SCAN_MAX: usize = 20_000;
 /// Rows looked at in one step of a scan.
 const SCAN_STEP: usize = 256;
+/// How long one page goes on looking.
+const SCAN_TIME_MAX: Duration = Duration::from_secs(2);
+/// Bytes of payloads and answers at which a page ends. One row more may go beyond it.
+pub(super) const CONTENT_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 const ATTEMPT: &str =
     "attempt.key, attempt.nonce, attempt.message, message.nonce, attempt.endpoint, endpoint_url.nonce,
-    endpoint_url.url, attempt.kind, attempt.status, attempt.manual, attempt.started_at, attempt.duration_ms,
-    attempt.response";
+    endpoint_url.url, attempt.kind, attempt.status, attempt.manual, attempt.started_at, attempt.duration_ms";
 const ATTEMPT_FROM: &str = "FROM attempt JOIN message ON message.key = attempt.message
     LEFT JOIN endpoint_url ON endpoint_url.id = attempt.url";
 
+/// An attempt without the answer's body: columns [`ATTEMPT`].
 fn attempt(row: &Row<'_>) -> rusqlite::Result<Attempt> {
     let code: u8 = row.get(7)?;
     Ok(Attempt {
@@ -42,8 +48,22 @@ fn attempt(row: &Row<'_>) -> rusqlite::Result<Attempt> {
         trigger: Trigger::from_code(row.get(9)?),
         started_at: row.get(10)?,
         duration_ms: row.get(11)?,
-        response: row.get_ref(12)?.as_blob_or_null()?.map(Bytes::copy_from_slice).unwrap_or_default(),
+        response: Bytes::new(),
     })
+}
+
+/// The body of the answer to an attempt.
+fn response(connection: &Connection, attempt: Key) -> rusqlite::Result<Bytes> {
+    let read = |row: &Row<'_>| Ok(row.get_ref(0)?.as_blob_or_null()?.map(Bytes::copy_from_slice));
+    let mut statement = connection.prepare_cached("SELECT response FROM attempt WHERE key = ?")?;
+    Ok(statement.query_row([attempt], read).optional()?.flatten().unwrap_or_default())
+}
+
+/// The bytes of a message, if they are still there.
+fn payload(connection: &Connection, message: Key) -> rusqlite::Result<Option<Bytes>> {
+    let sql = "SELECT body FROM message JOIN payload ON payload.id = message.payload WHERE message.key = ?";
+    let read = |row: &Row<'_>| Ok(Bytes::copy_from_slice(row.get_ref(0)?.as_blob()?));
+    connection.prepare_cached(sql)?.query_row([message], read).optional()
 }
 
 /// A list that is kept as an index up to a watermark and a tail behind it.
@@ -134,26 +154,31 @@ fn interval(page: &Page<Key>, before: Option<UnixMs>, after: Option<UnixMs>) -> 
     (low, high)
 }
 
-/// Walks a list in steps until a page is full, the list ends, or too many rows were looked at.
+/// Walks a list in steps until a page is full, the list ends, or it takes too much: rows looked at,
+/// time, or bytes of content. `find` reads a row that matches, without its content; `fill` adds the
+/// content and says how much it is.
 fn scan<T>(
     connection: &Connection,
     list: &TwoPart,
     leading: i64,
     (mut low, mut high): (Key, Key),
     page: &Page<Key>,
-    mut take: impl FnMut(Key) -> rusqlite::Result<Option<T>>,
+    mut find: impl FnMut(Key) -> rusqlite::Result<Option<T>>,
+    mut fill: impl FnMut(&mut T) -> rusqlite::Result<usize>,
 ) -> rusqlite::Result<Rows<T>> {
     let mut found = Vec::new();
-    let mut looked_at = 0;
+    let (mut looked_at, mut bytes, began) = (0, 0, Instant::now());
     let at_once = SCAN_STEP.max(page.limit + 1);
     loop {
         let keys = list.keys(connection, leading, (low, high), page.order, at_once)?;
         let ends = keys.len() < at_once;
         for &key in &keys {
-            if let Some(row) = take(key)? {
-                if found.len() == page.limit {
+            if let Some(mut row) = find(key)? {
+                // The last row is where the next page begins.
+                if found.len() == page.limit || bytes >= CONTENT_BYTES_MAX {
                     return Ok(Rows { rows: found, done: false, resume: None });
                 }
+                bytes += fill(&mut row)?;
                 found.push(row);
             }
         }
@@ -162,7 +187,7 @@ fn scan<T>(
         if ends {
             return Ok(Rows { rows: found, done: true, resume: None });
         }
-        if looked_at >= SCAN_MAX {
+        if looked_at >= SCAN_MAX || began.elapsed() >= SCAN_TIME_MAX {
             return Ok(Rows { rows: found, done: false, resume: Some(reached) });
         }
         match page.order {
@@ -215,7 +240,7 @@ fn comparison(order: Order) -> (&'static str, &'static str) {
 #[async_trait]
 impl StoreQueries for SqliteReader {
     async fn environments(&self) -> Result<Vec<Environment>, ReadError> {
-        self.read(|connection, _| {
+        self.list(|connection, _| {
             connection
                 .prepare_cached("SELECT key, nonce, name, created_at FROM environment ORDER BY key LIMIT 1000")?
                 .query_map([], rows::environment)?
@@ -225,7 +250,7 @@ impl StoreQueries for SqliteReader {
     }
 
     async fn api_keys(&self, env: Option<EnvKey>) -> Result<Vec<ApiKey>, ReadError> {
-        self.read(move |connection, _| {
+        self.list(move |connection, _| {
             connection
                 .prepare_cached(&format!(
                     "SELECT {} FROM api_key WHERE ?1 IS NULL OR env = ?1 ORDER BY key LIMIT 1000",
@@ -254,19 +279,20 @@ impl StoreQueries for SqliteReader {
         &self,
         env: EnvKey,
         page: Page<Key>,
-        without_endpoints: bool,
-        without_enabled: bool,
+        exclude_without_endpoints: bool,
+        exclude_all_disabled: bool,
     ) -> Result<Rows<Application>, ReadError> {
-        self.read(move |connection, _| {
+        self.list(move |connection, _| {
             let (sign, direction) = comparison(page.order);
             let mut sql = format!("SELECT {} FROM application WHERE env = ? AND key {sign} ?", rows::APPLICATION);
-            if without_endpoints {
+            if exclude_without_endpoints {
                 sql.push_str(" AND EXISTS (SELECT 1 FROM endpoint WHERE app = application.key)");
             }
-            if without_enabled {
+            if exclude_all_disabled {
                 sql.push_str(
-                    " AND NOT EXISTS (SELECT 1 FROM endpoint WHERE app = application.key
-                      AND json_extract(endpoint.spec, '$.disabled') IS NOT NULL)",
+                    " AND (NOT EXISTS (SELECT 1 FROM endpoint WHERE app = application.key)
+                      OR EXISTS (SELECT 1 FROM endpoint WHERE app = application.key
+                        AND json_extract(endpoint.spec, '$.disabled') IS NULL))",
                 );
             }
             sql.extend([" ORDER BY key ", direction, " LIMIT ?"]);
@@ -277,7 +303,7 @@ impl StoreQueries for SqliteReader {
     }
 
     async fn event_types(&self, env: EnvKey, page: Page<String>, archived: bool) -> Result<Rows<EventType>, ReadError> {
-        self.read(move |connection, _| {
+        self.list(move |connection, _| {
             let (sign, direction) = comparison(page.order);
             let mut sql = format!("SELECT {} FROM event_type WHERE env = ?", rows::EVENT_TYPE);
             let mut values: Vec<Value> = vec![env.0.into()];
@@ -296,7 +322,7 @@ impl StoreQueries for SqliteReader {
 
     async fn event_type(&self, env: EnvKey, name: &str) -> Result<Option<EventType>, ReadError> {
         let name = name.to_owned();
-        self.read(move |connection, _| {
+        self.list(move |connection, _| {
             connection
                 .prepare_cached(&format!("SELECT {} FROM event_type WHERE env = ? AND name = ?", rows::EVENT_TYPE))?
                 .query_row(params![env.0, name], rows::event_type)
@@ -306,7 +332,7 @@ impl StoreQueries for SqliteReader {
     }
 
     async fn endpoints(&self, app: AppKey, page: Page<Key>) -> Result<Rows<Endpoint>, ReadError> {
-        self.read(move |connection, sealer| {
+        self.list(move |connection, sealer| {
             let (sign, direction) = comparison(page.order);
             let sql = format!(
                 "SELECT {} FROM endpoint WHERE app = ? AND key {sign} ? ORDER BY key {direction} LIMIT ?",
@@ -319,7 +345,7 @@ impl StoreQueries for SqliteReader {
     }
 
     async fn message(&self, app: AppKey, id: Id, with_content: bool) -> Result<Option<Message>, ReadError> {
-        self.read(move |connection, _| {
+        self.list(move |connection, _| {
             let found = message_of(connection, id.key, with_content)?;
             Ok(found.filter(|message| message.app == app && message.id == id))
         })
@@ -333,7 +359,7 @@ impl StoreQueries for SqliteReader {
         with_content: bool,
     ) -> Result<Option<Message>, ReadError> {
         let event_id = event_id.to_owned();
-        self.read(move |connection, _| {
+        self.list(move |connection, _| {
             let Some(key) = keys::message_of_event(connection, app, &event_id)? else { return Ok(None) };
             message_of(connection, key, with_content)
         })
@@ -346,11 +372,17 @@ impl StoreQueries for SqliteReader {
         page: Page<Key>,
         filter: MessageFilter,
     ) -> Result<Rows<Message>, ReadError> {
-        self.read(move |connection, _| {
+        self.list(move |connection, _| {
             let bounds = interval(&page, filter.before, filter.after);
-            scan(connection, &MESSAGES_OF_APP, app.0, bounds, &page, |key| {
-                let found = message_of(connection, key, filter.with_content)?;
+            let find = |key| {
+                let found = message_of(connection, key, false)?;
                 Ok(found.filter(|message| matches(&filter, message)))
+            };
+            scan(connection, &MESSAGES_OF_APP, app.0, bounds, &page, find, |message| {
+                if filter.with_content {
+                    message.payload = payload(connection, message.id.key)?;
+                }
+                Ok(message.payload.as_ref().map_or(0, Bytes::len))
             })
         })
         .await
@@ -362,7 +394,7 @@ impl StoreQueries for SqliteReader {
         page: Page<Key>,
         filter: AttemptFilter,
     ) -> Result<Rows<AttemptRow>, ReadError> {
-        self.read(move |connection, _| {
+        self.list(move |connection, _| {
             let (list, leading, only) = match of {
                 AttemptsOf::Message(message, endpoint) => (&ATTEMPTS_OF_MESSAGE, message.0, endpoint),
                 AttemptsOf::Endpoint(endpoint) => (&ATTEMPTS_OF_ENDPOINT, endpoint.0, None),
@@ -373,16 +405,13 @@ impl StoreQueries for SqliteReader {
                 || filter.message.tag.is_some()
                 || !filter.message.event_types.is_empty();
             let bounds = interval(&page, filter.message.before, filter.message.after);
-            scan(connection, list, leading, bounds, &page, |key| {
+            let find = |key| {
                 let found = connection.prepare_cached(&sql)?.query_row([key], attempt).optional()?;
-                let Some(mut attempt) = found.filter(|attempt| wanted(&filter, only, attempt)) else {
+                let Some(attempt) = found.filter(|attempt| wanted(&filter, only, attempt)) else {
                     return Ok(None);
                 };
-                if !filter.with_content {
-                    attempt.response = Bytes::new();
-                }
                 let message = if needs_message {
-                    let message = message_of(connection, attempt.message.key, filter.message.with_content)?;
+                    let message = message_of(connection, attempt.message.key, false)?;
                     match message.filter(|message| matches(&filter.message, message)) {
                         None => return Ok(None),
                         message => message.filter(|_| filter.with_message),
@@ -391,26 +420,40 @@ impl StoreQueries for SqliteReader {
                     None
                 };
                 Ok(Some((attempt, message)))
+            };
+            scan(connection, list, leading, bounds, &page, find, |(attempt, message)| {
+                let mut bytes = 0;
+                if filter.with_content {
+                    attempt.response = response(connection, attempt.id.key)?;
+                    bytes += attempt.response.len();
+                }
+                if let Some(message) = message.as_mut().filter(|_| filter.message.with_content) {
+                    message.payload = payload(connection, message.id.key)?;
+                    bytes += message.payload.as_ref().map_or(0, Bytes::len);
+                }
+                Ok(bytes)
             })
         })
         .await
     }
 
     async fn attempt(&self, message: MessageKey, id: Id) -> Result<Option<Attempt>, ReadError> {
-        self.read(move |connection, _| {
+        self.list(move |connection, _| {
             let sql = format!("SELECT {ATTEMPT} {ATTEMPT_FROM} WHERE attempt.key = ? AND attempt.message = ?");
             let found = connection.prepare_cached(&sql)?.query_row([id.key, message.0], attempt).optional()?;
-            Ok(found.filter(|attempt| attempt.id == id))
+            let Some(mut attempt) = found.filter(|attempt| attempt.id == id) else { return Ok(None) };
+            attempt.response = response(connection, id.key)?;
+            Ok(Some(attempt))
         })
         .await
     }
 
     async fn queue_shape(&self, now: UnixMs, limit: usize) -> Result<Vec<QueueRow>, ReadError> {
-        self.read(move |connection, _| queue_shape(connection, now, limit)).await
+        self.list(move |connection, _| queue_shape(connection, now, limit)).await
     }
 
     async fn integrity(&self) -> Result<String, ReadError> {
-        self.read(|connection, _| connection.query_row("PRAGMA quick_check(10)", [], |row| row.get(0))).await
+        self.list(|connection, _| connection.query_row("PRAGMA quick_check(10)", [], |row| row.get(0))).await
     }
 }
 

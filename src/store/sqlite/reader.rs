@@ -1,4 +1,7 @@
-//! Readers: a small pool of read-only connections, off the async threads, each read time-boxed.
+//! Readers: two small pools of read-only connections, off the async threads, each read time-boxed.
+//!
+//! What deliveries and publishing need has connections of its own: however slow lists are, it never
+//! stands in line behind them.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -12,23 +15,35 @@ use crate::model::{AppConfig, AppKey, EndpointKey, EnvKey, Message, MessageKey, 
 use crate::store::seal::Sealer;
 use crate::store::{ReadError, StoreReader};
 
-/// Connections that read at once.
-const READERS: usize = 4;
-/// The longest that one read may take, in milliseconds.
-const READ_MS_MAX: u64 = 5_000;
+/// Connections that read at once for deliveries and publishing, and for lists.
+const CORE_READERS: usize = 4;
+const LIST_READERS: usize = 4;
+/// The longest that one read for deliveries and publishing may take, in milliseconds: at the start
+/// of a large store some are long.
+const CORE_READ_MS_MAX: u64 = 60_000;
+/// The longest that one read for lists may take.
+const LIST_READ_MS_MAX: u64 = 5_000;
 /// SQLite instructions between looks at the clock.
 const PROGRESS_STEPS: i32 = 20_000;
 
 /// Reads the embedded store. Cheap to clone.
 #[derive(Clone)]
 pub struct SqliteReader {
-    pool: Arc<Pool>,
+    core: Arc<Pool>,
+    lists: Arc<Pool>,
 }
 
 struct Pool {
     options: SqliteOptions,
+    read_ms_max: u64,
     idle: Mutex<Vec<Reading>>,
-    permits: Semaphore,
+    permits: Arc<Semaphore>,
+}
+
+impl Pool {
+    fn new(options: SqliteOptions, readers: usize, read_ms_max: u64) -> Arc<Self> {
+        Arc::new(Self { options, read_ms_max, idle: Mutex::new(Vec::new()), permits: Arc::new(Semaphore::new(readers)) })
+    }
 }
 
 /// A connection with the moment by which its present read must be over.
@@ -47,30 +62,54 @@ impl Reading {
         Ok(Self { connection, deadline })
     }
 
-    fn start(&self) {
+    fn start(&self, read_ms_max: u64) {
         *self.deadline.lock().unwrap_or_else(PoisonError::into_inner) =
-            Instant::now() + Duration::from_millis(READ_MS_MAX);
+            Instant::now() + Duration::from_millis(read_ms_max);
     }
 }
 
 impl SqliteReader {
-    /// A pool of readers; connections are opened when they are first needed.
+    /// The pools of readers; connections are opened when they are first needed.
     pub fn open(options: SqliteOptions) -> Self {
-        Self { pool: Arc::new(Pool { options, idle: Mutex::new(Vec::new()), permits: Semaphore::new(READERS) }) }
+        let core = Pool::new(options.clone(), CORE_READERS, CORE_READ_MS_MAX);
+        Self { core, lists: Pool::new(options, LIST_READERS, LIST_READ_MS_MAX) }
     }
 
-    /// Runs one read in one read transaction.
+    /// Runs one read that deliveries or publishing wait for.
     pub(super) async fn read<T, F>(&self, query: F) -> Result<T, ReadError>
     where
         T: Send + 'static,
         F: FnOnce(&Connection, &Sealer) -> rusqlite::Result<T> + Send + 'static,
     {
-        let _permit = self.pool.permits.acquire().await.map_err(|error| ReadError::Engine(error.to_string()))?;
-        let pool = Arc::clone(&self.pool);
+        self.core.read(query).await
+    }
+
+    /// Runs one read of a list, or of what is shown.
+    pub(super) async fn list<T, F>(&self, query: F) -> Result<T, ReadError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection, &Sealer) -> rusqlite::Result<T> + Send + 'static,
+    {
+        self.lists.read(query).await
+    }
+}
+
+impl Pool {
+    /// Runs one read in one read transaction.
+    async fn read<T, F>(self: &Arc<Self>, query: F) -> Result<T, ReadError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection, &Sealer) -> rusqlite::Result<T> + Send + 'static,
+    {
+        let permits = Arc::clone(&self.permits);
+        let permit = permits.acquire_owned().await.map_err(|error| ReadError::Engine(error.to_string()))?;
+        let pool = Arc::clone(self);
         let result = tokio::task::spawn_blocking(move || {
+            // Given back when the read is over, even if nobody waits for it any more.
+            let _permit = permit;
             let reading = pool.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
             let reading = reading.map_or_else(|| Reading::open(&pool.options), Ok)?;
-            reading.start();
+            reading.start(pool.read_ms_max);
             reading.connection.execute_batch("BEGIN")?;
             let result = query(&reading.connection, &pool.options.sealer);
             reading.connection.execute_batch("ROLLBACK")?;
@@ -81,7 +120,7 @@ impl SqliteReader {
         match result {
             Ok(Ok(value)) => Ok(value),
             Ok(Err(error)) if error.sqlite_error_code() == Some(ErrorCode::OperationInterrupted) => {
-                Err(ReadError::TooSlow(READ_MS_MAX))
+                Err(ReadError::TooSlow(self.read_ms_max))
             }
             Ok(Err(error)) => Err(ReadError::Engine(error.to_string())),
             Err(error) => Err(ReadError::Engine(error.to_string())),

@@ -9,8 +9,8 @@ use serde::de::DeserializeOwned;
 
 use crate::model::{
     ApiKey, AppConfig, AppKey, Application, Endpoint, EnvKey, Envelope, Environment, EventType, Id, Message,
-    SecretBytes,
 };
+use super::sealed;
 use crate::store::seal::Sealer;
 
 pub(super) const APPLICATION: &str = "key, nonce, env, uid, version, spec, created_at, updated_at";
@@ -68,14 +68,15 @@ pub(super) fn application(row: &Row<'_>) -> rusqlite::Result<Application> {
 
 pub(super) fn endpoint(row: &Row<'_>, sealer: &Sealer) -> rusqlite::Result<Endpoint> {
     let id = id(row, 0)?;
-    let secret = sealer.open("endpoint", id.key, row.get_ref(6)?.as_blob()?).map_err(|error| damaged(6, error))?;
+    let mut spec = json(row, 5)?;
+    let secret = sealed::open(sealer, id.key, row.get_ref(6)?.as_blob()?, &mut spec);
     Ok(Endpoint {
         id,
         app: AppKey(row.get(2)?),
         uid: row.get(3)?,
         url_id: row.get(4)?,
-        spec: json(row, 5)?,
-        secret: SecretBytes::new(secret),
+        spec,
+        secret: secret.map_err(|error| damaged(6, error))?,
         created_at: row.get(7)?,
         updated_at: row.get(8)?,
     })

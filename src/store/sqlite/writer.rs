@@ -1,13 +1,13 @@
 //! The writer: one connection, one transaction a batch.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, ErrorCode};
 
@@ -31,6 +31,7 @@ const FORGET_EVERY: u64 = 256;
 pub struct SqliteWriter {
     pub(super) connection: Rc<Connection>,
     state: WriterState,
+    folder: PathBuf,
     endpoints_max: usize,
     log: Arc<Log>,
     wal_pages_max: i64,
@@ -95,7 +96,42 @@ impl SqliteWriter {
         let wal_pages_max = (options.wal_bytes_max as i64 / page).max(1_000);
         let checkpointer = Some(spawn_checkpointer(&options.file(), &log, wal_pages_max)?);
         let (connection, bound) = (Rc::new(connection), wal_pages_max);
-        Ok(Self { connection, state, endpoints_max, log, wal_pages_max, bound, commits: 0, checkpointer })
+        let folder = options.folder.clone();
+        Ok(Self { connection, state, folder, endpoints_max, log, wal_pages_max, bound, commits: 0, checkpointer })
+    }
+
+    /// A backup beside the store would be lost with it, or be taken for a part of it.
+    fn check_target(&self, file: &Path) -> anyhow::Result<()> {
+        let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let shown = folder.display();
+        let target = folder.canonicalize().with_context(|| format!("the folder of the backup, {shown}"))?;
+        let own = self.folder.canonicalize().with_context(|| format!("the data folder {}", self.folder.display()))?;
+        if target.starts_with(&own) {
+            bail!("{} is in the data folder {}: put the backup elsewhere", file.display(), own.display());
+        }
+        Ok(())
+    }
+
+    /// Copies the store to `temporary`, slice by slice, and syncs it.
+    fn copy_to(
+        &mut self,
+        temporary: &Path,
+        between: &mut dyn FnMut(&mut dyn StoreWriter),
+    ) -> anyhow::Result<()> {
+        super::create_private(temporary).with_context(|| format!("making the backup {}", temporary.display()))?;
+        let mut copy = Connection::open(temporary)?;
+        copy.pragma_update(None, "synchronous", "off")?;
+        let source = Rc::clone(&self.connection);
+        {
+            let backup = Backup::new(&source, &mut copy)?;
+            while backup.step(BACKUP_PAGES)? != StepResult::Done {
+                between(self);
+            }
+        }
+        copy.pragma_update(None, "journal_mode", "delete")?;
+        drop(copy);
+        std::fs::File::open(temporary)?.sync_all()?;
+        Ok(())
     }
 
     fn apply(&mut self, batch: &[Command]) -> rusqlite::Result<Vec<Reply>> {
@@ -218,21 +254,13 @@ impl StoreWriter for SqliteWriter {
     }
 
     fn backup(&mut self, file: &Path, between: &mut dyn FnMut(&mut dyn StoreWriter)) -> anyhow::Result<()> {
-        let temporary = file.with_extension("partial");
+        self.check_target(file)?;
+        let temporary = crate::store::suffixed(file, ".partial");
         let _ = std::fs::remove_file(&temporary);
-        let mut copy =
-            Connection::open(&temporary).with_context(|| format!("making the backup {}", temporary.display()))?;
-        copy.pragma_update(None, "synchronous", "off")?;
-        let source = Rc::clone(&self.connection);
-        {
-            let backup = Backup::new(&source, &mut copy)?;
-            while backup.step(BACKUP_PAGES)? != StepResult::Done {
-                between(self);
-            }
+        if let Err(error) = self.copy_to(&temporary, between) {
+            let _ = std::fs::remove_file(&temporary);
+            return Err(error);
         }
-        copy.pragma_update(None, "journal_mode", "delete")?;
-        drop(copy);
-        std::fs::File::open(&temporary)?.sync_all()?;
         std::fs::rename(&temporary, file)?;
         let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         std::fs::File::open(folder)?.sync_all()?;

@@ -3,6 +3,7 @@
 use base64::Engine as _;
 
 use super::*;
+use crate::store::command::EndpointPatch;
 
 fn fill(store: &mut Store, config: &Arc<AppConfig>, messages: usize) -> i64 {
     let payload = bytes::Bytes::from_static(&[b'1'; 300]);
@@ -51,6 +52,49 @@ fn a_backup_taken_while_commits_go_on_is_whole() {
 }
 
 #[test]
+fn only_the_owner_can_read_the_files() {
+    use std::os::unix::fs::PermissionsExt;
+    let rights = |folder: &std::path::Path| {
+        let entries = std::fs::read_dir(folder).expect("listed").map(|entry| entry.expect("an entry"));
+        entries
+            .map(|entry| (entry.file_name(), entry.metadata().expect("metadata").permissions().mode() & 0o777))
+            .collect::<Vec<_>>()
+    };
+    let mut store = Store::new();
+    store.app();
+    let made = rights(&store.options.folder);
+    assert!(made.len() >= 2 && made.iter().all(|(_, mode)| *mode == 0o600), "{made:?}");
+    // Files of before, or out of a backup, are mended.
+    for (name, _) in made {
+        let wide = std::fs::Permissions::from_mode(0o664);
+        std::fs::set_permissions(store.options.folder.join(name), wide).expect("set");
+    }
+    prepare(&store.options).expect("prepared");
+    let mended = rights(&store.options.folder);
+    assert!(mended.iter().all(|(_, mode)| *mode == 0o600), "{mended:?}");
+    let folder = tempfile::tempdir().expect("a folder");
+    // What has a similar name is left alone.
+    std::fs::write(folder.path().join("copy.partial"), b"mine").expect("written");
+    store.writer.backup(&folder.path().join("copy.db"), &mut |_| {}).expect("a backup");
+    assert_eq!(std::fs::read(folder.path().join("copy.partial")).expect("there"), b"mine");
+    let copy = std::fs::metadata(folder.path().join("copy.db")).expect("a copy");
+    assert_eq!(copy.permissions().mode() & 0o777, 0o600);
+}
+
+#[test]
+fn a_backup_in_the_data_folder_is_refused() {
+    let mut store = Store::new();
+    let folder = store.options.folder.clone();
+    std::fs::create_dir(folder.join("below")).expect("made");
+    for target in [folder.join("posthouse.db"), folder.join("copy.db"), folder.join("below/../below/copy.db")] {
+        let error = store.writer.backup(&target, &mut |_| {}).expect_err("refused").to_string();
+        assert!(error.contains("is in the data folder"), "{error}");
+    }
+    assert!(!folder.join("copy.db").exists());
+    store.app();
+}
+
+#[test]
 fn a_wrong_key_and_a_newer_store_are_refused() {
     let store = Store::new();
     let other = SqliteOptions { sealer: Arc::new(Sealer::new(&[8; 32])), ..store.options.clone() };
@@ -81,10 +125,31 @@ fn the_log_stays_bounded() {
     assert!(file > 2 * LOG, "most of it is in the file: {file}");
 }
 
-#[test]
-fn no_secret_is_in_the_files_in_clear() {
+#[tokio::test]
+async fn no_secret_is_in_the_files_in_clear() {
     let mut store = Store::new();
     let config = store.app();
+    let url = |password: &str| format!("https://user:{password}@a.example/path");
+    let spec = EndpointSpec {
+        url: url("pass-word-one"),
+        headers: [("x-own".to_owned(), "value-of-header".to_owned())].into(),
+        ..EndpointSpec::default()
+    };
+    let (app, secret) = (config.app.key(), SecretBytes::new(SECRET.to_vec()));
+    let made = store.change(Change::CreateEndpoint { app, uid: None, spec: Box::new(spec.clone()), secret });
+    let Changed::Endpoint(made, true) = made else { panic!("{made:?}") };
+    let patch = EndpointPatch { url: Some(url("pass-word-two")), ..EndpointPatch::default() };
+    let change = Change::PatchEndpoint { app, endpoint: made.key(), patch: Box::new(patch) };
+    let Changed::Endpoint(after, false) = store.change(change) else { panic!("not changed") };
+    assert_eq!(after.spec, EndpointSpec { url: url("pass-word-two"), ..spec });
+    // In memory it is whole, in the records of attempts the password is masked.
+    let read = crate::store::StoreReader::app_config(&store.reader, app).await.expect("read").expect("there");
+    assert_eq!(read.endpoint(made.key()).map(|endpoint| &**endpoint), Some(&*after));
+    let recorded = "SELECT url FROM endpoint_url WHERE id = ?";
+    for id in [made.url_id, after.url_id] {
+        let url: String = store.writer.connection.query_row(recorded, [id], |row| row.get(0)).expect("a URL");
+        assert_eq!(url, "https://user:***@a.example/path");
+    }
     fill(&mut store, &config, 10);
     let hex = SECRET.iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}"));
     let base64 = base64::engine::general_purpose::STANDARD_NO_PAD.encode(SECRET);
@@ -94,6 +159,8 @@ fn no_secret_is_in_the_files_in_clear() {
         hex.into_bytes(),
         base64.into_bytes(),
         SECRET[4..20].to_vec(),
+        b"pass-word".to_vec(),
+        b"value-of-header".to_vec(),
     ];
     let look = |folder: &std::path::Path| {
         let mut bytes = 0;

@@ -77,6 +77,59 @@ fn keys_are_known_in_memory_on_the_disk_and_after_a_crash() {
     assert!(matches!(store.commit(&[with_event(&store, &config, "event")])[0], Err(Refusal::EventIdExists)));
 }
 
+#[tokio::test]
+async fn an_event_id_is_found_at_every_stage_without_reading_all_messages() {
+    use crate::store::query::StoreQueries;
+    const FLOOR: usize = 65_536;
+    let mut store = Store::new();
+    let config = store.app();
+    let app = config.app.key();
+    let tail = |store: &Store| {
+        let connection = &store.writer.connection;
+        let low = crate::store::sqlite::keys::event_tail(connection).expect("read");
+        let sql = "SELECT count(*) FROM message WHERE key > ?";
+        connection.query_row(sql, [low], |row| row.get::<_, i64>(0)).expect("counted") as usize
+    };
+    let plain = |store: &mut Store, messages: usize| {
+        for _ in 0..messages / BATCH {
+            let batch: Vec<_> = (0..BATCH).map(|_| Command::Publish(Box::new(store.message(&config)))).collect();
+            published(&store.commit(&batch)[0]);
+        }
+    };
+    let find = async |store: &Store, id: &str| {
+        let found = store.reader.message_by_event_id(app, id, false).await.expect("read");
+        found.map(|message| MessageKey(message.id.key))
+    };
+
+    // No event id at all: what is looked through stays short.
+    plain(&mut store, 3 * FLOOR);
+    assert!(tail(&store) <= FLOOR + BATCH, "{}", tail(&store));
+    assert_eq!(find(&store, "unknown").await, None);
+
+    let event = with_event(&store, &config, "event");
+    let first = published(&store.commit(&[event])[0]);
+    assert_eq!(find(&store, "event").await, Some(first), "in the tail");
+    assert_eq!(find(&store.crashed(), "event").await, Some(first));
+    plain(&mut store, 2 * FLOOR);
+    assert!(tail(&store) > FLOOR, "the floor waits for the entry in memory");
+    assert_eq!(find(&store, "event").await, Some(first), "behind the first floor");
+    // It goes to the disk with time; a second one is then in the tail again.
+    while store.count("idempotency_run") == 0 {
+        plain(&mut store, FLOOR);
+    }
+    assert_eq!(find(&store, "event").await, Some(first), "in a run");
+    plain(&mut store, FLOOR + BATCH);
+    assert!(tail(&store) <= FLOOR + BATCH);
+    let event = with_event(&store, &config, "second");
+    let second = published(&store.commit(&[event])[0]);
+    store.tend_to_the_end();
+    for store in [&store, &store.crashed()] {
+        assert_eq!(find(store, "event").await, Some(first));
+        assert_eq!(find(store, "second").await, Some(second));
+        assert_eq!(find(store, "third").await, None);
+    }
+}
+
 #[test]
 fn a_rollback_forgets_keys_event_ids_and_versions() {
     for manner in ["abort", "rollback"] {

@@ -155,6 +155,39 @@ async fn lists_are_complete_wherever_the_watermark_stands() {
 }
 
 #[tokio::test]
+async fn pages_end_where_their_content_is_too_much() {
+    use crate::store::sqlite::query::CONTENT_BYTES_MAX;
+    const PAYLOAD: usize = 1024 * 1024;
+    let mut store = Store::new();
+    let config = store.app();
+    let publish = Publish { payload: vec![b'1'; PAYLOAD].into(), ..store.message(&config) };
+    let mut keys = Vec::new();
+    for _ in 0..40 {
+        keys.push(published(&store.commit(&[Command::Publish(Box::new(publish.clone()))])[0]).0);
+    }
+    for (order, with_content) in [(Order::Ascending, true), (Order::Descending, true), (Order::Ascending, false)] {
+        let (mut found, mut pages, mut after) = (Vec::new(), 0, None);
+        loop {
+            let page = Page { after, order, limit: 250 };
+            let filter = MessageFilter { with_content, ..MessageFilter::default() };
+            let rows = store.reader.messages_of(config.app.key(), page, filter).await.expect("read");
+            let bytes: usize = rows.rows.iter().filter_map(|row| row.payload.as_ref()).map(bytes::Bytes::len).sum();
+            assert_eq!(bytes, if with_content { rows.rows.len() * PAYLOAD } else { 0 });
+            assert!(bytes < CONTENT_BYTES_MAX + PAYLOAD, "{bytes}");
+            found.extend(rows.rows.iter().map(|message| message.id.key));
+            (pages, after) = (pages + 1, found.last().copied());
+            if rows.done {
+                break;
+            }
+        }
+        if order == Order::Descending {
+            found.reverse();
+        }
+        assert_eq!((&found, pages), (&keys, if with_content { 3 } else { 1 }));
+    }
+}
+
+#[tokio::test]
 async fn bounds_in_time_and_filters_hold_on_both_sides_of_the_watermark() {
     let mut store = Store::new();
     let config = store.app();

@@ -1,0 +1,58 @@
+//! An endpoint as it is stored: what must not be seen in the files (the signing secret, the URL
+//! with its password, the values of headers) is sealed, the rest is JSON in clear.
+
+use std::collections::BTreeMap;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde::{Deserialize, Serialize};
+
+use crate::model::url::masked;
+use crate::model::{Endpoint, EndpointSpec, SecretBytes};
+use crate::store::seal::{SealError, Sealer};
+
+const TABLE: &str = "endpoint";
+const VERSION: u8 = 1;
+
+/// What is sealed, as JSON.
+#[derive(Serialize, Deserialize)]
+struct Content {
+    version: u8,
+    /// As base64.
+    secret: String,
+    url: String,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    headers: BTreeMap<String, String>,
+}
+
+/// Both parts of an endpoint for the columns `spec` and `secret`.
+pub(super) fn close(sealer: &Sealer, endpoint: &Endpoint) -> (String, Vec<u8>) {
+    let spec = &endpoint.spec;
+    let content = Content {
+        version: VERSION,
+        secret: STANDARD.encode(endpoint.secret.expose()),
+        url: spec.url.clone(),
+        headers: spec.headers.clone(),
+    };
+    // Structs of strings and numbers: serialising them cannot fail.
+    let sealed = sealer.seal(TABLE, endpoint.id.key, &serde_json::to_vec(&content).unwrap_or_default());
+    let open = EndpointSpec { url: masked(&spec.url).into_owned(), headers: BTreeMap::new(), ..spec.clone() };
+    (serde_json::to_string(&open).unwrap_or_default(), sealed)
+}
+
+/// Puts what was sealed for the endpoint of this key where it belongs.
+pub(super) fn open(
+    sealer: &Sealer,
+    key: i64,
+    sealed: &[u8],
+    spec: &mut EndpointSpec,
+) -> Result<SecretBytes, SealError> {
+    let plain = sealer.open(TABLE, key, sealed)?;
+    let content: Content = serde_json::from_slice(&plain).map_err(|_| SealError::Damaged)?;
+    if content.version != VERSION {
+        return Err(SealError::Damaged);
+    }
+    spec.url = content.url;
+    spec.headers = content.headers;
+    STANDARD.decode(content.secret).map(SecretBytes::new).map_err(|_| SealError::Damaged)
+}
