@@ -9,5 +9,6 @@ mod front;
 mod guard;
 mod hostile;
 mod once;
+mod outbound;
 mod routing;
 mod story;

@@ -5,9 +5,11 @@
 
 pub(crate) mod app;
 pub(crate) mod http;
+pub(crate) mod names;
 pub(crate) mod receiver;
 pub(crate) mod reply;
 pub(crate) mod signature;
 pub(crate) mod store;
+pub(crate) mod tls;
 pub(crate) mod trace;
 pub(crate) mod wait;
