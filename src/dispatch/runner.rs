@@ -18,6 +18,7 @@ use crate::model::{
     AppKey, Clock, Endpoint, EndpointKey, IdKind, Next, Outcome, OutcomeKind, Parked, Trigger, UnixMs, Waiting,
 };
 use crate::record::line::{AttemptLine, Lines};
+use crate::record::transition::INTERNAL_FAILURES_MAX;
 use crate::record::{Verdict, transition};
 use crate::store::command::{AttemptRecord, Changed, Command, Done, Publish, Published, Reply, Settle, Settled};
 use crate::store::journal::{Journal, Observer};
@@ -279,7 +280,9 @@ impl Inner {
         let _running = Running(Arc::clone(&self));
         let mut next = Some(first);
         while let Some(ticket) = next {
+            let unsettled = Unsettled { inner: &self, ticket: &ticket };
             self.one(&ticket).await;
+            std::mem::forget(unsettled);
             if self.stopping.load(Ordering::Acquire) {
                 return;
             }
@@ -533,6 +536,25 @@ impl Observer for Dispatcher {
             let endpoint = settle.endpoint;
             self.inner.scheduler().stored_outcome(endpoint, settle.message, settle.taken);
         }
+    }
+}
+
+/// A delivery that is being worked on. Dropped only where that panics: it is tried again later, and
+/// set aside when that happens time and again.
+struct Unsettled<'a> {
+    inner: &'a Arc<Inner>,
+    ticket: &'a Ticket,
+}
+
+impl Drop for Unsettled<'_> {
+    fn drop(&mut self) {
+        let attempts = self.ticket.attempts + 1;
+        let next = match self.ticket.trigger {
+            Trigger::Manual => Next::Nothing,
+            Trigger::Scheduled if attempts >= INTERNAL_FAILURES_MAX => Next::Park(Parked::Quarantined),
+            Trigger::Scheduled => Next::Retry { due: self.inner.now() + INTERNAL_RETRY_MS, attempts },
+        };
+        self.inner.put(self.ticket, None, next, Feedback::Nothing);
     }
 }
 

@@ -267,6 +267,11 @@ impl Scheduler {
     /// A page was read: everything from the lane's bound on, `LOAD_PAGE` at most.
     pub fn loaded(&mut self, endpoint: EndpointKey, page: &[Waiting], now: UnixMs) {
         let Some(lane) = self.lanes.get_mut(&endpoint) else { return };
+        let whole = page.len() < LOAD_PAGE;
+        // Where memory is full a lane gets enough to go on with.
+        let taken = if self.in_memory >= self.limits.in_memory_max { LOAD_BELOW.min(page.len()) } else { page.len() };
+        let whole = whole && taken == page.len();
+        let page = &page[..taken];
         let settled = std::mem::take(&mut lane.settled_while_loading);
         let known: FxHashSet<Place> = lane.resends.iter().copied().collect();
         for waiting in page {
@@ -286,7 +291,7 @@ impl Scheduler {
         if let Some(lane) = lane {
             lane.loading = false;
             lane.bound = match page.last() {
-                Some(last) if page.len() >= LOAD_PAGE => Some((last.due, MessageKey(last.message.0 + 1))),
+                Some(last) if !whole => Some((last.due, MessageKey(last.message.0 + 1))),
                 _ => None,
             };
         }

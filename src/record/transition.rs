@@ -5,7 +5,7 @@ use crate::model::{DisabledReason, Next, Outcome, OutcomeKind, Parked, Trigger, 
 /// The longest `Retry-After` that is obeyed.
 const RETRY_AFTER_S_MAX: u32 = 86_400;
 /// Failures inside us after which a delivery is set aside.
-const INTERNAL_FAILURES_MAX: u16 = 5;
+pub const INTERNAL_FAILURES_MAX: u16 = 5;
 
 /// What follows from an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
