@@ -93,6 +93,12 @@ impl World {
         self.rng.lock().unwrap().random_range(range)
     }
 
+    /// If so, no attempt may begin from now on.
+    fn end(&self, endpoint: EndpointKey, ended: bool) {
+        let now = self.clock.now_ms();
+        self.with(endpoint, |state| state.closed_since = if ended { Some(now + 1) } else { state.closed_since });
+    }
+
     fn with<T>(&self, endpoint: EndpointKey, f: impl FnOnce(&mut EndpointWorld) -> T) -> T {
         f(self.endpoints.lock().unwrap().entry(endpoint).or_default())
     }
@@ -291,7 +297,7 @@ type Ledger = Vec<(Id, Vec<EndpointKey>)>;
 async fn publish(node: &Node, world: &World, app: AppKey, number: usize, ledger: &mut Ledger) {
     let Ok(Some(config)) = node.snapshots.app(app).await else { return };
     let routes = route(&config, "sim.event", &[]);
-    let mut routed: Vec<EndpointKey> = routes.iter().map(|route| route.endpoint).collect();
+    let mut destinations: Vec<EndpointKey> = routes.iter().map(|route| route.endpoint).collect();
     let head = format!("{{\"number\":{number}");
     let payload = Bytes::from(format!("{head},\"pad\":\"{}\"}}", "x".repeat(world.range(0..300) as usize)));
     world.bodies.lock().unwrap().insert(head, payload.clone());
@@ -308,9 +314,9 @@ async fn publish(node: &Node, world: &World, app: AppKey, number: usize, ledger:
     let Ok(answer) = node.journal.submit(Command::Publish(Box::new(publish))) else { return };
     if let Ok(Ok(Done::Published(published))) = answer.await {
         if let Some((_, routes)) = published.rerouted {
-            routed = routes.iter().map(|route| route.endpoint).collect();
+            destinations = routes.iter().map(|route| route.endpoint).collect();
         }
-        ledger.push((published.id, routed));
+        ledger.push((published.id, destinations));
     }
 }
 
@@ -342,17 +348,13 @@ async fn meddle(node: &Node, world: &World, app: AppKey, endpoints: &mut Vec<End
     };
     match world.range(0..10) {
         0 if endpoints.len() > 4 => {
-            if node.change(world, Change::DeleteEndpoint { app, endpoint }).await.is_some() {
-                let now = world.clock.now_ms();
-                world.with(endpoint, |state| state.closed_since = Some(now + 1));
-                endpoints.retain(|other| *other != endpoint);
-            }
+            let deleted = node.change(world, Change::DeleteEndpoint { app, endpoint }).await.is_some();
+            world.end(endpoint, deleted);
+            endpoints.retain(|other| !deleted || *other != endpoint);
         }
         1 | 2 => {
-            if node.change(world, set_disabled(true)).await.is_some() {
-                let now = world.clock.now_ms();
-                world.with(endpoint, |state| state.closed_since = Some(now + 1));
-            }
+            let disabled = node.change(world, set_disabled(true)).await.is_some();
+            world.end(endpoint, disabled);
         }
         3..=5 => {
             world.with(endpoint, |state| state.closed_since = None);
@@ -442,9 +444,8 @@ async fn heal(seed: u64, node: &Node, world: &World, store: &MemoryStore, all: &
             tokio::time::sleep(Duration::from_millis(500)).await;
         }
     });
-    if quiet.await.is_err() {
-        panic!("seed {seed}: still open: pending {:?}, waiting {:?}", store.all_pending(), store.all_waiting());
-    }
+    let quiet = quiet.await.is_ok();
+    assert!(quiet, "seed {seed}: still open: pending {:?}, waiting {:?}", store.all_pending(), store.all_waiting());
     let (_, in_flight) = node.dispatcher.load();
     assert_eq!(in_flight, 0, "seed {seed}: places in flight were not given back");
     let parked: HashSet<(i64, i64)> =

@@ -31,9 +31,8 @@ impl Admission {
     /// refused for want of room.
     pub fn check_change(&self) -> Result<(), &'static str> {
         match *self.journal.borrow() {
-            Health::Good => Ok(()),
             // A full disk is found out again by trying: the journal answers at once.
-            Health::DiskFull => Ok(()),
+            Health::Good | Health::DiskFull => Ok(()),
             Health::Failed | Health::Closed => Err("the store has failed"),
         }
     }

@@ -252,8 +252,7 @@ pub(super) async fn create_key(gateway: &Gateway, environment: Option<&str>, nam
     };
     let mut bytes = [0; 32];
     rand::rng().fill_bytes(&mut bytes);
-    let digits: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-    let secret = format!("phk_{digits}");
+    let secret = format!("phk_{}", crate::store::seal::hex(&bytes));
     let hash = key_hash(&secret);
     match change(gateway, Change::CreateApiKey { env, name: name.to_owned(), hash }).await? {
         Changed::ApiKey(key) => Ok(NewKey { key, secret }),

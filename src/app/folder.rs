@@ -97,7 +97,7 @@ pub(super) fn socket_of(folder: &Path) -> PathBuf {
     }
     let whole = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
     let digest = Sha256::digest(whole.as_os_str().as_encoded_bytes());
-    let name: String = digest.iter().take(12).map(|byte| format!("{byte:02x}")).collect();
+    let name = crate::store::seal::hex(&digest[..12]);
     std::env::temp_dir().join(format!("posthouse-{name}.sock"))
 }
 

@@ -54,7 +54,7 @@ pub fn main() -> ExitCode {
         Command::Serve(args) => serve::run(args, &cli.flags),
         Command::Environment(command) => operate::environment(command, &cli.flags),
         Command::Key(command) => operate::key(command, &cli.flags),
-        Command::Backup(args) => operate::backup(args, &cli.flags),
+        Command::Backup(args) => operate::backup(&args, &cli.flags),
         Command::Queue(command) => operate::queue(&command, &cli.flags),
         Command::Config(command) => command.run(&cli.flags).map(|()| ExitCode::SUCCESS),
         Command::Bench(args) => bench::run(*args).map(|()| ExitCode::SUCCESS),

@@ -143,7 +143,7 @@ pub(super) fn key(command: KeyCommand, flags: &ConfigFlags) -> anyhow::Result<Ex
     Ok(ExitCode::SUCCESS)
 }
 
-pub(super) fn backup(args: BackupArgs, flags: &ConfigFlags) -> anyhow::Result<ExitCode> {
+pub(super) fn backup(args: &BackupArgs, flags: &ConfigFlags) -> anyhow::Result<ExitCode> {
     let file = std::path::absolute(&args.file)?;
     call(flags, &Request::Backup { file: file.clone() })?;
     print(&format!("{} holds the store; keep the key file beside it", file.display()))?;

@@ -440,15 +440,12 @@ impl Inner {
             Some(_) => None,
         };
         for route in routes.iter().filter(|route| !route.held) {
-            match delayed.or(route.spilled.then_some(publish.at)) {
-                Some(due) => {
-                    let waiting = Waiting { due, message, attempts: 0, trigger: Trigger::Scheduled };
-                    scheduler.wait(route.endpoint, app, waiting, now);
-                }
-                None => {
-                    let rate = config.endpoint(route.endpoint).and_then(|endpoint| endpoint.spec.throttle_rate);
-                    scheduler.offer(route.endpoint, app, rate, message, body.clone(), now);
-                }
+            if let Some(due) = delayed.or(route.spilled.then_some(publish.at)) {
+                let waiting = Waiting { due, message, attempts: 0, trigger: Trigger::Scheduled };
+                scheduler.wait(route.endpoint, app, waiting, now);
+            } else {
+                let rate = config.endpoint(route.endpoint).and_then(|endpoint| endpoint.spec.throttle_rate);
+                scheduler.offer(route.endpoint, app, rate, message, body.clone(), now);
             }
         }
     }

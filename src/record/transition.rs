@@ -49,9 +49,9 @@ pub fn transition(
         429 | 503 => outcome.retry_after_s.unwrap_or(0).min(RETRY_AFTER_S_MAX),
         _ => 0,
     };
-    let delay_ms = i64::from(delay_s.max(asked_s)) * 1000;
-    let jitter_ms = (i128::from(delay_ms / 5) * i128::from(random) / i128::from(u32::MAX)) as i64;
-    Verdict { next: Next::Retry { due: now + delay_ms + jitter_ms, attempts: attempts + 1 }, disable: None }
+    let wait_ms = i64::from(delay_s.max(asked_s)) * 1000;
+    let jitter_ms = (i128::from(wait_ms / 5) * i128::from(random) / i128::from(u32::MAX)) as i64;
+    Verdict { next: Next::Retry { due: now + wait_ms + jitter_ms, attempts: attempts + 1 }, disable: None }
 }
 
 #[cfg(test)]

@@ -71,7 +71,7 @@ impl Sealer {
                     .mode(0o600)
                     .open(&temporary)
                     .with_context(|| format!("making the key file {shown}"))?;
-                writeln!(file, "{}", encode_hex(&key))?;
+                writeln!(file, "{}", hex(&key))?;
                 file.sync_all()?;
                 std::fs::rename(&temporary, path)?;
                 if let Some(folder) = path.parent().filter(|p| !p.as_os_str().is_empty()) {
@@ -136,7 +136,8 @@ fn aad(table: &str, row: i64) -> Vec<u8> {
     aad
 }
 
-fn encode_hex(bytes: &[u8]) -> String {
+/// Bytes as hexadecimal digits.
+pub fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write;
     bytes.iter().fold(String::new(), |mut out, byte| {
         let _ = write!(out, "{byte:02x}");
