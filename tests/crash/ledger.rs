@@ -181,6 +181,12 @@ impl Ledger {
         lock(&self.fences).contains(id)
     }
 
+    /// The ids that were acknowledged for an application.
+    pub(crate) fn acknowledged_of(&self, application: usize) -> Vec<String> {
+        let sent = lock(&self.sent);
+        sent.values().filter(|sent| sent.application == application).filter_map(|sent| sent.id.clone()).collect()
+    }
+
     /// Compares the whole list of an application with what was sent to it.
     pub(crate) fn assert_list(&self, application: &str, listed: &[(String, Value)]) {
         let sent = lock(&self.sent);

@@ -23,16 +23,18 @@ const FAILING_EVERY: usize = 10;
 /// Which endpoints belong to which application.
 pub(crate) struct Topology {
     uids: Vec<String>,
+    endpoints: Vec<String>,
 }
 
 impl Topology {
     /// Makes everything at the server.
     pub(crate) async fn make(app: &TestApp, sink: &Receiver) -> Self {
-        let topology = Self { uids: (0..SINGLE + FANNED).map(|number| format!("crash-{number}")).collect() };
-        for (number, uid) in topology.uids.iter().enumerate() {
+        let uids = (0..SINGLE + FANNED).map(|number| format!("crash-{number}")).collect();
+        let mut topology = Self { uids, endpoints: Vec::new() };
+        for (number, uid) in topology.uids.clone().iter().enumerate() {
             app.client.post("/api/v1/app", json!({ "name": uid, "uid": uid })).await.expect(201);
             for endpoint in Topology::endpoints_of(number) {
-                app.endpoint(uid, &sink.url(&format!("/{endpoint}"))).await;
+                topology.endpoints.push(app.endpoint(uid, &sink.url(&format!("/{endpoint}"))).await);
             }
         }
         topology
@@ -48,6 +50,14 @@ impl Topology {
 
     pub(crate) fn applications(&self) -> impl Iterator<Item = &str> {
         self.uids.iter().map(String::as_str)
+    }
+
+    /// Every endpoint: its application's number and uid, and its own id.
+    pub(crate) fn endpoints(&self) -> impl Iterator<Item = (usize, &str, &str)> {
+        self.uids.iter().enumerate().flat_map(|(application, uid)| {
+            let ids = &self.endpoints[Self::endpoints_of(application)];
+            ids.iter().map(move |id| (application, uid.as_str(), id.as_str()))
+        })
     }
 
     pub(crate) fn first_application(&self) -> &str {

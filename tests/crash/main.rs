@@ -9,6 +9,7 @@ mod support;
 mod ledger;
 mod load;
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -18,7 +19,7 @@ use serde_json::{Value, json};
 
 use ledger::Ledger;
 use load::{Load, Topology};
-use support::app::TestApp;
+use support::app::{TestApp, id_of};
 use support::store::{assert_sound, assert_sound_copy, database};
 use support::wait::{eventually, when};
 
@@ -84,6 +85,7 @@ async fn kill_9_under_load_loses_nothing() {
     ledger.assert_nothing_invented();
     ledger.assert_duplicates_at_most((kills() + starts_killed) * IN_FLIGHT_MAX);
     assert_lists_are_complete(&app, &topology, &ledger).await;
+    assert_attempts_are_complete(&app, &topology, &ledger).await;
     println!("{}", ledger.summary());
 
     let status = app.sigterm(Duration::from_secs(30)).await;
@@ -102,18 +104,47 @@ async fn kill_9_under_load_loses_nothing() {
 /// beyond that at most what was sent without an answer.
 async fn assert_lists_are_complete(app: &TestApp, topology: &Topology, ledger: &Ledger) {
     for application in topology.applications() {
-        let mut listed: Vec<(String, Value)> = Vec::new();
-        let mut iterator = String::new();
-        loop {
-            let page = app.get(format!("/api/v1/app/{application}/msg?limit=250{iterator}")).await.expect(200).json();
-            let rows = page["data"].as_array().expect("data");
-            listed.extend(rows.iter().map(|row| (support::app::id_of(row), row["payload"].clone())));
-            if page["done"] == true {
-                break;
-            }
-            iterator = format!("&iterator={}", page["iterator"].as_str().expect("an iterator"));
-        }
+        let rows = whole_list(app, &format!("/api/v1/app/{application}/msg")).await;
+        let listed: Vec<(String, Value)> = rows.iter().map(|row| (id_of(row), row["payload"].clone())).collect();
         assert!(listed.is_sorted_by(|a, b| a.0 > b.0), "newest first, and none twice");
         ledger.assert_list(application, &listed);
+    }
+}
+
+/// The lists of attempts hold a success for each delivery, by endpoint and by message.
+async fn assert_attempts_are_complete(app: &TestApp, topology: &Topology, ledger: &Ledger) {
+    for (number, application, endpoint) in topology.endpoints() {
+        let acknowledged = ledger.acknowledged_of(number);
+        // The outcomes of the last attempts are written a moment after they arrived.
+        let by_endpoint = eventually("a success of each message", Duration::from_secs(10), async || {
+            let attempts = whole_list(app, &format!("/api/v1/app/{application}/attempt/endpoint/{endpoint}")).await;
+            let done: HashSet<&str> =
+                attempts.iter().filter(|a| a["status"] == 0).filter_map(|a| a["msgId"].as_str()).collect();
+            let all = acknowledged.iter().all(|id| done.contains(id.as_str()));
+            all.then_some(attempts)
+        });
+        let by_endpoint = by_endpoint.await;
+        let distinct: HashSet<String> = by_endpoint.iter().map(id_of).collect();
+        assert_eq!(distinct.len(), by_endpoint.len(), "no attempt is listed twice");
+        for message in acknowledged.iter().take(3) {
+            let path = format!("/api/v1/app/{application}/attempt/msg/{message}?endpoint_id={endpoint}");
+            let by_message: Vec<String> = whole_list(app, &path).await.iter().map(id_of).collect();
+            let same: Vec<String> = by_endpoint.iter().filter(|a| a["msgId"] == json!(message)).map(id_of).collect();
+            assert_eq!(by_message, same, "the same attempts by message and by endpoint");
+        }
+    }
+}
+
+/// All rows of a list, page by page.
+async fn whole_list(app: &TestApp, path: &str) -> Vec<Value> {
+    let (mut rows, mut iterator) = (Vec::new(), String::new());
+    let first = if path.contains('?') { '&' } else { '?' };
+    loop {
+        let page = app.get(format!("{path}{first}limit=250{iterator}")).await.expect(200).json();
+        rows.extend(page["data"].as_array().expect("data").iter().cloned());
+        if page["done"] == true {
+            return rows;
+        }
+        iterator = format!("&iterator={}", page["iterator"].as_str().expect("an iterator"));
     }
 }
