@@ -29,7 +29,8 @@ pub(super) async fn alive(_: Call, _: Body) -> Result<Response<Body>, ApiError> 
 pub(super) async fn ready(call: Call, _: Body) -> Result<Response<Body>, ApiError> {
     let admission = &call.gateway.admission;
     let journal = admission.journal();
-    let accepting = admission.check().is_ok() && journal == Health::Good;
+    // What is in flight is still finished while draining; nobody should send more.
+    let accepting = admission.check().is_ok() && journal == Health::Good && !admission.is_draining();
     let ready = Ready {
         status: if accepting { "ready" } else { "unavailable" },
         accepting,
