@@ -102,7 +102,7 @@ impl Metrics {
         registry.register("journal_batch_size", "Commands in a batch", metrics.batch_size.clone());
         registry.register(
             "queue_depth",
-            "Deliveries that are pending or waiting, counted every 15 s",
+            "Deliveries that are pending or waiting, counted every second, above 50,000 every 15 s",
             metrics.queue_depth.clone(),
         );
         registry.register(

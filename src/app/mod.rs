@@ -35,7 +35,8 @@ use crate::store::sqlite::{SqliteOptions, SqliteReader, SqliteWriter};
 
 /// How often housekeeping looks at the disk, the gauges and idle connections.
 const HOUSEKEEPING: Duration = Duration::from_secs(1);
-/// What waits is counted in the store every so many of these.
+/// What waits is counted in the store each time while it is less than this, and else every so many times.
+const QUEUE_DEPTH_QUICK: u64 = 50_000;
 const QUEUE_DEPTH_TICKS: u64 = 15;
 /// How long answers have to leave after the disk failed.
 const LAST_ANSWERS: Duration = Duration::from_millis(200);
@@ -291,11 +292,15 @@ async fn housekeeping(
 ) {
     let mut ticks = tokio::time::interval(HOUSEKEEPING);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut depth = 0;
     for tick in 0_u64.. {
         ticks.tick().await;
-        if tick % QUEUE_DEPTH_TICKS == 0 {
+        if depth < QUEUE_DEPTH_QUICK || tick % QUEUE_DEPTH_TICKS == 0 {
             match gateway.queries.queue_depth().await {
-                Ok(depth) => drop(gateway.metrics.queue_depth.set(i64::try_from(depth).unwrap_or(i64::MAX))),
+                Ok(counted) => {
+                    depth = counted;
+                    gateway.metrics.queue_depth.set(i64::try_from(counted).unwrap_or(i64::MAX));
+                }
                 Err(error) => tracing::warn!(%error, "what waits could not be counted"),
             }
         }
