@@ -128,8 +128,18 @@ impl Rate {
         }
     }
 
+    /// Takes a token.
+    pub fn spend(&mut self) {
+        self.tokens -= 1000;
+    }
+
+    /// Attempts per second.
+    pub const fn per_s(&self) -> i64 {
+        self.per_s
+    }
+
     /// When there is a token: now, or later.
-    fn ready_at(&mut self, now: UnixMs) -> UnixMs {
+    pub fn ready_at(&mut self, now: UnixMs) -> UnixMs {
         self.refill(now);
         let missing = 1000 - self.tokens;
         if missing <= 0 { now } else { now + (missing + self.per_s - 1) / self.per_s }
@@ -204,7 +214,7 @@ impl Gate {
     /// An attempt starts.
     pub fn start(&mut self) {
         if let Some(rate) = &mut self.rate {
-            rate.tokens -= 1000;
+            rate.spend();
         }
         if let Breaker::Open { probes, .. } = self.breaker {
             self.breaker = Breaker::HalfOpen { probes };

@@ -367,6 +367,9 @@ impl Inner {
             return Ok(None);
         }
         let config = self.parts.snapshots.app(ticket.app).await?;
+        if let Some(config) = config.as_ref().filter(|config| config.app.spec.throttle_rate.is_some()) {
+            self.scheduler().set_app_rate(ticket.app, config.app.spec.throttle_rate, self.now());
+        }
         Ok(config.and_then(|config| config.endpoint(ticket.endpoint).cloned()))
     }
 
@@ -432,6 +435,7 @@ impl Inner {
             return;
         }
         let app = config.app.key();
+        scheduler.set_app_rate(app, config.app.spec.throttle_rate, now);
         let message = crate::model::MessageKey(published.id.key);
         let delayed = publish.envelope.deliver_at.filter(|&at| at > publish.at);
         let content_type = publish.envelope.content_type.as_ref();
@@ -471,7 +475,10 @@ impl Inner {
         match changed {
             Changed::Environment(_) | Changed::EventType(_) => {}
             Changed::ApiKey(_) => snapshots.api_keys_changed(),
-            Changed::Application(app, _) => snapshots.app_changed(app.key()),
+            Changed::Application(app, _) => {
+                snapshots.app_changed(app.key());
+                scheduler.set_app_rate(app.key(), app.spec.throttle_rate, now);
+            }
             Changed::ApplicationDeleted { app, endpoints } => {
                 snapshots.app_changed(*app);
                 for endpoint in endpoints {

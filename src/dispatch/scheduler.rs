@@ -11,7 +11,7 @@ use std::sync::Arc;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::fresh::Fresh;
-use super::lane::{Breaker, Feedback, Gate, Pass};
+use super::lane::{Breaker, Feedback, Gate, Pass, Rate};
 use crate::model::{AppKey, EndpointKey, MessageKey, Taken, Trigger, UnixMs, Waiting};
 
 /// Attempts (or settlements without one) at once of a lane whose endpoint is disabled or gone.
@@ -159,10 +159,23 @@ impl Lane {
     }
 }
 
+/// Whether a lane's next attempt may start, by its own gate and its application's rate.
+fn readiness(lane: &mut Lane, app_rates: &mut FxHashMap<AppKey, Rate>, now: UnixMs) -> Pass {
+    match (lane.readiness(now), app_rates.get_mut(&lane.app)) {
+        (Pass::Now, Some(rate)) if !lane.draining => match rate.ready_at(now) {
+            at if at > now => Pass::At(at),
+            _ => Pass::Now,
+        },
+        (pass, _) => pass,
+    }
+}
+
 /// All lanes.
 pub struct Scheduler {
     limits: SchedulerLimits,
     lanes: FxHashMap<EndpointKey, Lane>,
+    /// Rates over all endpoints of an application, of those that have one.
+    app_rates: FxHashMap<AppKey, Rate>,
     /// Lanes whose turn it is: of endpoints that answered lately, and of others.
     proven: VecDeque<EndpointKey>,
     unproven: VecDeque<EndpointKey>,
@@ -180,6 +193,7 @@ impl Scheduler {
         Self {
             limits,
             lanes: FxHashMap::default(),
+            app_rates: FxHashMap::default(),
             proven: VecDeque::new(),
             unproven: VecDeque::new(),
             proven_turn: true,
@@ -329,7 +343,7 @@ impl Scheduler {
         if lane.queued {
             return;
         }
-        let wake = match lane.readiness(now) {
+        let wake = match readiness(lane, &mut self.app_rates, now) {
             Pass::Now => {
                 lane.queued = true;
                 let queue = if lane.gate.is_proven() || lane.draining { &mut self.proven } else { &mut self.unproven };
@@ -374,11 +388,14 @@ impl Scheduler {
             let endpoint = self.next_lane()?;
             let Some(lane) = self.lanes.get_mut(&endpoint) else { continue };
             lane.queued = false;
-            if lane.readiness(now) != Pass::Now {
+            if readiness(lane, &mut self.app_rates, now) != Pass::Now {
                 self.refresh(endpoint, now);
                 continue;
             }
             let Some(ticket) = Self::take_from(lane, endpoint, now) else { continue };
+            if let (false, Some(rate)) = (lane.draining, self.app_rates.get_mut(&lane.app)) {
+                rate.spend();
+            }
             self.in_memory -= 1;
             self.in_flight += 1;
             self.unproven_in_flight += usize::from(ticket.unproven);
@@ -503,6 +520,21 @@ impl Scheduler {
             lane.gate.forgive();
             lane.gate.set_rate(rate, now);
             self.refresh(endpoint, now);
+        }
+    }
+
+    /// The rate over all endpoints of an application as its configuration says now; an unchanged one
+    /// keeps its bucket.
+    pub fn set_app_rate(&mut self, app: AppKey, rate: Option<u16>, now: UnixMs) {
+        match rate {
+            None if self.app_rates.is_empty() => {}
+            None => drop(self.app_rates.remove(&app)),
+            Some(per_s) => {
+                let unchanged = self.app_rates.get(&app).is_some_and(|rate| rate.per_s() == i64::from(per_s.max(1)));
+                if !unchanged {
+                    self.app_rates.insert(app, Rate::new(per_s, now));
+                }
+            }
         }
     }
 
