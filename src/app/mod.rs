@@ -234,8 +234,9 @@ fn client(config: &Config, guard: AddressGuard) -> anyhow::Result<Client> {
         connect_timeout: Duration::from_millis(config.delivery.connect_timeout_ms),
         response_bytes_max: config.delivery.response_bytes_max,
         extra_ca_pem,
-        // As many as an endpoint can have in flight: fewer would be opened anew for every burst.
-        idle_per_host_max: config.delivery.window_max,
+        // Many endpoints may share a host: fewer than can be in flight would be opened anew in every
+        // burst, and a burst of openings is what a receiver's backlog drops.
+        idle_per_host_max: config.delivery.attempts_in_flight_max,
         ..ClientConfig::default()
     };
     Ok(Client::new(&client, resolver, guard)?)
