@@ -279,7 +279,12 @@ impl<'c> HotStatements<'c> {
         Ok(Ok(Done::Published(Published { id, rerouted })))
     }
 
-    pub(super) fn insert_message(&mut self, state: &mut WriterState, id: Id, publish: &Publish) -> rusqlite::Result<()> {
+    pub(super) fn insert_message(
+        &mut self,
+        state: &mut WriterState,
+        id: Id,
+        publish: &Publish,
+    ) -> rusqlite::Result<()> {
         let app = publish.config.app.key();
         let envelope = &publish.envelope;
         state.payload_sequence += 1;

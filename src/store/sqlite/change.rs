@@ -15,8 +15,7 @@ use crate::model::{
     SigningSecret, Trigger, UnixMs, Waiting,
 };
 use crate::store::command::{
-    ApplicationPatch, Became, Change, ChangeRequest, Changed, Done, EndpointPatch, HeadersPatch, Refusal, Reply,
-    Target,
+    ApplicationPatch, Became, Change, ChangeRequest, Changed, Done, EndpointPatch, HeadersPatch, Refusal, Reply, Target,
 };
 
 /// The table of remembered answers, as their seals name it.

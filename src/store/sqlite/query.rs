@@ -13,7 +13,7 @@ use super::{keys, rows};
 use crate::model::id::{first_key_at, key_time};
 use crate::model::{
     ApiKey, AppKey, Application, Attempt, Endpoint, EndpointKey, EnvKey, Environment, EventType, Id, IdKind, Key,
-    Message, MessageKey, OutcomeKind, Trigger, UnixMs,
+    Message, MessageKey, OutcomeKind, PortalToken, Trigger, UnixMs,
 };
 use crate::store::ReadError;
 use crate::store::query::{
@@ -313,7 +313,8 @@ impl StoreQueries for SqliteReader {
     ) -> Result<Rows<Application>, ReadError> {
         self.list(move |connection, _| {
             let (sign, direction) = comparison(page.order);
-            let mut sql = format!("SELECT {} FROM application WHERE env = ? AND kind = 0 AND key {sign} ?", rows::APPLICATION);
+            let mut sql =
+                format!("SELECT {} FROM application WHERE env = ? AND kind = 0 AND key {sign} ?", rows::APPLICATION);
             if exclude_without_endpoints {
                 sql.push_str(" AND EXISTS (SELECT 1 FROM endpoint WHERE app = application.key)");
             }
