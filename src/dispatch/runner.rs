@@ -473,7 +473,7 @@ impl Inner {
     fn changed(&self, scheduler: &mut Scheduler, changed: &Changed, now: UnixMs) {
         let snapshots = &self.parts.snapshots;
         match changed {
-            Changed::Environment(_) | Changed::EventType(_) => {}
+            Changed::Environment(_) | Changed::EventType(_) | Changed::Resealed(_) => {}
             Changed::ApiKey(_) => snapshots.api_keys_changed(),
             Changed::Application(app, _) => {
                 snapshots.app_changed(app.key());

@@ -7,7 +7,7 @@ use crate::model::{
     AppKey, Application, ApplicationSpec, DisabledReason, Endpoint, EndpointKey, EndpointSpec, EnvKey, MessageKey,
     SecretBytes, Trigger, UnixMs, Waiting,
 };
-use crate::store::command::{Change, ChangeRequest, Changed, Done, Refusal, Reply, Target};
+use crate::store::command::{Change, ChangeRequest, Changed, Done, Refusal, Reply, Resealed, Target};
 
 const REMEMBERED_MS: UnixMs = 24 * 3_600_000;
 
@@ -61,6 +61,8 @@ impl Data {
                 Ok(Changed::EndpointDeleted { app: *app, endpoint: *endpoint })
             }
             Change::Resend { app, endpoint, message } => self.resend(*app, *endpoint, *message, at),
+            // Nothing of it is ever at rest.
+            Change::Reseal { .. } => Ok(Changed::Resealed(Resealed::default())),
             Change::CreateEnvironment { .. }
             | Change::CreateApiKey { .. }
             | Change::RevokeApiKey { .. }

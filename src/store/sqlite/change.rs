@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension, Params, params};
 
 use super::apply::{WriterState, application, touch_routing};
 use super::keys::KeyIndex;
-use super::{rows, sealed};
+use super::{reseal, rows, sealed};
 use crate::model::url::masked;
 use crate::model::{
     ApiKey, AppKey, Application, ApplicationSpec, DisabledReason, Endpoint, EndpointKey, EndpointSpec, EnvKey,
@@ -106,6 +106,9 @@ impl Changer<'_> {
             }
             Change::DeleteEndpoint { app, endpoint } => self.delete_endpoint(*app, *endpoint),
             Change::Resend { app, endpoint, message } => self.resend(*app, *endpoint, message.0),
+            Change::Reseal { from } => {
+                Ok(Changed::Resealed(reseal::slice(self.connection, &self.state.sealer, *from)?))
+            }
         }
     }
 
