@@ -16,7 +16,9 @@ pub(super) async fn environment(gateway: &Gateway, headers: &HeaderMap) -> Resul
     let token = bearer(headers).ok_or_else(|| failed("Send the header `Authorization: Bearer <key>`"))?;
     let hash: [u8; 32] = Sha256::digest(token).into();
     let key = gateway.snapshots.api_key(&*gateway.queries, hash).await?;
-    key.map(|key| key.env).ok_or_else(|| failed("The key is not known"))
+    let key = key.ok_or_else(|| failed("The key is not known"))?;
+    gateway.quotas.spend(&hash, gateway.clock.now_ms())?;
+    Ok(key.env)
 }
 
 fn failed(detail: &'static str) -> ApiError {

@@ -14,6 +14,8 @@ use crate::model::{ApiKey, AppConfig, AppKey, EnvKey, Id, IdKind};
 
 /// Environment keys that are kept in memory.
 const API_KEYS_MAX: usize = 10_000;
+/// Hashes of keys that are known not to be there.
+const UNKNOWN_KEYS_MAX: usize = 10_000;
 
 /// The snapshots of a node. Shared.
 pub struct Snapshots {
@@ -21,6 +23,8 @@ pub struct Snapshots {
     apps: Cache<AppKey, Arc<AppConfig>>,
     uids: Cache<(EnvKey, Arc<str>), AppKey>,
     api_keys: Cache<[u8; 32], Arc<ApiKey>>,
+    /// Hashes that were looked up and not found, so that one who tries does not cost a read each time.
+    unknown_keys: Cache<[u8; 32], ()>,
     epoch: AtomicU64,
 }
 
@@ -32,6 +36,7 @@ impl Snapshots {
             apps: Cache::new(applications),
             uids: Cache::new(applications),
             api_keys: Cache::new(API_KEYS_MAX),
+            unknown_keys: Cache::new(UNKNOWN_KEYS_MAX),
             epoch: AtomicU64::new(0),
         }
     }
@@ -82,8 +87,17 @@ impl Snapshots {
         if let Some(key) = self.api_keys.get(&hash) {
             return Ok(Some(key));
         }
+        if self.unknown_keys.get(&hash).is_some() {
+            return Ok(None);
+        }
         let epoch = self.epoch.load(Ordering::Acquire);
-        let Some(key) = queries.api_key_by_hash(hash).await?.map(Arc::new) else { return Ok(None) };
+        let Some(key) = queries.api_key_by_hash(hash).await?.map(Arc::new) else {
+            self.unknown_keys.insert(hash, ());
+            if self.epoch.load(Ordering::Acquire) != epoch {
+                self.unknown_keys.remove(&hash);
+            }
+            return Ok(None);
+        };
         self.api_keys.insert(hash, Arc::clone(&key));
         if self.epoch.load(Ordering::Acquire) != epoch {
             self.api_keys.remove(&hash);
@@ -101,5 +115,6 @@ impl Snapshots {
     pub fn api_keys_changed(&self) {
         self.epoch.fetch_add(1, Ordering::AcqRel);
         self.api_keys.clear();
+        self.unknown_keys.clear();
     }
 }
