@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use axum::response::Response;
-use http::header::CONTENT_ENCODING;
+use http::header::{CONTENT_ENCODING, TRANSFER_ENCODING};
 use hyper::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -105,7 +105,8 @@ async fn connection(
 
 /// What is refused whatever it asks for.
 fn refusal(request: &Request<Incoming>, phase: &Phase) -> Option<Response> {
-    if phase.has_two_lengths() {
+    let chunked = request.headers().contains_key(TRANSFER_ENCODING);
+    if phase.has_two_lengths() || chunked && phase.has_unseen_head() {
         return Some(crate::api::ambiguous_length());
     }
     if request.headers().len() > HEADERS_MAX {

@@ -9,6 +9,7 @@
 pub mod control;
 mod first_start;
 mod folder;
+mod heads;
 mod listen;
 mod timed;
 

@@ -1,12 +1,11 @@
 //! `Retry-After` in forms that no text can hold: what makes no sense leaves the schedule alone.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use crate::support::app::TestApp;
 use crate::support::receiver::Receiver;
 use crate::support::reply::Reply;
-use crate::support::wait::SOON;
+use crate::support::wait::{SOON, join_all};
 
 /// Header lines, and the seconds that they ask for, if any.
 fn cases() -> Vec<(&'static [u8], u64)> {
@@ -36,25 +35,20 @@ fn cases() -> Vec<(&'static [u8], u64)> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn only_what_makes_sense_delays_a_retry() {
-    let (app, receiver) = (Arc::new(TestApp::start_retrying().await), Arc::new(Receiver::start().await));
-    let mut running = tokio::task::JoinSet::new();
-    for (number, (line, wanted_s)) in cases().into_iter().enumerate() {
-        let (app, receiver) = (Arc::clone(&app), Arc::clone(&receiver));
-        running.spawn(async move {
-            let path = format!("/{number}");
-            let head = b"HTTP/1.1 503 Busy\r\ncontent-length: 0\r\nconnection: close\r\n";
-            receiver.on(&path, [Reply::Raw([head, line, b"\r\n\r\n"].concat()), Reply::ok()]);
-            let app_id = app.application(&path).await;
-            app.endpoint(&app_id, &receiver.url(&path)).await;
-            app.publish_numbered(&app_id, 1).await;
-            let arrived = receiver.wait_for(&path, 2, SOON).await;
-            let gap = arrived[1].at - arrived[0].at;
-            let line = String::from_utf8_lossy(line).into_owned();
-            let least = Duration::from_millis(wanted_s.max(1) * 1_000 - 100);
-            assert!(gap >= least && gap < least * 6 / 5 + Duration::from_millis(1_300), "{line}: {gap:?}");
-        });
-    }
-    while let Some(done) = running.join_next().await {
-        done.expect("as it should be");
-    }
+    let (app, receiver) = (TestApp::start_retrying().await, Receiver::start().await);
+    let cases: Vec<_> = cases().into_iter().enumerate().collect();
+    let gaps = cases.iter().map(async |(number, (line, wanted_s))| {
+        let path = format!("/{number}");
+        let head = b"HTTP/1.1 503 Busy\r\ncontent-length: 0\r\nconnection: close\r\n";
+        receiver.on(&path, [Reply::Raw([head, *line, b"\r\n\r\n"].concat()), Reply::ok()]);
+        let app_id = app.application(&path).await;
+        app.endpoint(&app_id, &receiver.url(&path)).await;
+        app.publish_numbered(&app_id, 1).await;
+        let arrived = receiver.wait_for(&path, 2, SOON).await;
+        let gap = arrived[1].at - arrived[0].at;
+        let line = String::from_utf8_lossy(line);
+        let least = Duration::from_millis(wanted_s.max(&1) * 1_000 - 100);
+        assert!(gap >= least && gap < least * 6 / 5 + Duration::from_millis(1_300), "{line}: {gap:?}");
+    });
+    join_all(gaps).await;
 }
