@@ -9,6 +9,7 @@
 pub mod control;
 mod first_start;
 mod folder;
+mod heads;
 mod listen;
 mod rotation;
 mod timed;
@@ -21,6 +22,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use crate::accept::limited::BodyBudget;
+use crate::accept::quota::Quotas;
 use crate::accept::{Admission, Gateway};
 use crate::config::{AttemptLines, Config, LogFormat};
 use crate::deliver::http::HttpDeliver;
@@ -123,6 +125,7 @@ impl App {
                 config.limits.body_bytes_max,
                 Duration::from_millis(config.server.body_timeout_ms),
             ),
+            quotas: Quotas::new(config.limits.requests_per_second_per_key),
             limits: config.limits.clone(),
             server: config.server.clone(),
             listening: std::sync::OnceLock::new(),
