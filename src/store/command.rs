@@ -244,17 +244,12 @@ pub enum Change {
 }
 
 /// How far all sealed values have been looked at, in the order in which the engine keeps them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ResealPlace {
     /// Which of the engine's columns.
     pub column: usize,
-    /// Behind which row of it.
-    pub after: i64,
-}
-
-impl ResealPlace {
-    /// Before the first value.
-    pub const START: Self = Self { column: 0, after: i64::MIN };
+    /// Behind which row of it, as the engine names rows; none before the first.
+    pub after: Option<Vec<u8>>,
 }
 
 /// What a `PUT` names: an id, or a uid that may not exist yet.
@@ -442,7 +437,7 @@ pub enum Changed {
 }
 
 /// What a slice of resealing did.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Resealed {
     /// Values that are sealed with the newest key now, and were not before.
     pub resealed: u64,

@@ -46,7 +46,7 @@ impl Observer for Follow {
                     self.0.app_changed(*app);
                 }
                 Changed::Endpoint(endpoint, _) => self.0.app_changed(endpoint.app),
-                Changed::Environment(_) | Changed::EventType(_) | Changed::Resent { .. } => {}
+                Changed::Environment(_) | Changed::EventType(_) | Changed::Resealed(_) | Changed::Resent { .. } => {}
             }
         }
     }

@@ -106,9 +106,7 @@ impl Changer<'_> {
             }
             Change::DeleteEndpoint { app, endpoint } => self.delete_endpoint(*app, *endpoint),
             Change::Resend { app, endpoint, message } => self.resend(*app, *endpoint, message.0),
-            Change::Reseal { from } => {
-                Ok(Changed::Resealed(reseal::slice(self.connection, &self.state.sealer, *from)?))
-            }
+            Change::Reseal { from } => Ok(Changed::Resealed(reseal::slice(self.connection, &self.state.sealer, from)?)),
         }
     }
 
