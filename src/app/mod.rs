@@ -9,6 +9,7 @@
 pub mod control;
 mod first_start;
 mod folder;
+mod heads;
 mod listen;
 mod rotation;
 mod timed;
@@ -21,6 +22,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use crate::accept::limited::BodyBudget;
+use crate::accept::quota::Quotas;
 use crate::accept::{Admission, Gateway};
 use crate::config::{AttemptLines, Config, LogFormat};
 use crate::deliver::http::HttpDeliver;
@@ -123,8 +125,11 @@ impl App {
                 config.limits.body_bytes_max,
                 Duration::from_millis(config.server.body_timeout_ms),
             ),
+            quotas: Quotas::new(config.limits.requests_per_second_per_key),
             limits: config.limits.clone(),
             server: config.server.clone(),
+            listening: std::sync::OnceLock::new(),
+            https_only: config.egress.https_only,
             delivery: config.delivery.clone(),
         });
         let rotation = Arc::new(rotation::Rotation::new(folder.key_file().clone()));
@@ -136,6 +141,8 @@ impl App {
         let address = self.config.server.listen;
         let listener = TcpListener::bind(address).await.with_context(|| format!("listening on {address}"))?;
         let url = format!("http://{}", listener.local_addr()?);
+        // Set once, here.
+        let _ = self.gateway.listening.set(url.clone());
         let first = first_start::make_environment(&self.gateway).await?;
         let control = control::bind(&self.folder.socket())?;
         let control = tokio::spawn(control::serve(control, Arc::clone(&self.gateway), Arc::clone(&self.rotation)));

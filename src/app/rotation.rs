@@ -132,9 +132,9 @@ impl Rotation {
 
 /// One look at all sealed values, a slice a commit, among what else is committed.
 async fn pass(gateway: &Gateway) -> anyhow::Result<Resealed> {
-    let mut whole = Resealed { next: Some(ResealPlace::default()), ..Resealed::default() };
-    while let Some(from) = whole.next.take() {
-        let slice = slice(gateway, &from).await.context("sealing anew")?;
+    let mut whole = Resealed { next: Some(ResealPlace::START), ..Resealed::default() };
+    while let Some(from) = whole.next {
+        let slice = slice(gateway, from).await.context("sealing anew")?;
         whole.resealed += slice.resealed;
         whole.unreadable += slice.unreadable;
         whole.next = slice.next;
@@ -142,9 +142,9 @@ async fn pass(gateway: &Gateway) -> anyhow::Result<Resealed> {
     Ok(whole)
 }
 
-async fn slice(gateway: &Gateway, from: &ResealPlace) -> anyhow::Result<Resealed> {
+async fn slice(gateway: &Gateway, from: ResealPlace) -> anyhow::Result<Resealed> {
     for _ in 1..TRIES_MAX {
-        match gateway.change(Change::Reseal { from: from.clone() }, None).await {
+        match gateway.change(Change::Reseal { from }, None).await {
             Ok(ChangeAccepted::New(Changed::Resealed(done))) => return Ok(done),
             Ok(_) => bail!("unexpected answer"),
             Err(NotAccepted::NotTaken(NotTaken::Full) | NotAccepted::Refused(Refusal::Full)) => {

@@ -2,7 +2,6 @@
 //! all that is sealed, so that it can be sealed anew when the key is replaced.
 
 use anyhow::bail;
-use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::store::command::{ResealPlace, Resealed};
@@ -12,39 +11,17 @@ use crate::store::seal::Sealer;
 /// A column of sealed values. Each is bound to its table's name and its row.
 struct Sealed {
     table: &'static str,
-    /// Column that names the row.
-    key: &'static str,
-    kind: Kind,
+    /// Column of the integer that names the row.
+    row: &'static str,
     column: &'static str,
-}
-
-/// How rows of a table are named, and by what number their values are bound to them.
-#[derive(Clone, Copy)]
-enum Kind {
-    /// By an integer, which is the number.
-    Integer,
-}
-
-impl Kind {
-    /// What the column is compared with.
-    fn after(self, name: Option<&[u8]>) -> rusqlite::types::Value {
-        match self {
-            Self::Integer => name.and_then(|name| name.try_into().ok()).map_or(i64::MIN, i64::from_be_bytes).into(),
-        }
-    }
-
-    /// The row's name for the next slice, and its number.
-    fn read(self, value: ValueRef<'_>) -> rusqlite::Result<(Vec<u8>, i64)> {
-        match self {
-            Self::Integer => value.as_i64().map(|key| (key.to_be_bytes().to_vec(), key)),
-        }
-        .map_err(Into::into)
-    }
 }
 
 /// All of them. A column that is missing here becomes unreadable when the key is replaced; a test
 /// compares this list with what the store holds.
-const SEALED: [Sealed; 1] = [Sealed { table: "endpoint", key: "key", kind: Kind::Integer, column: "secret" }];
+const SEALED: [Sealed; 2] = [
+    Sealed { table: "endpoint", row: "key", column: "secret" },
+    Sealed { table: "remembered_change", row: "row", column: "body" },
+];
 
 /// Values looked at in one slice: some milliseconds of a commit.
 const SLICE: i64 = 256;
@@ -87,9 +64,9 @@ pub(super) fn check_key(connection: &mut Connection, sealer: &Sealer) -> anyhow:
 }
 
 /// Seals the values of one slice with the newest key, where they are not yet.
-pub(super) fn slice(connection: &Connection, sealer: &Sealer, from: &ResealPlace) -> rusqlite::Result<Resealed> {
+pub(super) fn slice(connection: &Connection, sealer: &Sealer, from: ResealPlace) -> rusqlite::Result<Resealed> {
     let mut done = Resealed::default();
-    if *from == ResealPlace::default() {
+    if from == ResealPlace::START {
         for (name, row) in SEALED_META {
             let Some(value) = meta(connection, name)? else { continue };
             if let Some(sealed) = again(sealer, META, row, &value, &mut done) {
@@ -97,25 +74,21 @@ pub(super) fn slice(connection: &Connection, sealer: &Sealer, from: &ResealPlace
             }
         }
     }
-    let Some(Sealed { table, key, kind, column }) = SEALED.get(from.column) else { return Ok(done) };
-    let select = format!("SELECT {key}, {column} FROM {table} WHERE {key} > ? ORDER BY {key} LIMIT ?");
+    let Some(Sealed { table, row, column }) = SEALED.get(from.column) else { return Ok(done) };
+    let select =
+        format!("SELECT {row}, {column} FROM {table} WHERE {row} > ? AND {column} IS NOT NULL ORDER BY {row} LIMIT ?");
     let mut select = connection.prepare_cached(&select)?;
-    let mut update = connection.prepare_cached(&format!("UPDATE {table} SET {column} = ? WHERE {key} = ?"))?;
-    let rows = select.query_map(params![kind.after(from.after.as_deref()), SLICE], |row| {
-        let (name, number) = kind.read(row.get_ref(0)?)?;
-        Ok((name, number, row.get::<_, Vec<u8>>(1)?))
-    })?;
-    let rows: Vec<_> = rows.collect::<Result<_, _>>()?;
-    for (name, number, value) in &rows {
-        if let Some(sealed) = again(sealer, table, *number, value, &mut done) {
-            update.execute(params![sealed, kind.after(Some(name))])?;
+    let values = select.query_map(params![from.after, SLICE], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let values: Vec<(i64, Vec<u8>)> = values.collect::<Result<_, _>>()?;
+    let mut update = connection.prepare_cached(&format!("UPDATE {table} SET {column} = ? WHERE {row} = ?"))?;
+    for (key, value) in &values {
+        if let Some(sealed) = again(sealer, table, *key, value, &mut done) {
+            update.execute(params![sealed, key])?;
         }
     }
-    done.next = match rows.into_iter().enumerate().last() {
-        Some((at, (name, ..))) if at as i64 + 1 == SLICE => {
-            Some(ResealPlace { column: from.column, after: Some(name) })
-        }
-        _ if from.column + 1 < SEALED.len() => Some(ResealPlace { column: from.column + 1, after: None }),
+    done.next = match values.last() {
+        Some((last, _)) if values.len() as i64 == SLICE => Some(ResealPlace { column: from.column, after: *last }),
+        _ if from.column + 1 < SEALED.len() => Some(ResealPlace { column: from.column + 1, after: i64::MIN }),
         _ => None,
     };
     Ok(done)
@@ -141,7 +114,7 @@ pub(super) fn sealed_by_others(connection: &Connection, sealer: &Sealer) -> rusq
     for Sealed { table, column, .. } in &SEALED {
         // Version and key id are the first five bytes; the rest is not read.
         let sql = format!(
-            "SELECT min(substr({column}, 1, 17)), count(*) FROM {table}
+            "SELECT min(substr({column}, 1, 17)), count(*) FROM {table} WHERE {column} IS NOT NULL
               GROUP BY substr({column}, 1, 5)"
         );
         let mut statement = connection.prepare(&sql)?;

@@ -12,8 +12,8 @@ const NEW: [u8; 32] = [9; 32];
 
 /// Looks at all sealed values once.
 fn pass(store: &mut Store) -> Resealed {
-    let mut whole = Resealed { next: Some(ResealPlace::default()), ..Resealed::default() };
-    while let Some(from) = whole.next.take() {
+    let mut whole = Resealed { next: Some(ResealPlace::START), ..Resealed::default() };
+    while let Some(from) = whole.next {
         let Changed::Resealed(slice) = store.change(Change::Reseal { from }) else { panic!("resealed nothing") };
         whole.resealed += slice.resealed;
         whole.unreadable += slice.unreadable;
@@ -68,7 +68,7 @@ async fn all_that_is_sealed_is_sealed_with_the_new_key() {
     let reader = SqliteReader::open(only_new);
     for config in configs.iter().chain([&late]) {
         let read = reader.app_config(config.app.key()).await.expect("read").expect("there");
-        assert_eq!(read.endpoints[0].secret.expose(), SECRET);
+        assert_eq!(read.endpoints[0].secrets[0].key.expose(), SECRET);
     }
     let only_old = SqliteOptions { sealer: Arc::new(Sealer::new(&OLD)), ..store.options.clone() };
     assert!(prepare(&only_old).expect_err("refused").to_string().contains("key file"));
@@ -81,7 +81,7 @@ fn a_slice_that_fails_changes_nothing() {
     store.options.sealer.replace_keys(&NEW, &[OLD]);
     let fail = "CREATE TEMP TRIGGER poison BEFORE UPDATE ON main.endpoint BEGIN SELECT raise(ABORT, 'poison'); END";
     store.writer.connection.execute_batch(fail).expect("a trigger");
-    let change = Change::Reseal { from: ResealPlace::default() };
+    let change = Change::Reseal { from: ResealPlace::START };
     let command = Command::Change(Box::new(ChangeRequest { at: NOW, idempotency: None, change }));
     store.writer.commit(&[command]).expect_err("poisoned");
     assert_eq!(sealed_with(&store, &OLD).len(), 3);
