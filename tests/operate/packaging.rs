@@ -1,10 +1,11 @@
 //! The image and the unit name files, commands and times that are there. Neither can be built here.
 
 use std::path::Path;
+use std::process::Command;
 
 use posthouse::config::{Config, read_capped};
 
-use crate::support::app::{TestApp, cli};
+use crate::support::app::{BINARY, TestApp, cli};
 
 fn repository() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -135,6 +136,23 @@ fn the_unit_runs_the_server_and_waits_for_its_drain() {
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
     let nonsense = [("POSTHOUSE__SERVER__LISTEN".to_owned(), "nonsense".to_owned())];
     assert_eq!(cli(folder.path(), &["serve"], &nonsense).status.code(), Some(2));
+}
+
+/// As systemd reads it, where systemd is installed.
+#[test]
+fn the_unit_is_understood_by_systemd() {
+    let installed = Command::new("systemd-analyze").arg("--version").output().is_ok_and(|output| output.status.success());
+    if !installed {
+        println!("NOT checked: systemd-analyze is not installed");
+        return;
+    }
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
+    let unit = folder.path().join("posthouse.service");
+    // It wants the binary to be there.
+    std::fs::write(&unit, file("packaging/posthouse.service").replace("/usr/local/bin/posthouse", BINARY)).expect("written");
+    let verified = Command::new("systemd-analyze").args(["verify", "--man=no"]).arg(&unit).output().expect("runs");
+    let said = String::from_utf8_lossy(&verified.stderr);
+    assert!(verified.status.success() && !said.contains("posthouse.service"), "{said}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
