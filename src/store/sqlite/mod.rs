@@ -14,6 +14,7 @@ mod query;
 mod raise;
 mod reader;
 mod reseal;
+mod restore;
 mod rows;
 mod sealed;
 #[cfg(test)]
@@ -29,6 +30,7 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::seal::Sealer;
 pub use reader::SqliteReader;
+pub use restore::restore;
 pub use writer::SqliteWriter;
 
 /// The oldest SQLite that may run: 3.51.3 mends a fault by which a reset of the log could lose data.
