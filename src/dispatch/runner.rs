@@ -585,6 +585,7 @@ fn line<'a>(
         Next::Park(Parked::Failed) => ("failed", 0),
         Next::Park(Parked::Held) => ("held", 0),
         Next::Park(Parked::Quarantined) => ("quarantined", 0),
+        Next::Park(Parked::Cancelled) => ("cancelled", 0),
         Next::Nothing => ("nothing", 0),
     };
     AttemptLine {

@@ -198,7 +198,7 @@ impl Fixture {
                 let read = |row: &rusqlite::Row<'_>| {
                     let key = DeliveryKey { endpoint: EndpointKey(row.get(0)?), message: MessageKey(row.get(1)?) };
                     let code: i64 = row.get(2)?;
-                    let all = [Parked::Failed, Parked::Held, Parked::Quarantined];
+                    let all = [Parked::Failed, Parked::Held, Parked::Quarantined, Parked::Cancelled];
                     Ok((key, all.into_iter().find(|parked| parked.code() == code).expect("a state")))
                 };
                 rows.query_map([], read).expect("read").collect::<Result<_, _>>().expect("rows")

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use rand::Rng;
 use rusqlite::{CachedStatement, Connection, OptionalExtension, params};
 
-use super::index::DeferredIndex;
+use super::index::{DeferredIndex, Definition};
 use super::keys::{KeyIndex, event_hash};
 use super::rows;
 use crate::model::routing::{Route, route};
@@ -23,6 +23,25 @@ const PAYLOAD_SEQUENCE_BITS: u32 = 47;
 const EXPIRY_DAY_MAX: i64 = (1 << (63 - PAYLOAD_SEQUENCE_BITS)) - 1;
 /// Applications whose versions the writer remembers.
 const VERSIONS_MAX: usize = 200_000;
+
+const MESSAGE_BY_APP: Definition = Definition {
+    name: "message_by_app",
+    select_tail: "SELECT app, key, 0 FROM message WHERE key > ? ORDER BY key",
+    insert: "INSERT OR IGNORE INTO message_by_app (app, message) VALUES (?, ?)",
+    is_counted: false,
+};
+const ATTEMPT_BY_MESSAGE: Definition = Definition {
+    name: "attempt_by_message",
+    select_tail: "SELECT message, key, kind = 0 FROM attempt WHERE key > ? ORDER BY key",
+    insert: "INSERT OR IGNORE INTO attempt_by_message (message, attempt) VALUES (?, ?)",
+    is_counted: false,
+};
+const ATTEMPT_BY_ENDPOINT: Definition = Definition {
+    name: "attempt_by_endpoint",
+    select_tail: "SELECT endpoint, key, kind = 0 FROM attempt WHERE key > ? ORDER BY key",
+    insert: "INSERT OR IGNORE INTO attempt_by_endpoint (endpoint, attempt) VALUES (?, ?)",
+    is_counted: true,
+};
 
 /// What the writer knows beside the file; all of it can be read from the file again.
 pub(super) struct WriterState {
@@ -63,24 +82,9 @@ impl WriterState {
             sealer,
             keys: KeyMaker::new(0, last),
             seen: KeyIndex::open(connection, now)?,
-            messages_by_app: DeferredIndex::open(
-                connection,
-                "message_by_app",
-                "SELECT app, key FROM message WHERE key > ? ORDER BY key",
-                "INSERT OR IGNORE INTO message_by_app (app, message) VALUES (?, ?)",
-            )?,
-            attempts_by_message: DeferredIndex::open(
-                connection,
-                "attempt_by_message",
-                "SELECT message, key FROM attempt WHERE key > ? ORDER BY key",
-                "INSERT OR IGNORE INTO attempt_by_message (message, attempt) VALUES (?, ?)",
-            )?,
-            attempts_by_endpoint: DeferredIndex::open(
-                connection,
-                "attempt_by_endpoint",
-                "SELECT endpoint, key FROM attempt WHERE key > ? ORDER BY key",
-                "INSERT OR IGNORE INTO attempt_by_endpoint (endpoint, attempt) VALUES (?, ?)",
-            )?,
+            messages_by_app: DeferredIndex::open(connection, MESSAGE_BY_APP)?,
+            attempts_by_message: DeferredIndex::open(connection, ATTEMPT_BY_MESSAGE)?,
+            attempts_by_endpoint: DeferredIndex::open(connection, ATTEMPT_BY_ENDPOINT)?,
             payload_sequence: last_payload_sequence(connection)?,
             versions: rustc_hash::FxHashMap::default(),
             rng: rand::rng(),
@@ -251,7 +255,7 @@ impl<'c> HotStatements<'c> {
             stored_key.as_ref().map(<[u8; 25]>::as_slice),
         ])?;
         self.payload.execute(params![payload, &publish.payload[..]])?;
-        state.messages_by_app.push(app.0, id.key);
+        state.messages_by_app.push(app.0, id.key, false);
         state.seen.published(id.key);
         if let Some(key) = &publish.idempotency {
             state.seen.insert(kind_of(key), short(key), id.key);
@@ -369,8 +373,9 @@ impl<'c> HotStatements<'c> {
                 next_due,
                 (!outcome.body.is_empty()).then_some(&outcome.body[..]),
             ])?;
-            state.attempts_by_message.push(message, id.key);
-            state.attempts_by_endpoint.push(endpoint, id.key);
+            let success = outcome.is_success();
+            state.attempts_by_message.push(message, id.key, success);
+            state.attempts_by_endpoint.push(endpoint, id.key, success);
         }
         Ok(Settled { applied, disabled: None })
     }

@@ -9,7 +9,7 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
 
 use super::reader::SqliteReader;
-use super::{keys, rows};
+use super::{counters, keys, rows};
 use crate::model::id::{first_key_at, key_time};
 use crate::model::{
     ApiKey, AppKey, Application, Attempt, Endpoint, EndpointKey, EnvKey, Environment, EventType, Id, IdKind, Key,
@@ -17,7 +17,8 @@ use crate::model::{
 };
 use crate::store::ReadError;
 use crate::store::query::{
-    AttemptFilter, AttemptRow, AttemptsOf, MessageFilter, Order, Page, QUEUE_AGES_S, QueueRow, Rows, StoreQueries,
+    AttemptFilter, AttemptRow, AttemptsOf, EndpointStats, MessageFilter, Order, Page, QUEUE_AGES_S, QueueRow, Rows,
+    StoreQueries,
 };
 
 /// Rows that one page of a filtered list may look at.
@@ -467,6 +468,15 @@ impl StoreQueries for SqliteReader {
         .await
     }
 
+    async fn endpoint_stats(
+        &self,
+        endpoint: EndpointKey,
+        since: UnixMs,
+        until: UnixMs,
+    ) -> Result<EndpointStats, ReadError> {
+        self.list(move |connection, _| counters::endpoint_stats(connection, endpoint, since, until)).await
+    }
+
     async fn queue_depth(&self) -> Result<u64, ReadError> {
         let sql = "SELECT (SELECT count(*) FROM pending) + (SELECT count(*) FROM waiting)";
         self.list(move |connection, _| {
@@ -495,7 +505,7 @@ fn queue_shape(connection: &Connection, now: UnixMs, limit: usize) -> rusqlite::
     let mut shape: HashMap<i64, QueueRow> = HashMap::new();
     let mut statement = connection.prepare(
         "SELECT endpoint, message, 0 FROM pending UNION ALL SELECT endpoint, message, 0 FROM waiting
-         UNION ALL SELECT endpoint, message, state + 1 FROM parked",
+         UNION ALL SELECT endpoint, message, state + 1 FROM parked WHERE state <> 3",
     )?;
     let mut found = statement.query([])?;
     while let Some(row) = found.next()? {

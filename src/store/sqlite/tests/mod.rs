@@ -1,6 +1,7 @@
 //! What only the embedded engine does: lists over indexes that are filled later, keys that go to
 //! the disk, rollbacks, crashes, backups, files.
 
+mod counters;
 mod crash;
 mod files;
 mod keys;
