@@ -224,8 +224,7 @@ CREATE TABLE background_task (
     app        INTEGER NOT NULL,
     endpoint   INTEGER NOT NULL,
     status     INTEGER NOT NULL,
-    -- Messages from and before these keys; those up to done_to are done.
-    first      INTEGER NOT NULL,
+    -- Messages before this key; those up to done_to are done.
     before     INTEGER NOT NULL,
     done_to    INTEGER NOT NULL,
     moved      INTEGER NOT NULL,

@@ -114,7 +114,9 @@ impl Gateway {
                 Ok(Accepted::New(published.id))
             }
             Done::Repeated(message) => Ok(Accepted::Repeated(message)),
-            Done::RepeatedChange(..) | Done::Settled(_) | Done::Changed(_) => Err(Refusal::Failed.into()),
+            Done::RepeatedChange(..) | Done::Settled(_) | Done::Changed(_) | Done::Maintained(_) => {
+                Err(Refusal::Failed.into())
+            }
         }
     }
 
@@ -129,7 +131,9 @@ impl Gateway {
         match self.journal.commit(Command::Change(Box::new(request))).await?? {
             Done::Changed(changed) => Ok(ChangeAccepted::New(*changed)),
             Done::RepeatedChange(status, body) => Ok(ChangeAccepted::Repeated(status, body)),
-            Done::Published(_) | Done::Repeated(_) | Done::Settled(_) => Err(Refusal::Failed.into()),
+            Done::Published(_) | Done::Repeated(_) | Done::Settled(_) | Done::Maintained(_) => {
+                Err(Refusal::Failed.into())
+            }
         }
     }
 

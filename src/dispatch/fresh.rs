@@ -82,6 +82,15 @@ impl PayloadBudget {
         let weight = payload.len() + 256;
         self.used.fetch_add(weight, Ordering::Relaxed);
         let public_id = id.format(IdKind::Message);
-        Arc::new(Fresh { id, public_id, payload, event_type, content_type, committed_at, budget: Arc::clone(self), weight })
+        Arc::new(Fresh {
+            id,
+            public_id,
+            payload,
+            event_type,
+            content_type,
+            committed_at,
+            budget: Arc::clone(self),
+            weight,
+        })
     }
 }

@@ -465,9 +465,7 @@ impl Inner {
         let delayed = publish.envelope.deliver_at.filter(|&at| at > publish.at);
         let content_type = publish.envelope.content_type.as_ref();
         let body = match delayed {
-            None => {
-                self.budget.keep(published.id, &publish.payload, &publish.envelope.event_type, content_type, now)
-            },
+            None => self.budget.keep(published.id, &publish.payload, &publish.envelope.event_type, content_type, now),
             Some(_) => None,
         };
         for route in routes.iter().filter(|route| !route.held) {

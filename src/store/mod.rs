@@ -14,6 +14,7 @@ pub mod command;
 mod conformance;
 pub mod idempotency;
 pub mod journal;
+pub mod maintenance;
 pub mod memory;
 pub mod query;
 pub mod seal;

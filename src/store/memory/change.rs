@@ -283,9 +283,8 @@ impl Data {
             }
             (HealthStep::Recover, Some(_)) => endpoint.failing = None,
             (HealthStep::Disable(DisabledReason::Failing), Some(failing)) => {
-                let made = |attempt: &&StoredAttempt| {
-                    attempt.endpoint == key && attempt.outcome.started_at >= failing.since
-                };
+                let made =
+                    |attempt: &&StoredAttempt| attempt.endpoint == key && attempt.outcome.started_at >= failing.since;
                 if self.attempts.iter().filter(made).count() < FAILURES_BEFORE_DISABLE {
                     return None;
                 }

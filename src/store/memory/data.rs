@@ -8,8 +8,8 @@ use rand::{Rng, SeedableRng};
 
 use crate::model::routing::route;
 use crate::model::{
-    AppConfig, AppKey, Application, Endpoint, EndpointKey, EnvKey, EnvPolicy, Id, KeyMaker, Message, MessageKey, Next, Outcome,
-    Parked, Pending, Taken, Trigger, UnixMs, Waiting,
+    AppConfig, AppKey, Application, Endpoint, EndpointKey, EnvKey, EnvPolicy, Id, KeyMaker, Message, MessageKey, Next,
+    Outcome, Parked, Pending, Taken, Trigger, UnixMs, Waiting,
 };
 use crate::store::command::{Command, Done, Idempotency, Publish, Published, Refusal, Reply, Settle, Settled};
 use crate::store::idempotency::Kind;

@@ -17,7 +17,8 @@ use async_trait::async_trait;
 use super::command::{Command, Reply};
 use super::{CommitError, ReadError, StoreReader, StoreWriter};
 use crate::model::{
-    AppConfig, AppKey, DeliveryKey, EndpointKey, EnvKey, EnvPolicy, Message, MessageKey, Parked, Pending, UnixMs, Waiting,
+    AppConfig, AppKey, DeliveryKey, EndpointKey, EnvKey, EnvPolicy, Message, MessageKey, Parked, Pending, UnixMs,
+    Waiting,
 };
 use data::Data;
 pub use data::StoredAttempt;

@@ -7,6 +7,8 @@ use rusqlite::{CachedStatement, Connection, OptionalExtension, params};
 
 use super::index::{DeferredIndex, Definition};
 use super::keys::{KeyIndex, event_hash};
+use super::purge::Purge;
+use super::retention::Retention;
 use super::{raise, rows};
 use crate::model::delivery::FAILING_AFTER;
 use crate::model::operational::{LastAttempt, MessageHappening};
@@ -19,9 +21,9 @@ use crate::store::command::{Done, Idempotency, Publish, Published, Raised, Refus
 use crate::store::idempotency::Kind;
 use crate::store::seal::Sealer;
 
-const DAY_MS: i64 = 86_400_000;
+pub(super) const DAY_MS: i64 = 86_400_000;
 /// Bits of a payload's id behind the day of its expiry.
-const PAYLOAD_SEQUENCE_BITS: u32 = 47;
+pub(super) const PAYLOAD_SEQUENCE_BITS: u32 = 47;
 /// The last day that fits in front of them, in the year 2149.
 const EXPIRY_DAY_MAX: i64 = (1 << (63 - PAYLOAD_SEQUENCE_BITS)) - 1;
 /// Applications whose versions the writer remembers.
@@ -65,6 +67,8 @@ pub(super) struct WriterState {
     pub(super) attempts_by_message: DeferredIndex,
     pub(super) attempts_by_endpoint: DeferredIndex,
     pub(super) payload_sequence: i64,
+    pub(super) retention: Retention,
+    pub(super) purge: Purge,
     versions: rustc_hash::FxHashMap<AppKey, Owner>,
     /// The applications of environments that take operational webhooks.
     operational: rustc_hash::FxHashMap<EnvKey, Arc<AppConfig>>,
@@ -103,6 +107,8 @@ impl WriterState {
             attempts_by_message: DeferredIndex::open(connection, ATTEMPT_BY_MESSAGE)?,
             attempts_by_endpoint: DeferredIndex::open(connection, ATTEMPT_BY_ENDPOINT)?,
             payload_sequence: last_payload_sequence(connection)?,
+            retention: Retention::default(),
+            purge: Purge::default(),
             versions: rustc_hash::FxHashMap::default(),
             operational: rustc_hash::FxHashMap::default(),
             raised: Vec::new(),
@@ -283,11 +289,18 @@ impl<'c> HotStatements<'c> {
         Ok(Ok(Done::Published(Published { id, rerouted })))
     }
 
-    pub(super) fn insert_message(&mut self, state: &mut WriterState, id: Id, publish: &Publish) -> rusqlite::Result<()> {
+    pub(super) fn insert_message(
+        &mut self,
+        state: &mut WriterState,
+        id: Id,
+        publish: &Publish,
+    ) -> rusqlite::Result<()> {
         let app = publish.config.app.key();
         let envelope = &publish.envelope;
         state.payload_sequence += 1;
-        let expiry_day = (publish.at.max(0) / DAY_MS + i64::from(publish.payload_days) + 1).min(EXPIRY_DAY_MAX);
+        // Bytes that are sent later are kept from then on.
+        let kept_from = envelope.deliver_at.unwrap_or(0).max(publish.at).max(0);
+        let expiry_day = (kept_from / DAY_MS + i64::from(publish.payload_days) + 1).min(EXPIRY_DAY_MAX);
         let payload = expiry_day << PAYLOAD_SEQUENCE_BITS | state.payload_sequence;
         let stored_key = publish.idempotency.as_ref().map(stored_key);
         self.message.execute(params![
@@ -404,6 +417,11 @@ impl<'c> HotStatements<'c> {
                     self.parked.execute(params![endpoint, message, parked.code(), settle.at])?;
                 }
             }
+        } else if settle.next == Next::Done {
+            // It was cancelled while this attempt was under way, and has arrived all the same.
+            self.connection
+                .prepare_cached("DELETE FROM parked WHERE endpoint = ? AND message = ? AND state = ?")?
+                .execute([endpoint, message, Parked::Cancelled.code()])?;
         }
         if let Some(record) = &settle.attempt {
             let id = state.new_id(record.outcome.started_at);

@@ -314,7 +314,8 @@ impl StoreQueries for SqliteReader {
     ) -> Result<Rows<Application>, ReadError> {
         self.list(move |connection, _| {
             let (sign, direction) = comparison(page.order);
-            let mut sql = format!("SELECT {} FROM application WHERE env = ? AND kind = 0 AND key {sign} ?", rows::APPLICATION);
+            let mut sql =
+                format!("SELECT {} FROM application WHERE env = ? AND kind = 0 AND key {sign} ?", rows::APPLICATION);
             if exclude_without_endpoints {
                 sql.push_str(" AND EXISTS (SELECT 1 FROM endpoint WHERE app = application.key)");
             }

@@ -82,8 +82,15 @@ fn raise(
         route.spilled = true;
     }
     let envelope = Envelope { event_type: event_type.to_owned(), ..Envelope::default() };
-    let publish =
-        Publish { config, routes, envelope, payload: payload.into(), payload_days: PAYLOAD_DAYS, idempotency: None, at };
+    let publish = Publish {
+        config,
+        routes,
+        envelope,
+        payload: payload.into(),
+        payload_days: PAYLOAD_DAYS,
+        idempotency: None,
+        at,
+    };
     let id = state.new_id(at);
     hot.insert_message(state, id, &publish)?;
     hot.insert_deliveries(id, &publish, &publish.routes)?;

@@ -11,7 +11,9 @@ use rusqlite::{Connection, ErrorCode, OptionalExtension, params};
 use tokio::sync::Semaphore;
 
 use super::{SqliteOptions, rows};
-use crate::model::{AppConfig, AppKey, EndpointKey, EnvKey, EnvPolicy, Message, MessageKey, Pending, Trigger, UnixMs, Waiting};
+use crate::model::{
+    AppConfig, AppKey, EndpointKey, EnvKey, EnvPolicy, Message, MessageKey, Pending, Trigger, UnixMs, Waiting,
+};
 use crate::store::seal::Sealer;
 use crate::store::{ReadError, StoreReader};
 

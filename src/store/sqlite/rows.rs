@@ -17,8 +17,7 @@ use crate::store::seal::Sealer;
 pub(super) const APPLICATION: &str = "key, nonce, env, kind, uid, version, spec, created_at, updated_at";
 pub(super) const ENDPOINT: &str =
     "key, nonce, app, uid, url_id, spec, secret, failing_since, failing_warned, created_at, updated_at";
-pub(super) const PORTAL_TOKEN: &str =
-    "key, nonce, env, app, capabilities, feature_flags, created_at, expires_at";
+pub(super) const PORTAL_TOKEN: &str = "key, nonce, env, app, capabilities, feature_flags, created_at, expires_at";
 pub(super) const EVENT_TYPE: &str = "name, spec, created_at, updated_at";
 pub(super) const API_KEY: &str = "key, nonce, env, name, created_at, revoked_at";
 pub(super) const MESSAGE: &str =
