@@ -45,6 +45,10 @@ pub(super) enum Code {
     TooManyEndpoints,
     /// The endpoint has as many headers as it may, or as long ones.
     TooManyEndpointHeaders,
+    /// The bytes of the message have expired or were deleted: there is nothing to send.
+    ContentExpired,
+    /// The environment has as many unfinished background tasks as it may.
+    TooManyTasks,
     /// The body is longer than `limits.body_bytes_max`.
     PayloadTooLarge,
     /// An operation of hosted services.
@@ -64,7 +68,7 @@ pub(super) enum Code {
 impl Code {
     /// Every one of them: what the documentation lists.
     #[cfg(test)]
-    pub(super) const ALL: [Self; 21] = [
+    pub(super) const ALL: [Self; 23] = [
         Self::AmbiguousLength,
         Self::TooManyHeaders,
         Self::InvalidJson,
@@ -79,6 +83,8 @@ impl Code {
         Self::IdempotencyConflict,
         Self::TooManyEndpoints,
         Self::TooManyEndpointHeaders,
+        Self::ContentExpired,
+        Self::TooManyTasks,
         Self::PayloadTooLarge,
         Self::NotImplemented,
         Self::TooBusy,
@@ -105,6 +111,8 @@ impl Code {
             Self::IdempotencyConflict => "idempotency_conflict",
             Self::TooManyEndpoints => "too_many_endpoints",
             Self::TooManyEndpointHeaders => "too_many_endpoint_headers",
+            Self::ContentExpired => "content_expired",
+            Self::TooManyTasks => "too_many_tasks",
             Self::PayloadTooLarge => "payload_too_large",
             Self::NotImplemented => "not_implemented",
             Self::TooBusy => "too_busy",
@@ -128,9 +136,11 @@ impl Code {
             Self::Conflict
             | Self::EventExists
             | Self::IdempotencyConflict
+            | Self::ContentExpired
             | Self::TooManyEndpoints
             | Self::TooManyEndpointHeaders => StatusCode::CONFLICT,
             Self::PayloadTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::TooManyTasks => StatusCode::TOO_MANY_REQUESTS,
             Self::NotImplemented => StatusCode::NOT_IMPLEMENTED,
             Self::TooBusy | Self::JournalFull | Self::StorageFull | Self::StorageFailed | Self::Unavailable => {
                 StatusCode::SERVICE_UNAVAILABLE
@@ -227,6 +237,7 @@ impl ApiError {
         let header: Option<(HeaderName, &'static str)> = match code {
             Code::AuthenticationFailed => Some((WWW_AUTHENTICATE, "Bearer")),
             Code::RequestTimeout | Code::PayloadTooLarge => Some((CONNECTION, "close")),
+            Code::TooManyTasks => Some((RETRY_AFTER, "10")),
             _ if code.status() == StatusCode::SERVICE_UNAVAILABLE => Some((RETRY_AFTER, "1")),
             _ => None,
         };
@@ -257,6 +268,8 @@ impl From<Refusal> for ApiError {
             Refusal::EventIdExists => Code::EventExists,
             Refusal::IdempotencyMismatch => Code::IdempotencyConflict,
             Refusal::TooManyEndpoints => Code::TooManyEndpoints,
+            Refusal::ContentGone => Code::ContentExpired,
+            Refusal::TooManyTasks => Code::TooManyTasks,
             Refusal::EndpointDisabled => Code::EndpointDisabled,
             Refusal::TooManyHeaders => Code::TooManyEndpointHeaders,
             Refusal::Full => Code::StorageFull,

@@ -89,3 +89,20 @@ pub struct Horizon {
     /// Messages.
     pub messages: UnixMs,
 }
+
+/// Which kinds of work there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Due {
+    /// [`Work::Payloads`]
+    pub payloads: bool,
+    /// [`Work::Attempts`]
+    pub attempts: bool,
+    /// [`Work::Hours`]
+    pub hours: bool,
+    /// [`Work::Messages`]; some may have to stay because they were due later.
+    pub messages: bool,
+    /// [`Work::Purge`]
+    pub purge: bool,
+    /// [`Work::Recover`]
+    pub recover: bool,
+}

@@ -4,9 +4,10 @@
 use async_trait::async_trait;
 
 use super::ReadError;
+use super::maintenance::{Due, Horizon};
 use crate::model::{
-    ApiKey, AppKey, Application, Attempt, Endpoint, EndpointKey, EnvKey, Environment, EventType, Id, Key, Message,
-    MessageKey, PortalToken, UnixMs,
+    ApiKey, AppKey, Application, Attempt, BackgroundTask, Endpoint, EndpointKey, EnvKey, Environment, EventType, Id,
+    Key, Message, MessageKey, PortalToken, TaskStatus, UnixMs,
 };
 
 /// Which way a list runs.
@@ -199,6 +200,17 @@ pub trait StoreQueries: Send + Sync + 'static {
         since: UnixMs,
         until: UnixMs,
     ) -> Result<EndpointStats, ReadError>;
+    /// Background tasks of an environment, perhaps of one status.
+    async fn background_tasks(
+        &self,
+        env: EnvKey,
+        page: Page<Key>,
+        status: Option<TaskStatus>,
+    ) -> Result<Rows<BackgroundTask>, ReadError>;
+    /// One background task.
+    async fn background_task(&self, env: EnvKey, id: Id) -> Result<Option<BackgroundTask>, ReadError>;
+    /// Which kinds of maintenance have work: some seeks.
+    async fn maintenance_due(&self, horizon: Horizon) -> Result<Due, ReadError>;
     /// How many deliveries are pending or waiting.
     async fn queue_depth(&self) -> Result<u64, ReadError>;
     /// What waits, by endpoint and age; the `limit` endpoints with most.

@@ -8,7 +8,7 @@ use super::apply::{DAY_MS, PAYLOAD_SEQUENCE_BITS, WriterState};
 use super::sweep::{ATTEMPTS, Candidate, MESSAGES, Sweep, cost_of};
 use crate::model::id::first_key_at;
 use crate::model::{EndpointKey, MessageKey, Pending, UnixMs};
-use crate::store::maintenance::Maintained;
+use crate::store::maintenance::{Due, Horizon, Maintained};
 
 const HOUR_MS: i64 = 3_600_000;
 /// Pending deliveries of messages that go which are looked up at once.
@@ -29,6 +29,19 @@ pub(super) struct Retention {
 pub(super) const fn first_alive_payload(now: UnixMs) -> i64 {
     let now = if now < 0 { 0 } else { now };
     (now / DAY_MS + 1) << PAYLOAD_SEQUENCE_BITS
+}
+
+/// Which kinds of work there are.
+pub(super) fn due(connection: &Connection, horizon: Horizon) -> rusqlite::Result<Due> {
+    let any = |sql: &str, value: i64| connection.prepare_cached(sql)?.exists([value]);
+    Ok(Due {
+        payloads: any("SELECT 1 FROM payload WHERE id < ? LIMIT 1", first_alive_payload(horizon.now))?,
+        attempts: any("SELECT 1 FROM attempt WHERE key < ? LIMIT 1", first_key_at(horizon.attempts))?,
+        hours: any("SELECT 1 FROM endpoint_hour WHERE hour < ? LIMIT 1", horizon.attempts.max(0) / HOUR_MS)?,
+        messages: any("SELECT 1 FROM message WHERE key < ? LIMIT 1", first_key_at(horizon.messages))?,
+        purge: any("SELECT 1 FROM purge WHERE next_at <= ? LIMIT 1", horizon.now)?,
+        recover: any("SELECT 1 FROM background_task WHERE status = 0 AND key > ? LIMIT 1", 0)?,
+    })
 }
 
 /// Removes payloads whose day is over.
