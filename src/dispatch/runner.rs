@@ -554,6 +554,7 @@ impl Inner {
             }
             Changed::Environment(_)
             | Changed::ApiKey(_)
+            | Changed::Resealed(_)
             | Changed::EventType(..)
             | Changed::EventTypeDeleted(_)
             | Changed::Settings(..)

@@ -6,6 +6,7 @@ mod crash;
 mod files;
 mod keys;
 mod lists;
+mod reseal;
 
 use std::sync::Arc;
 
