@@ -4,6 +4,7 @@
 //! (`reopen`) proves on an engine with a disk that nothing lived in memory only.
 
 mod configuration;
+mod maintenance;
 mod publish;
 mod settle;
 
@@ -12,8 +13,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::command::{
-    AttemptRecord, Became, Change, ChangeRequest, Changed, Command, Done, HealthStep, Idempotency, Publish, Refusal,
-    Reply, Settle,
+    AttemptRecord, Became, Change, ChangeRequest, Changed, Command, Done, EndpointPatch, HealthStep, Idempotency,
+    Publish, Refusal, Reply, Settle,
 };
 use super::memory::MemoryStore;
 use super::seal::Sealer;
