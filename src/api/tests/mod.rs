@@ -2,6 +2,7 @@
 
 mod errors;
 mod lists;
+mod maintenance;
 mod messages;
 mod resources;
 mod support;
