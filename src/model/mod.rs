@@ -9,6 +9,7 @@ pub mod outcome;
 pub mod policy;
 pub mod portal;
 pub mod routing;
+pub mod task;
 pub mod time;
 pub mod url;
 
@@ -22,4 +23,5 @@ pub use message::{Attempt, DeliveryKey, Envelope, Message};
 pub use outcome::{Outcome, OutcomeKind};
 pub use policy::{EnvPolicy, EnvSettings, SignatureHeaders};
 pub use portal::{Capability, PortalToken};
+pub use task::{BackgroundTask, TaskStatus};
 pub use time::{Clock, SystemClock, UnixMs};

@@ -3,6 +3,7 @@
 mod credentials;
 mod errors;
 mod lists;
+mod maintenance;
 mod messages;
 mod policies;
 mod resources;
