@@ -11,6 +11,7 @@
 mod answer;
 mod application;
 mod attempt;
+mod attempted;
 mod auth;
 mod call;
 mod change;
@@ -18,6 +19,7 @@ mod endpoint;
 mod endpoint_in;
 mod error;
 mod event_type;
+mod example;
 mod health;
 mod hosted;
 mod json;
@@ -27,6 +29,7 @@ mod message_in;
 mod metrics;
 mod page;
 mod query;
+mod raw;
 mod routes;
 #[cfg(test)]
 mod tests;

@@ -11,7 +11,9 @@ use http::{Method, Request, Response};
 
 use super::call::Call;
 use super::error::{ApiError, Code};
-use super::{application, attempt, auth, endpoint, event_type, health, hosted, message, metrics};
+use super::{
+    application, attempt, attempted, auth, endpoint, event_type, example, health, hosted, message, metrics, raw,
+};
 use crate::accept::Gateway;
 use crate::model::EnvKey;
 
@@ -78,6 +80,10 @@ pub(super) fn implemented() -> Vec<Operation> {
         GET "/api/v1/app/{app_id}/attempt/msg/{msg_id}" Key attempt::list_by_message;
         GET "/api/v1/app/{app_id}/msg/{msg_id}/attempt/{attempt_id}" Key attempt::get;
         POST "/api/v1/app/{app_id}/msg/{msg_id}/endpoint/{endpoint_id}/resend" Key attempt::resend;
+        GET "/api/v1/app/{app_id}/endpoint/{endpoint_id}/msg" Key attempted::messages;
+        GET "/api/v1/app/{app_id}/msg/{msg_id}/endpoint" Key attempted::destinations;
+        GET "/api/v1/app/{app_id}/msg/{msg_id}/raw" Key raw::get;
+        POST "/api/v1/app/{app_id}/endpoint/{endpoint_id}/send-example" Key example::send;
     }
 }
 

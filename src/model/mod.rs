@@ -2,10 +2,12 @@
 
 pub mod delivery;
 pub mod entity;
+pub mod example;
 pub mod id;
 pub mod message;
 pub mod outcome;
 pub mod routing;
+pub mod state;
 pub mod time;
 pub mod url;
 
@@ -17,4 +19,5 @@ pub use entity::{
 pub use id::{AppKey, AttemptKey, EndpointKey, EnvKey, Id, IdKind, Key, KeyMaker, MessageKey, Nonce};
 pub use message::{Attempt, DeliveryKey, Envelope, Message};
 pub use outcome::{Outcome, OutcomeKind};
+pub use state::{DeliveryState, DeliveryStatus, Traces, Tried};
 pub use time::{Clock, SystemClock, UnixMs};

@@ -5,8 +5,8 @@ use async_trait::async_trait;
 
 use super::ReadError;
 use crate::model::{
-    ApiKey, AppKey, Application, Attempt, Endpoint, EndpointKey, EnvKey, Environment, EventType, Id, Key, Message,
-    MessageKey, UnixMs,
+    ApiKey, AppKey, Application, Attempt, DeliveryState, DeliveryStatus, Endpoint, EndpointKey, EnvKey, Environment,
+    EventType, Id, Key, Message, MessageKey, UnixMs,
 };
 
 /// Which way a list runs.
@@ -92,6 +92,15 @@ pub struct AttemptFilter {
     pub with_message: bool,
 }
 
+/// What deliveries a list takes.
+#[derive(Debug, Clone, Default)]
+pub struct DeliveryFilter {
+    /// Only those that stand so.
+    pub status: Option<DeliveryStatus>,
+    /// Only of messages like this.
+    pub message: MessageFilter,
+}
+
 /// An attempt with its message, if that was asked for.
 pub type AttemptRow = (Attempt, Option<Message>);
 
@@ -164,6 +173,21 @@ pub trait StoreQueries: Send + Sync + 'static {
     ) -> Result<Rows<AttemptRow>, ReadError>;
     /// One attempt of a message.
     async fn attempt(&self, message: MessageKey, id: Id) -> Result<Option<Attempt>, ReadError>;
+    /// The messages of an application that go, or went, to one of its endpoints, and where they stand.
+    async fn deliveries_to(
+        &self,
+        app: AppKey,
+        endpoint: EndpointKey,
+        page: Page<Key>,
+        filter: DeliveryFilter,
+    ) -> Result<Rows<(Message, DeliveryState)>, ReadError>;
+    /// Those of `endpoints` that a message goes, or went, to, and where it stands there.
+    async fn deliveries_of(
+        &self,
+        message: MessageKey,
+        endpoints: Vec<EndpointKey>,
+        page: Page<Key>,
+    ) -> Result<Rows<(EndpointKey, DeliveryState)>, ReadError>;
     /// How many deliveries are pending or waiting.
     async fn queue_depth(&self) -> Result<u64, ReadError>;
     /// What waits, by endpoint and age; the `limit` endpoints with most.

@@ -1,5 +1,6 @@
 //! The API without sockets: each operation against the embedded store.
 
+mod attempted;
 mod errors;
 mod lists;
 mod messages;

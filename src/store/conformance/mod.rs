@@ -164,6 +164,7 @@ impl Fixture {
             envelope,
             payload: body.into(),
             payload_days: 30,
+            only: None,
             idempotency: None,
             at: self.now,
         }

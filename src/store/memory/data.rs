@@ -6,7 +6,6 @@ use std::sync::Arc;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
-use crate::model::routing::route;
 use crate::model::{
     AppConfig, AppKey, Application, Endpoint, EndpointKey, EnvKey, Id, KeyMaker, Message, MessageKey, Next, Outcome,
     Parked, Pending, Taken, Trigger, UnixMs, Waiting,
@@ -126,7 +125,7 @@ impl Data {
             None
         } else {
             let config = self.app_config(app).ok_or(Refusal::NotFound)?;
-            let routes = route(&config, &publish.envelope.event_type, &publish.envelope.channels);
+            let routes = publish.routed_by(&config)?;
             Some((Arc::new(config), routes))
         };
         let id = self.new_id(publish.at);

@@ -8,7 +8,7 @@ use rusqlite::{CachedStatement, Connection, OptionalExtension, params};
 use super::index::DeferredIndex;
 use super::keys::{KeyIndex, event_hash};
 use super::rows;
-use crate::model::routing::{Route, route};
+use crate::model::routing::Route;
 use crate::model::{
     AppKey, Application, EndpointKey, Id, KeyMaker, Message, Next, Nonce, Parked, Taken, Trigger, UnixMs,
 };
@@ -220,8 +220,10 @@ impl<'c> HotStatements<'c> {
             let Some(config) = rows::app_config(self.connection, &state.sealer, app)? else {
                 return Ok(Err(Refusal::NotFound));
             };
-            let routes = route(&config, &publish.envelope.event_type, &publish.envelope.channels);
-            Some((Arc::new(config), routes))
+            match publish.routed_by(&config) {
+                Ok(routes) => Some((Arc::new(config), routes)),
+                Err(refusal) => return Ok(Err(refusal)),
+            }
         };
         let id = state.new_id(publish.at);
         self.insert_message(state, id, publish)?;

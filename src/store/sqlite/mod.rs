@@ -6,6 +6,7 @@
 
 mod apply;
 mod change;
+mod deliveries;
 mod index;
 mod keys;
 mod query;

@@ -110,6 +110,7 @@ impl Store {
             envelope,
             payload: bytes::Bytes::from_static(b"{}"),
             payload_days: 90,
+            only: None,
             idempotency: None,
             at: self.now,
         }
