@@ -50,7 +50,8 @@ impl Fixture {
             trigger: Trigger::Scheduled,
             attempt: outcome.map(|outcome| AttemptRecord { outcome, url_id }),
             next,
-            disable: None,
+            health: None,
+            tell: None,
             at: self.api.gateway.clock.now_ms(),
         };
         let reply = self.api.gateway.journal.commit(Command::Settle(Box::new(settle))).await;

@@ -2,6 +2,7 @@
 
 mod attempted;
 mod errors;
+mod examples;
 mod lists;
 mod messages;
 mod resources;

@@ -5,11 +5,14 @@
 //! what is filled later.
 
 mod apply;
+mod catalog;
 mod change;
 mod deliveries;
+mod health;
 mod index;
 mod keys;
 mod query;
+mod raise;
 mod reader;
 mod rows;
 mod sealed;
