@@ -12,6 +12,7 @@ use sha2::{Digest, Sha256};
 use tower_service::Service;
 
 use crate::accept::limited::BodyBudget;
+use crate::accept::quota::Quotas;
 use crate::accept::{Admission, Gateway};
 use crate::api::router;
 use crate::config::{Delivery, Limits, Server};
@@ -129,6 +130,7 @@ impl TestApi {
                 limits.body_bytes_max,
                 Duration::from_millis(server.body_timeout_ms),
             ),
+            quotas: Quotas::new(limits.requests_per_second_per_key),
             limits,
             server,
             listening: std::sync::OnceLock::new(),

@@ -6,6 +6,7 @@ mod deliveries;
 mod files;
 mod keys;
 mod lists;
+mod reseal;
 
 use std::sync::Arc;
 
