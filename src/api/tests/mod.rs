@@ -1,10 +1,12 @@
 //! The API without sockets: each operation against the embedded store.
 
 mod attempted;
+mod credentials;
 mod errors;
 mod examples;
 mod lists;
 mod messages;
+mod policies;
 mod resources;
 mod support;
 mod table;

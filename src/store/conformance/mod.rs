@@ -4,6 +4,7 @@
 //! (`reopen`) proves on an engine with a disk that nothing lived in memory only.
 
 mod configuration;
+mod health;
 mod publish;
 mod settle;
 
