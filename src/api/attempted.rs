@@ -20,6 +20,8 @@ type Answer = Result<Response<Body>, ApiError>;
 const HELD_REASON: &str = "endpoint_disabled";
 /// What is quarantined failed inside us.
 const QUARANTINED_REASON: &str = "internal_error";
+/// What is cancelled has lost its content: expired, or deleted.
+const CANCELLED_REASON: &str = "content_gone";
 
 /// Where a delivery stands: fields of a row.
 #[derive(Serialize)]
@@ -42,7 +44,11 @@ impl StateOut {
             _ => None,
         };
         let held_reason = (state == DeliveryState::Held).then_some(HELD_REASON);
-        let reason = (state == DeliveryState::Quarantined).then_some(QUARANTINED_REASON);
+        let reason = match state {
+            DeliveryState::Quarantined => Some(QUARANTINED_REASON),
+            DeliveryState::Cancelled => Some(CANCELLED_REASON),
+            _ => None,
+        };
         Self { status, status_text, next_attempt, held_reason, reason }
     }
 }

@@ -10,7 +10,6 @@ use super::error::{ApiError, Kind};
 use super::json::{Fields, Given, Null};
 use super::time;
 use super::validate;
-use crate::accept::PAYLOAD_DAYS;
 use crate::model::{ApplicationSpec, Envelope, UnixMs};
 
 const FIELDS: [&str; 10] = [
@@ -30,6 +29,7 @@ const TAGS_MAX: usize = 5;
 /// How far ahead `deliverAt` may be.
 const DELIVER_AT_MS_MAX: i64 = 90 * 86_400_000;
 const RETENTION_HOURS_MAX: u16 = 2_160;
+const RETENTION_DAYS_MAX: u16 = 90;
 const CONTENT_TYPE_BYTES_MAX: usize = 256;
 type Reader<'a> = Fields<'a, { FIELDS.len() }>;
 
@@ -37,7 +37,8 @@ type Reader<'a> = Fields<'a, { FIELDS.len() }>;
 pub(super) struct MessageIn {
     pub(super) envelope: Envelope,
     pub(super) payload: Bytes,
-    pub(super) payload_days: u16,
+    /// Days that its bytes are kept, if it says so.
+    pub(super) payload_days: Option<u16>,
     /// An application to be made if it is not there.
     pub(super) application: Option<ApplicationSpec>,
 }
@@ -94,15 +95,16 @@ fn deliver_at(fields: &mut Reader<'_>, now: UnixMs) -> Option<UnixMs> {
 }
 
 /// Hours, where they are given, come before days, and are rounded up to days.
-fn payload_days(fields: &mut Reader<'_>) -> u16 {
-    let days = fields.number("payloadRetentionPeriod", Null::Taken, (1, PAYLOAD_DAYS), "must be a number from 1 to 90");
+fn payload_days(fields: &mut Reader<'_>) -> Option<u16> {
+    let days =
+        fields.number("payloadRetentionPeriod", Null::Taken, (1, RETENTION_DAYS_MAX), "must be a number from 1 to 90");
     let hours = fields.number(
         "payloadRetentionHours",
         Null::Taken,
         (1, RETENTION_HOURS_MAX),
         "must be a number from 1 to 2160",
     );
-    hours.value().map(|hours| hours.div_ceil(24)).or(days.value()).unwrap_or(PAYLOAD_DAYS)
+    hours.value().map(|hours| hours.div_ceil(24)).or(days.value())
 }
 
 /// What the SDKs' raw messages say under `transformationsParams`: the bytes as a text, and their

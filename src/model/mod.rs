@@ -11,6 +11,7 @@ pub mod policy;
 pub mod portal;
 pub mod routing;
 pub mod state;
+pub mod task;
 pub mod time;
 pub mod url;
 
@@ -25,4 +26,5 @@ pub use outcome::{Outcome, OutcomeKind};
 pub use policy::{EnvPolicy, EnvSettings, SignatureHeaders};
 pub use portal::{Capability, PortalToken};
 pub use state::{DeliveryState, DeliveryStatus, Traces, Tried};
+pub use task::{BackgroundTask, TaskStatus};
 pub use time::{Clock, SystemClock, UnixMs};

@@ -48,6 +48,8 @@ pub enum DeliveryState {
     Held,
     /// Set aside because something inside us failed five times.
     Quarantined,
+    /// Its content is gone: it is never sent.
+    Cancelled,
 }
 
 /// States as the API tells them apart.
@@ -80,6 +82,7 @@ impl DeliveryState {
             (Some(Parked::Failed), ..) | (None, Tried::Failed, None) => Some(Self::Failed),
             (Some(Parked::Held), ..) => Some(Self::Held),
             (Some(Parked::Quarantined), ..) => Some(Self::Quarantined),
+            (Some(Parked::Cancelled), ..) => Some(Self::Cancelled),
             (None, Tried::Succeeded, _) => Some(Self::Delivered),
             (None, Tried::Never | Tried::Failed, Some(due)) => Some(Self::Waiting { due }),
             (None, Tried::Never, None) => None,
@@ -93,6 +96,7 @@ impl DeliveryState {
             Self::Pending | Self::Held => DeliveryStatus::Pending,
             Self::Failed | Self::Quarantined => DeliveryStatus::Fail,
             Self::Waiting { .. } => DeliveryStatus::Sending,
+            Self::Cancelled => DeliveryStatus::Cancelled,
         }
     }
 }
@@ -116,6 +120,7 @@ mod tests {
             (parked(Parked::Failed), Some(DeliveryState::Failed)),
             (parked(Parked::Held), Some(DeliveryState::Held)),
             (parked(Parked::Quarantined), Some(DeliveryState::Quarantined)),
+            (parked(Parked::Cancelled), Some(DeliveryState::Cancelled)),
             (Traces { resend_due: Some(3), ..parked(Parked::Failed) }, Some(DeliveryState::Failed)),
             (Traces { tried: Tried::Succeeded, ..none }, Some(DeliveryState::Delivered)),
             (Traces { tried: Tried::Succeeded, resend_due: Some(3), ..none }, Some(DeliveryState::Delivered)),
@@ -135,6 +140,7 @@ mod tests {
             (DeliveryState::Failed, DeliveryStatus::Fail),
             (DeliveryState::Quarantined, DeliveryStatus::Fail),
             (DeliveryState::Waiting { due: 1 }, DeliveryStatus::Sending),
+            (DeliveryState::Cancelled, DeliveryStatus::Cancelled),
         ] {
             assert_eq!(state.status(), status, "{state:?}");
         }

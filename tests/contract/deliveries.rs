@@ -11,6 +11,7 @@ use crate::support::wait::{SOON, eventually, when};
 
 const MESSAGES: &str = "/app/{app_id}/endpoint/{endpoint_id}/msg";
 const DESTINATIONS: &str = "/app/{app_id}/msg/{msg_id}/endpoint";
+const STATS: &str = "/app/{app_id}/endpoint/{endpoint_id}/stats";
 const RAW: &str = "/app/{app_id}/msg/{msg_id}/raw";
 const EXAMPLE: &str = "/app/{app_id}/endpoint/{endpoint_id}/send-example";
 
@@ -43,6 +44,10 @@ async fn deliveries_are_shown_in_the_contracts_shapes() {
     assert_eq!(listed["data"][0]["statusText"], "success");
     ask("GET", MESSAGES, format!("{messages}?status=7"), None, 422).await;
     ask("GET", MESSAGES, format!("/app/{app_id}/endpoint/none/msg"), None, 404).await;
+    let stats = ask("GET", STATS, format!("/app/{app_id}/endpoint/{endpoint}/stats"), None, 200).await;
+    assert_eq!(stats["success"], 1);
+    ask("GET", STATS, format!("/app/{app_id}/endpoint/{endpoint}/stats?since=now"), None, 422).await;
+    ask("GET", STATS, format!("/app/{app_id}/endpoint/none/stats"), None, 404).await;
     let raw = ask("GET", RAW, format!("/app/{app_id}/msg/{message}/raw"), None, 200).await;
     assert_eq!(raw["payload"], r#"{"a":1}"#);
     ask("GET", RAW, format!("/app/{app_id}/msg/none/raw"), None, 404).await;

@@ -9,7 +9,7 @@ use crate::support::receiver::Receiver;
 use crate::support::wait::SOON;
 
 /// What is there, by method and path below `/api/v1`.
-const IMPLEMENTED: [(&str, &str); 51] = [
+const IMPLEMENTED: [(&str, &str); 57] = [
     ("GET", "/app"),
     ("POST", "/app"),
     ("GET", "/app/{app_id}"),
@@ -46,6 +46,7 @@ const IMPLEMENTED: [(&str, &str); 51] = [
     ("GET", "/app/{app_id}/msg/{msg_id}/endpoint"),
     ("GET", "/app/{app_id}/msg/{msg_id}/raw"),
     ("POST", "/app/{app_id}/endpoint/{endpoint_id}/send-example"),
+    ("GET", "/app/{app_id}/endpoint/{endpoint_id}/stats"),
     ("POST", "/auth/app-portal-access/{app_id}"),
     ("POST", "/auth/logout"),
     ("GET", "/management/environment-settings"),
@@ -60,6 +61,11 @@ const IMPLEMENTED: [(&str, &str); 51] = [
     ("POST", "/operational-webhook/endpoint/{endpoint_id}/secret/rotate"),
     ("GET", "/operational-webhook/endpoint/{endpoint_id}/headers"),
     ("PUT", "/operational-webhook/endpoint/{endpoint_id}/headers"),
+    ("POST", "/app/{app_id}/endpoint/{endpoint_id}/recover"),
+    ("DELETE", "/app/{app_id}/msg/{msg_id}/content"),
+    ("DELETE", "/app/{app_id}/msg/{msg_id}/attempt/{attempt_id}/content"),
+    ("GET", "/background-task"),
+    ("GET", "/background-task/{task_id}"),
     ("GET", "/health"),
 ];
 

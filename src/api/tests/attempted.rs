@@ -284,6 +284,35 @@ async fn what_is_resent_stays_what_it_was_until_it_succeeds() {
 }
 
 #[tokio::test]
+async fn stats_count_what_became_of_deliveries() {
+    let mut fixture = Fixture::new().await;
+    fixture.one_of_each().await;
+    let stats = "/app/one/endpoint/e/stats";
+    let all = json!({ "success": 1, "pending": 2, "sending": 1, "fail": 2, "canceled": 0 });
+    let none = json!({ "success": 0, "pending": 0, "sending": 0, "fail": 0, "canceled": 0 });
+    assert_eq!(fixture.api.get(stats).await.expect(200), all);
+    for (query, expected) in [
+        ("since=2001-01-01T00:00:00Z", &all),
+        ("since=2001-01-01T00:00:00Z&until=2099-01-01T00:00:00Z", &all),
+        ("until=2001-01-01T00:00:00Z", &none),
+        ("since=2001-01-01T00:00:00Z&until=2001-01-01T00:00:00Z", &none),
+        ("since=0000-01-01T00:00:00Z&until=9999-12-31T23:59:59Z", &all),
+    ] {
+        assert_eq!(fixture.api.get(&format!("{stats}?{query}")).await.expect(200), *expected, "{query}");
+    }
+    for (query, name) in [
+        ("since=now", "since"),
+        ("until=2001", "until"),
+        ("since=2001-01-02T00:00:00Z&until=2001-01-01T00:00:00Z", "since"),
+        ("since=2999-01-01T00:00:00Z", "since"),
+    ] {
+        fixture.api.get(&format!("{stats}?{query}")).await.expect_invalid(&["query", name]);
+    }
+    fixture.api.get("/app/one/endpoint/none/stats").await.expect_code(404, "not_found");
+    fixture.api.get("/app/none/endpoint/e/stats").await.expect_code(404, "not_found");
+}
+
+#[tokio::test]
 async fn the_bytes_of_a_message_are_had_as_text_or_as_they_are() {
     let fixture = Fixture::new().await;
     let api = &fixture.api;

@@ -5,6 +5,7 @@ mod credentials;
 mod errors;
 mod examples;
 mod lists;
+mod maintenance;
 mod messages;
 mod policies;
 mod resources;

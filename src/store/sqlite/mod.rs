@@ -7,16 +7,22 @@
 mod apply;
 mod catalog;
 mod change;
+mod counters;
 mod deliveries;
+mod expunge;
 mod health;
 mod index;
 mod keys;
+mod purge;
 mod query;
 mod raise;
 mod reader;
+mod recover;
 mod reseal;
+mod retention;
 mod rows;
 mod sealed;
+mod sweep;
 #[cfg(test)]
 mod tests;
 mod writer;

@@ -9,16 +9,17 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
 
 use super::reader::SqliteReader;
-use super::{deliveries, keys, rows};
+use super::{counters, deliveries, keys, recover, retention, rows};
 use crate::model::id::{first_key_at, key_time};
 use crate::model::{
-    ApiKey, AppKey, Application, Attempt, DeliveryState, Endpoint, EndpointKey, EnvKey, Environment, EventType, Id,
-    IdKind, Key, Message, MessageKey, OutcomeKind, PortalToken, Trigger, UnixMs,
+    ApiKey, AppKey, Application, Attempt, BackgroundTask, DeliveryState, Endpoint, EndpointKey, EnvKey, Environment,
+    EventType, Id, IdKind, Key, Message, MessageKey, OutcomeKind, PortalToken, TaskStatus, Trigger, UnixMs,
 };
 use crate::store::ReadError;
+use crate::store::maintenance::{Due, Horizon};
 use crate::store::query::{
-    AttemptFilter, AttemptRow, AttemptsOf, DeliveryFilter, MessageFilter, Order, Page, QUEUE_AGES_S, QueueRow, Rows,
-    StoreQueries,
+    AttemptFilter, AttemptRow, AttemptsOf, DeliveryFilter, EndpointStats, MessageFilter, Order, Page, QUEUE_AGES_S,
+    QueueRow, Rows, StoreQueries,
 };
 
 /// Rows that one page of a filtered list may look at.
@@ -518,6 +519,49 @@ impl StoreQueries for SqliteReader {
         self.list(move |connection, _| deliveries::of_message(connection, message, &endpoints, &page)).await
     }
 
+    async fn endpoint_stats(
+        &self,
+        endpoint: EndpointKey,
+        since: UnixMs,
+        until: UnixMs,
+    ) -> Result<EndpointStats, ReadError> {
+        self.list(move |connection, _| counters::endpoint_stats(connection, endpoint, since, until)).await
+    }
+
+    async fn background_tasks(
+        &self,
+        env: EnvKey,
+        page: Page<Key>,
+        status: Option<TaskStatus>,
+    ) -> Result<Rows<BackgroundTask>, ReadError> {
+        self.list(move |connection, _| {
+            let (sign, direction) = comparison(page.order);
+            let filter = if status.is_some() { "status = ?" } else { "? IS NULL" };
+            let sql = format!(
+                "SELECT {} FROM background_task WHERE env = ? AND key {sign} ? AND {filter}
+                 ORDER BY key {direction} LIMIT ?",
+                recover::TASK
+            );
+            let after = page.after.unwrap_or(if page.order == Order::Ascending { 0 } else { Key::MAX });
+            let values = vec![env.0.into(), after.into(), status.map(TaskStatus::code).into()];
+            page_of(connection, &sql, values, page.limit, recover::task)
+        })
+        .await
+    }
+
+    async fn background_task(&self, env: EnvKey, id: Id) -> Result<Option<BackgroundTask>, ReadError> {
+        self.list(move |connection, _| {
+            let sql = format!("SELECT {} FROM background_task WHERE key = ? AND env = ?", recover::TASK);
+            let found = connection.prepare_cached(&sql)?.query_row([id.key, env.0], recover::task).optional()?;
+            Ok(found.filter(|task| task.id == id))
+        })
+        .await
+    }
+
+    async fn maintenance_due(&self, horizon: Horizon) -> Result<Due, ReadError> {
+        self.list(move |connection, _| retention::due(connection, horizon)).await
+    }
+
     async fn queue_depth(&self) -> Result<u64, ReadError> {
         let sql = "SELECT (SELECT count(*) FROM pending) + (SELECT count(*) FROM waiting)";
         self.list(move |connection, _| {
@@ -546,7 +590,7 @@ fn queue_shape(connection: &Connection, now: UnixMs, limit: usize) -> rusqlite::
     let mut shape: HashMap<i64, QueueRow> = HashMap::new();
     let mut statement = connection.prepare(
         "SELECT endpoint, message, 0 FROM pending UNION ALL SELECT endpoint, message, 0 FROM waiting
-         UNION ALL SELECT endpoint, message, state + 1 FROM parked",
+         UNION ALL SELECT endpoint, message, state + 1 FROM parked WHERE state <> 3",
     )?;
     let mut found = statement.query([])?;
     while let Some(row) = found.next()? {
