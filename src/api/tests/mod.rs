@@ -1,7 +1,9 @@
 //! The API without sockets: each operation against the embedded store.
 
+mod attempted;
 mod credentials;
 mod errors;
+mod examples;
 mod lists;
 mod maintenance;
 mod messages;

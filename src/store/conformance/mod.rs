@@ -167,6 +167,7 @@ impl Fixture {
             envelope,
             payload: body.into(),
             payload_days: 30,
+            only: None,
             idempotency: None,
             at: self.now,
         }

@@ -8,6 +8,7 @@ mod apply;
 mod catalog;
 mod change;
 mod counters;
+mod deliveries;
 mod expunge;
 mod health;
 mod index;
