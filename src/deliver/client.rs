@@ -35,6 +35,9 @@ use crate::model::time::Clock;
 /// would cost an allocation per answer).
 const RESPONSE_HEAD_BYTES_MAX: usize = 64 * 1024;
 
+/// What may come over the wire until there is a head, with all interim answers (1xx) before it.
+const BYTES_BEFORE_HEAD_MAX: u64 = 4 * RESPONSE_HEAD_BYTES_MAX as u64;
+
 /// The client's bounds; the names are those of the configuration.
 #[derive(Debug, Clone)]
 pub struct ClientConfig {
@@ -211,9 +214,10 @@ impl Client {
 
     async fn connect(&self, target: &Target) -> Result<Box<Conn>, OutcomeKind> {
         let stream = self.connector.connect(&target.key).await?;
+        let meter = stream.meter();
         let handshake = self.http.handshake(TokioIo::new(stream)).await;
         let (sender, connection) = handshake.map_err(|e| classify::exchange_error(&e))?;
-        Ok(Box::new(Conn::new(sender, connection, Instant::now())))
+        Ok(Box::new(Conn::new(sender, connection, meter, Instant::now())))
     }
 }
 
@@ -245,12 +249,16 @@ impl Answer {
 /// hyper's channels between its handle and its I/O get a waker that does nothing: the I/O is
 /// driven right here with the task's own, and nothing else ever fills these channels.
 async fn exchange(conn: &mut Conn, request: Request<Full<Bytes>>) -> Result<http::Response<Incoming>, OutcomeKind> {
+    let read_before = conn.bytes_read();
     let mut response = pin!(conn.sender.send_request(request));
     std::future::poll_fn(|cx| {
         let over = conn.drive(cx);
         match response.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(result) => Poll::Ready(result.map_err(|e| classify::exchange_error(&e))),
             Poll::Pending if over => Poll::Ready(Err(OutcomeKind::Closed)),
+            Poll::Pending if conn.bytes_read() - read_before > BYTES_BEFORE_HEAD_MAX => {
+                Poll::Ready(Err(OutcomeKind::Protocol))
+            }
             Poll::Pending => Poll::Pending,
         }
     })

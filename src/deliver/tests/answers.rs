@@ -102,7 +102,9 @@ async fn one_deadline_covers_head_and_body() {
         }
     }
     async fn drip_interim(mut tcp: TcpStream) -> io::Result<()> {
+        let mut tick = tokio::time::interval(Duration::from_millis(20));
         loop {
+            tick.tick().await;
             tcp.write_all(b"HTTP/1.1 102 Processing\r\n\r\n").await?;
         }
     }
@@ -121,6 +123,37 @@ async fn one_deadline_covers_head_and_body() {
     let seen = attempt_within(&client(), &slow_body.url(), SHORT).await;
     assert_eq!((seen.kind, seen.status), (Timeout, 200));
     assert!(!seen.body.is_empty() && seen.body.len() < 9000);
+}
+
+/// A receiver with a thread of its own, which sends faster than it is read, for as long as it can.
+fn flood(again: &'static [u8]) -> String {
+    use std::io::{Read as _, Write as _};
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = listener.local_addr().expect("bound");
+    std::thread::spawn(move || {
+        let (mut tcp, _) = listener.accept()?;
+        let more = again.repeat((1 << 18) / again.len());
+        let _ = tcp.read(&mut [0; 4096])?;
+        loop {
+            tcp.write_all(&more)?;
+        }
+        #[expect(unreachable_code, reason = "names the error's type")]
+        io::Result::Ok(())
+    });
+    format!("http://{address}/")
+}
+
+#[tokio::test]
+async fn a_flood_without_a_head_keeps_no_thread() {
+    for (again, kind) in [
+        (&b"HTTP/1.1 102 Processing\r\n\r\n"[..], Protocol),
+        (&b"HTTP/1.1 103 Early Hints\r\nlink: </style.css>\r\n\r\n"[..], Protocol),
+        (&b"\r\n"[..], Protocol),
+    ] {
+        let url = flood(again);
+        let seen = attempt_within(&client(), &url, 5 * SHORT).await;
+        assert_eq!((seen.kind, seen.status), (kind, 0), "{}", String::from_utf8_lossy(again));
+    }
 }
 
 #[tokio::test]
