@@ -38,6 +38,9 @@ const RESPONSE_HEAD_BYTES_MAX: usize = 64 * 1024;
 /// What may come over the wire until there is a head, with all interim answers (1xx) before it.
 const BYTES_BEFORE_HEAD_MAX: u64 = 4 * RESPONSE_HEAD_BYTES_MAX as u64;
 
+/// Pieces of a body that are taken: one in chunks of a byte each would cost far more than its bytes.
+const BODY_PIECES_MAX: u32 = 4_096;
+
 /// The client's bounds; the names are those of the configuration.
 #[derive(Debug, Clone)]
 pub struct ClientConfig {
@@ -265,7 +268,7 @@ async fn exchange(conn: &mut Conn, request: Request<Full<Bytes>>) -> Result<http
     .await
 }
 
-/// Reads the body into `kept`, up to `bytes_max`. `true` when it was read to its end; `false`
+/// Reads the body into `kept`, up to `bytes_max` and `BODY_PIECES_MAX`. `true` when it was read to its end; `false`
 /// when there is more, and the connection has to be closed.
 async fn read_body(
     conn: &mut Conn,
@@ -273,6 +276,7 @@ async fn read_body(
     kept: &mut Vec<u8>,
     bytes_max: usize,
 ) -> Result<bool, OutcomeKind> {
+    let mut pieces = 0;
     std::future::poll_fn(|cx| {
         // Takes what is there, does I/O, looks again, until neither brings anything.
         let (mut driven, mut over) = (false, false);
@@ -287,7 +291,8 @@ async fn read_body(
                     let data = frame.data_ref().map_or(&[][..], |data| data);
                     let room = bytes_max - kept.len();
                     kept.extend_from_slice(&data[..data.len().min(room)]);
-                    if data.len() > room {
+                    pieces += 1;
+                    if data.len() > room || pieces > BODY_PIECES_MAX {
                         return Poll::Ready(Ok(false));
                     }
                     driven = false;
