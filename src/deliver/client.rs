@@ -33,10 +33,10 @@ use crate::model::time::Clock;
 
 /// What an answer's head may take, in bytes; at most 100 headers, hyper's own bound (naming it
 /// would cost an allocation per answer).
-const RESPONSE_HEAD_BYTES_MAX: usize = 64 * 1024;
+const RESPONSE_HEAD_BYTES_MAX: usize = 32 * 1024;
 
 /// What may come over the wire until there is a head, with all interim answers (1xx) before it.
-const BYTES_BEFORE_HEAD_MAX: u64 = 4 * RESPONSE_HEAD_BYTES_MAX as u64;
+const BYTES_BEFORE_HEAD_MAX: u64 = 8 * RESPONSE_HEAD_BYTES_MAX as u64;
 
 /// Pieces of a body that are taken: one in chunks of a byte each would cost far more than its bytes.
 const BODY_PIECES_MAX: u32 = 4_096;
