@@ -28,6 +28,8 @@ pub(super) enum Code {
     EndpointDisabled,
     /// No key, or one that opens nothing.
     AuthenticationFailed,
+    /// The key is good, and does not open this.
+    PermissionDenied,
     /// What the path names is not there.
     NotFound,
     /// The path is known, the method is not.
@@ -44,6 +46,8 @@ pub(super) enum Code {
     IdempotencyConflict,
     /// The application has as many endpoints as it may.
     TooManyEndpoints,
+    /// The endpoint has as many headers as it may, or as long ones.
+    TooManyEndpointHeaders,
     /// The body is longer than `limits.body_bytes_max`.
     PayloadTooLarge,
     /// The key made more requests than `limits.requests_per_second_per_key`.
@@ -65,12 +69,13 @@ pub(super) enum Code {
 impl Code {
     /// Every one of them: what the documentation lists.
     #[cfg(test)]
-    pub(super) const ALL: [Self; 21] = [
+    pub(super) const ALL: [Self; 23] = [
         Self::AmbiguousLength,
         Self::TooManyHeaders,
         Self::InvalidJson,
         Self::EndpointDisabled,
         Self::AuthenticationFailed,
+        Self::PermissionDenied,
         Self::NotFound,
         Self::MethodNotAllowed,
         Self::RequestTimeout,
@@ -79,6 +84,7 @@ impl Code {
         Self::EventExists,
         Self::IdempotencyConflict,
         Self::TooManyEndpoints,
+        Self::TooManyEndpointHeaders,
         Self::PayloadTooLarge,
         Self::RateLimited,
         Self::NotImplemented,
@@ -97,6 +103,7 @@ impl Code {
             Self::InvalidJson => "invalid_json",
             Self::EndpointDisabled => "endpoint_disabled",
             Self::AuthenticationFailed => "authentication_failed",
+            Self::PermissionDenied => "permission_denied",
             Self::NotFound => "not_found",
             Self::MethodNotAllowed => "method_not_allowed",
             Self::RequestTimeout => "request_timeout",
@@ -105,6 +112,7 @@ impl Code {
             Self::EventExists => "event_exists",
             Self::IdempotencyConflict => "idempotency_conflict",
             Self::TooManyEndpoints => "too_many_endpoints",
+            Self::TooManyEndpointHeaders => "too_many_endpoint_headers",
             Self::PayloadTooLarge => "payload_too_large",
             Self::RateLimited => "rate_limited",
             Self::NotImplemented => "not_implemented",
@@ -122,13 +130,16 @@ impl Code {
             Self::AmbiguousLength | Self::InvalidJson | Self::EndpointDisabled => StatusCode::BAD_REQUEST,
             Self::TooManyHeaders => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::AuthenticationFailed => StatusCode::UNAUTHORIZED,
+            Self::PermissionDenied => StatusCode::FORBIDDEN,
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
+            Self::Conflict
+            | Self::EventExists
+            | Self::IdempotencyConflict
+            | Self::TooManyEndpoints
+            | Self::TooManyEndpointHeaders => StatusCode::CONFLICT,
             Self::UnsupportedEncoding => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            Self::Conflict | Self::EventExists | Self::IdempotencyConflict | Self::TooManyEndpoints => {
-                StatusCode::CONFLICT
-            }
             Self::PayloadTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::RateLimited => StatusCode::TOO_MANY_REQUESTS,
             Self::NotImplemented => StatusCode::NOT_IMPLEMENTED,
@@ -266,6 +277,7 @@ impl From<Refusal> for ApiError {
             Refusal::IdempotencyMismatch => Code::IdempotencyConflict,
             Refusal::TooManyEndpoints => Code::TooManyEndpoints,
             Refusal::EndpointDisabled => Code::EndpointDisabled,
+            Refusal::TooManyHeaders => Code::TooManyEndpointHeaders,
             Refusal::Full => Code::StorageFull,
             Refusal::Failed => Code::StorageFailed,
         };

@@ -11,6 +11,7 @@ mod first_start;
 mod folder;
 mod heads;
 mod listen;
+mod rotation;
 mod timed;
 
 use std::sync::Arc;
@@ -55,6 +56,7 @@ pub struct App {
     lines: Option<Lines>,
     journal_thread: std::thread::JoinHandle<Health>,
     folder: folder::Folder,
+    rotation: Arc<rotation::Rotation>,
 }
 
 /// How serving ended.
@@ -126,9 +128,12 @@ impl App {
             quotas: Quotas::new(config.limits.requests_per_second_per_key),
             limits: config.limits.clone(),
             server: config.server.clone(),
+            listening: std::sync::OnceLock::new(),
+            https_only: config.egress.https_only,
             delivery: config.delivery.clone(),
         });
-        Ok(Self { config, gateway, dispatcher, deliver, lines, journal_thread, folder })
+        let rotation = Arc::new(rotation::Rotation::new(folder.key_file().clone()));
+        Ok(Self { config, gateway, dispatcher, deliver, lines, journal_thread, folder, rotation })
     }
 
     /// Serves until it is told to end.
@@ -136,9 +141,11 @@ impl App {
         let address = self.config.server.listen;
         let listener = TcpListener::bind(address).await.with_context(|| format!("listening on {address}"))?;
         let url = format!("http://{}", listener.local_addr()?);
+        // Set once, here.
+        let _ = self.gateway.listening.set(url.clone());
         let first = first_start::make_environment(&self.gateway).await?;
         let control = control::bind(&self.folder.socket())?;
-        let control = tokio::spawn(control::serve(control, Arc::clone(&self.gateway)));
+        let control = tokio::spawn(control::serve(control, Arc::clone(&self.gateway), Arc::clone(&self.rotation)));
         let pending = self.dispatcher.recover().await.context("reading what is pending")?;
         first_start::announce_listening(&url, self.config.log.format);
         tracing::info!(pending, "recovered");
@@ -154,6 +161,8 @@ impl App {
             self.folder.path().to_owned(),
             self.config.storage.disk_reserve_bytes,
         ));
+        // Ends by itself: with the rotation, or with a log line that says what to do.
+        tokio::spawn(Arc::clone(&self.rotation).go_on(Arc::clone(&self.gateway)));
         let listening = tokio::spawn(listen::serve(listener, Arc::clone(&self.gateway), stopped));
         let mut health = self.gateway.journal.health();
         let ended = tokio::select! {
