@@ -15,7 +15,7 @@ use crate::model::{AppConfig, Endpoint, EndpointKey, EnvKey, Id, IdKind, Message
 use crate::store::command::Idempotency;
 
 /// Longest idempotency key.
-const IDEMPOTENCY_KEY_BYTES_MAX: usize = 256;
+pub(super) const IDEMPOTENCY_KEY_BYTES_MAX: usize = 256;
 
 /// A request whose key was found good. Its body travels beside it.
 pub(super) struct Call {

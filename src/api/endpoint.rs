@@ -3,6 +3,7 @@
 use axum::body::Body;
 use http::{Response, StatusCode};
 use posthouse_signature::standard::Secret;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::answer;
@@ -20,23 +21,38 @@ use crate::store::query::Order;
 
 type Answer = Result<Response<Body>, ApiError>;
 
-#[derive(Serialize)]
+/// An endpoint.
+#[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-struct EndpointOut<'a> {
+pub(super) struct EndpointOut<'a> {
+    /// Its id.
+    #[schemars(regex(pattern = r"^ep_[A-Za-z0-9]{27}$"))]
     id: String,
+    /// Your own name for it, unique in its application.
     uid: Option<&'a str>,
+    /// Where messages are posted to; a password in it is masked.
     url: &'a str,
+    /// What people call it.
     description: &'a str,
+    /// Attempts in a second.
     throttle_rate: Option<u16>,
+    /// Whether nothing is sent to it.
     disabled: bool,
+    /// Why it is disabled. An addition of this server.
     #[serde(skip_serializing_if = "Option::is_none")]
     disabled_reason: Option<DisabledReason>,
+    /// Types of events that it wants; null means all.
     event_types: Option<&'a [String]>,
+    /// Channels that it wants; null means all.
     channels: Option<&'a [String]>,
+    /// Seconds before each retry, where it has a schedule of its own. An addition of this server.
     #[serde(skip_serializing_if = "Option::is_none")]
     retry_schedule: Option<&'a [u32]>,
+    /// Texts by name that are kept with it.
     metadata: &'a Metadata,
+    /// When it was created.
     created_at: Time,
+    /// When it was last changed.
     updated_at: Time,
 }
 
@@ -59,6 +75,14 @@ impl<'a> EndpointOut<'a> {
             updated_at: Time(endpoint.updated_at),
         }
     }
+}
+
+/// The secret of an endpoint.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "EndpointSecretOut")]
+pub(super) struct SecretOut {
+    /// What deliveries are signed with.
+    key: String,
 }
 
 fn render(changed: &Changed) -> Rendered {
@@ -142,10 +166,6 @@ pub(super) async fn delete(call: Call, _: Body) -> Answer {
 
 /// `GET /app/{app_id}/endpoint/{endpoint_id}/secret`.
 pub(super) async fn secret(call: Call, _: Body) -> Answer {
-    #[derive(Serialize)]
-    struct SecretOut {
-        key: String,
-    }
     let (_, endpoint) = call.endpoint().await?;
     let secret = Secret::from_bytes(endpoint.secret.expose());
     let secret = secret.map_err(|error| ApiError::Coded(Code::Unavailable, error.to_string().into()))?;

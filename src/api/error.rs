@@ -59,7 +59,6 @@ pub(super) enum Code {
 
 impl Code {
     /// Every one of them: what the documentation lists.
-    #[cfg(test)]
     pub(super) const ALL: [Self; 19] = [
         Self::AmbiguousLength,
         Self::TooManyHeaders,

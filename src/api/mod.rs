@@ -25,6 +25,7 @@ mod json_visit;
 mod message;
 mod message_in;
 mod metrics;
+mod openapi;
 mod page;
 mod query;
 mod routes;
