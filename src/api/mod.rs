@@ -14,6 +14,7 @@ mod attempt;
 mod auth;
 mod call;
 mod change;
+mod docs;
 mod endpoint;
 mod endpoint_in;
 mod error;

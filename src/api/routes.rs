@@ -11,7 +11,7 @@ use http::{Method, Request, Response};
 
 use super::call::Call;
 use super::error::{ApiError, Code};
-use super::{application, attempt, auth, endpoint, event_type, health, hosted, message, metrics, openapi};
+use super::{application, attempt, auth, docs, endpoint, event_type, health, hosted, message, metrics, openapi};
 use crate::accept::Gateway;
 use crate::model::EnvKey;
 
@@ -56,6 +56,9 @@ pub(super) fn implemented() -> Vec<Operation> {
         GET "/api/v1/health/ready" Nobody health::ready;
         GET "/metrics" Key metrics::render;
         GET "/openapi.json" Nobody openapi::serve;
+        GET "/docs" Nobody docs::page;
+        GET "/docs/style.css" Nobody docs::style;
+        GET "/docs/script.js" Nobody docs::script;
         GET "/api/v1/app" Key application::list;
         POST "/api/v1/app" Key application::create;
         GET "/api/v1/app/{app_id}" Key application::get;

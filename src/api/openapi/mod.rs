@@ -27,7 +27,8 @@ use serde_json::Value;
 use super::answer;
 use super::call::Call;
 use super::error::ApiError;
-pub(super) use describe::Described;
+#[cfg(test)]
+use describe::Described;
 
 /// The description, made once.
 static DOCUMENT: LazyLock<Value> = LazyLock::new(document::document);
@@ -39,12 +40,12 @@ pub(super) fn document() -> &'static Value {
 }
 
 /// What is said of an operation.
+#[cfg(test)]
 pub(super) fn described(method: &http::Method, path: &str) -> Option<Described> {
     operations::all().into_iter().find(|described| described.method == method && described.path == path)
 }
 
 /// `GET /openapi.json`.
-#[expect(clippy::unused_async, reason = "handlers are async")]
 pub(super) async fn serve(_: Call, _: Body) -> Result<Response<Body>, ApiError> {
     Ok(answer::bytes(StatusCode::OK, "application/json", TEXT.as_str()))
 }
