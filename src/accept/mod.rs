@@ -2,7 +2,9 @@
 
 pub mod admission;
 pub mod limited;
+pub mod quota;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -53,10 +55,16 @@ pub struct Gateway {
     pub limits: Limits,
     /// Time-outs of requests.
     pub server: Server,
+    /// How the server is reached, where the configuration does not say: the address listened on.
+    pub listening: std::sync::OnceLock<String>,
+    /// Whether plain `http` endpoints are refused.
+    pub https_only: bool,
     /// Defaults of delivery.
     pub delivery: Delivery,
     /// Bytes of bodies that are being read.
     pub body_budget: limited::BodyBudget,
+    /// Requests of each key.
+    pub quotas: quota::Quotas,
 }
 
 /// Why something was not accepted.
@@ -93,6 +101,14 @@ pub enum ChangeAccepted {
 }
 
 impl Gateway {
+    /// What links begin with.
+    pub fn public_url(&self) -> Cow<'_, str> {
+        match self.server.public_url.as_deref().or(self.listening.get().map(String::as_str)) {
+            Some(url) => Cow::Borrowed(url.trim_end_matches('/')),
+            None => Cow::Owned(format!("http://{}", self.server.listen)),
+        }
+    }
+
     /// Stores a message with its deliveries; returns after the commit.
     pub async fn publish(
         &self,

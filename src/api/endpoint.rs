@@ -1,8 +1,8 @@
-//! Endpoints of an application: create, get, list, patch, put, delete, secret.
+//! Endpoints: create, get, list, patch, put, delete. Those of an application, and those of an
+//! environment that take operational webhooks, which are endpoints of the environment's own.
 
 use axum::body::Body;
 use http::{Response, StatusCode};
-use posthouse_signature::standard::Secret;
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -11,12 +11,12 @@ use super::application::target;
 use super::call::{Call, endpoint_named};
 use super::change::{self, Rendered};
 use super::endpoint_in;
-use super::error::{ApiError, Code};
+use super::error::ApiError;
 use super::page::{self, PageQuery};
 use super::time::Time;
 use crate::model::url::masked;
 use crate::model::{DisabledReason, Endpoint, Id, IdKind, Metadata};
-use crate::store::command::{Change, Changed};
+use crate::store::command::{Became, Change, Changed};
 use crate::store::query::Order;
 
 type Answer = Result<Response<Body>, ApiError>;
@@ -41,6 +41,9 @@ pub(super) struct EndpointOut<'a> {
     /// Why it is disabled. An addition of this server.
     #[serde(skip_serializing_if = "Option::is_none")]
     disabled_reason: Option<DisabledReason>,
+    /// Since when nothing has arrived there, where that is so. An addition of this server.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    failing_since: Option<Time>,
     /// Types of events that it wants; null means all.
     event_types: Option<&'a [String]>,
     /// Channels that it wants; null means all.
@@ -67,6 +70,7 @@ impl<'a> EndpointOut<'a> {
             throttle_rate: spec.throttle_rate,
             disabled: spec.disabled.is_some(),
             disabled_reason: spec.disabled,
+            failing_since: endpoint.failing.map(|failing| Time(failing.since)),
             event_types: spec.event_types.as_deref(),
             channels: spec.channels.as_deref(),
             retry_schedule: spec.retry_schedule.as_deref(),
@@ -77,19 +81,11 @@ impl<'a> EndpointOut<'a> {
     }
 }
 
-/// The secret of an endpoint.
-#[derive(Serialize, JsonSchema)]
-#[schemars(rename = "EndpointSecretOut")]
-pub(super) struct SecretOut {
-    /// What deliveries are signed with.
-    key: String,
-}
-
 fn render(changed: &Changed) -> Rendered {
     match changed {
-        Changed::Endpoint(endpoint, created) => {
+        Changed::Endpoint(endpoint, became) => {
             let url = masked(&endpoint.spec.url);
-            change::rendered(if *created { 201 } else { 200 }, &EndpointOut::of(endpoint, &url))
+            change::rendered(if *became == Became::New { 201 } else { 200 }, &EndpointOut::of(endpoint, &url))
         }
         other => change::nothing(other),
     }
@@ -162,12 +158,4 @@ pub(super) async fn delete(call: Call, _: Body) -> Answer {
     let (app, endpoint) = call.endpoint().await?;
     let delete = Change::DeleteEndpoint { app: app.app.key(), endpoint: endpoint.key() };
     change::commit(&call, delete, &[], change::nothing).await
-}
-
-/// `GET /app/{app_id}/endpoint/{endpoint_id}/secret`.
-pub(super) async fn secret(call: Call, _: Body) -> Answer {
-    let (_, endpoint) = call.endpoint().await?;
-    let secret = Secret::from_bytes(endpoint.secret.expose());
-    let secret = secret.map_err(|error| ApiError::Coded(Code::Unavailable, error.to_string().into()))?;
-    Ok(answer::json(StatusCode::OK, &SecretOut { key: secret.expose() }))
 }

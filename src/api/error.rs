@@ -10,6 +10,7 @@ use serde::Serialize;
 use super::answer;
 use crate::accept::NotAccepted;
 use crate::accept::limited::BodyError;
+use crate::accept::quota::QuotaExceeded;
 use crate::store::ReadError;
 use crate::store::command::Refusal;
 use crate::store::journal::NotTaken;
@@ -27,12 +28,16 @@ pub(super) enum Code {
     EndpointDisabled,
     /// No key, or one that opens nothing.
     AuthenticationFailed,
+    /// The key is good, and does not open this.
+    PermissionDenied,
     /// What the path names is not there.
     NotFound,
     /// The path is known, the method is not.
     MethodNotAllowed,
     /// The body came too slowly.
     RequestTimeout,
+    /// The body is compressed.
+    UnsupportedEncoding,
     /// A uid, a name or an event type is taken.
     Conflict,
     /// A message with this `eventId` is stored.
@@ -41,8 +46,12 @@ pub(super) enum Code {
     IdempotencyConflict,
     /// The application has as many endpoints as it may.
     TooManyEndpoints,
+    /// The endpoint has as many headers as it may, or as long ones.
+    TooManyEndpointHeaders,
     /// The body is longer than `limits.body_bytes_max`.
     PayloadTooLarge,
+    /// The key made more requests than `limits.requests_per_second_per_key`.
+    RateLimited,
     /// An operation of hosted services.
     NotImplemented,
     /// Too many bodies are being read.
@@ -59,20 +68,24 @@ pub(super) enum Code {
 
 impl Code {
     /// Every one of them: what the documentation lists.
-    pub(super) const ALL: [Self; 19] = [
+    pub(super) const ALL: [Self; 23] = [
         Self::AmbiguousLength,
         Self::TooManyHeaders,
         Self::InvalidJson,
         Self::EndpointDisabled,
         Self::AuthenticationFailed,
+        Self::PermissionDenied,
         Self::NotFound,
         Self::MethodNotAllowed,
         Self::RequestTimeout,
+        Self::UnsupportedEncoding,
         Self::Conflict,
         Self::EventExists,
         Self::IdempotencyConflict,
         Self::TooManyEndpoints,
+        Self::TooManyEndpointHeaders,
         Self::PayloadTooLarge,
+        Self::RateLimited,
         Self::NotImplemented,
         Self::TooBusy,
         Self::JournalFull,
@@ -89,14 +102,18 @@ impl Code {
             Self::InvalidJson => "invalid_json",
             Self::EndpointDisabled => "endpoint_disabled",
             Self::AuthenticationFailed => "authentication_failed",
+            Self::PermissionDenied => "permission_denied",
             Self::NotFound => "not_found",
             Self::MethodNotAllowed => "method_not_allowed",
             Self::RequestTimeout => "request_timeout",
+            Self::UnsupportedEncoding => "unsupported_encoding",
             Self::Conflict => "conflict",
             Self::EventExists => "event_exists",
             Self::IdempotencyConflict => "idempotency_conflict",
             Self::TooManyEndpoints => "too_many_endpoints",
+            Self::TooManyEndpointHeaders => "too_many_endpoint_headers",
             Self::PayloadTooLarge => "payload_too_large",
+            Self::RateLimited => "rate_limited",
             Self::NotImplemented => "not_implemented",
             Self::TooBusy => "too_busy",
             Self::JournalFull => "journal_full",
@@ -112,13 +129,18 @@ impl Code {
             Self::AmbiguousLength | Self::InvalidJson | Self::EndpointDisabled => StatusCode::BAD_REQUEST,
             Self::TooManyHeaders => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::AuthenticationFailed => StatusCode::UNAUTHORIZED,
+            Self::PermissionDenied => StatusCode::FORBIDDEN,
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
-            Self::Conflict | Self::EventExists | Self::IdempotencyConflict | Self::TooManyEndpoints => {
-                StatusCode::CONFLICT
-            }
+            Self::Conflict
+            | Self::EventExists
+            | Self::IdempotencyConflict
+            | Self::TooManyEndpoints
+            | Self::TooManyEndpointHeaders => StatusCode::CONFLICT,
+            Self::UnsupportedEncoding => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::PayloadTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::RateLimited => StatusCode::TOO_MANY_REQUESTS,
             Self::NotImplemented => StatusCode::NOT_IMPLEMENTED,
             Self::TooBusy | Self::JournalFull | Self::StorageFull | Self::StorageFailed | Self::Unavailable => {
                 StatusCode::SERVICE_UNAVAILABLE
@@ -215,6 +237,8 @@ impl ApiError {
         let header: Option<(HeaderName, &'static str)> = match code {
             Code::AuthenticationFailed => Some((WWW_AUTHENTICATE, "Bearer")),
             Code::RequestTimeout | Code::PayloadTooLarge => Some((CONNECTION, "close")),
+            // A bucket of requests fills within a second.
+            Code::RateLimited => Some((RETRY_AFTER, "1")),
             _ if code.status() == StatusCode::SERVICE_UNAVAILABLE => Some((RETRY_AFTER, "1")),
             _ => None,
         };
@@ -237,6 +261,12 @@ impl From<BodyError> for ApiError {
     }
 }
 
+impl From<QuotaExceeded> for ApiError {
+    fn from(error: QuotaExceeded) -> Self {
+        Self::Coded(Code::RateLimited, error.to_string().into())
+    }
+}
+
 impl From<Refusal> for ApiError {
     fn from(refusal: Refusal) -> Self {
         let code = match refusal {
@@ -246,6 +276,7 @@ impl From<Refusal> for ApiError {
             Refusal::IdempotencyMismatch => Code::IdempotencyConflict,
             Refusal::TooManyEndpoints => Code::TooManyEndpoints,
             Refusal::EndpointDisabled => Code::EndpointDisabled,
+            Refusal::TooManyHeaders => Code::TooManyEndpointHeaders,
             Refusal::Full => Code::StorageFull,
             Refusal::Failed => Code::StorageFailed,
         };

@@ -19,17 +19,22 @@ mod endpoint;
 mod endpoint_in;
 mod error;
 mod event_type;
+mod headers;
 mod health;
 mod hosted;
 mod json;
 mod json_visit;
+mod jwks;
 mod message;
 mod message_in;
 mod metrics;
 mod openapi;
 mod page;
+mod portal;
 mod query;
 mod routes;
+mod secret;
+mod settings;
 #[cfg(test)]
 mod tests;
 mod time;
@@ -48,4 +53,10 @@ pub(crate) fn ambiguous_length() -> axum::response::Response {
 /// The answer to a head with too many headers.
 pub(crate) fn too_many_headers() -> axum::response::Response {
     error::ApiError::Coded(error::Code::TooManyHeaders, "Send at most 64 headers".into()).into_answer()
+}
+
+/// The answer to a compressed body: what it unfolds to would have to be bounded before it is known.
+pub(crate) fn unsupported_encoding() -> axum::response::Response {
+    let detail = "Send the body without Content-Encoding";
+    error::ApiError::Coded(error::Code::UnsupportedEncoding, detail.into()).into_answer()
 }

@@ -105,7 +105,7 @@ fn operation(page: &mut Html, document: &Value, (method, path, one): Named<'_>) 
     badge(page, method);
     page.raw(" <code>").text(path).raw("</code>");
     let is_open = one["security"].as_array().is_some_and(Vec::is_empty);
-    page.raw(if is_open { " <span class=\"quiet\">needs no key</span></p>" } else { "</p>" });
+    page.raw(" <span class=\"quiet\">needs ").prose(one["x-needs"].as_str().unwrap_or("no key")).raw("</span></p>");
     if one["description"].is_string() {
         page.raw("<p>").prose(text(&one["description"])).raw("</p>");
     }

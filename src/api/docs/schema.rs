@@ -35,7 +35,12 @@ pub(super) fn properties(page: &mut Html, schema: &Value) {
 
 /// A property or a parameter.
 pub(super) fn value(page: &mut Html, name: &str, required: bool, schema: &Value, says: Option<&str>) {
-    page.raw("<div><dt><code>").text(name).raw("</code> <span class=\"type\">");
+    page.raw("<div><dt><code>");
+    for (at, part) in name.split('_').enumerate() {
+        // A long name may break before its underscores.
+        page.raw(if at > 0 { "<wbr>_" } else { "" }).text(part);
+    }
+    page.raw("</code> <span class=\"type\">");
     kind(page, schema);
     page.raw("</span>");
     if required {

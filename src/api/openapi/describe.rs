@@ -12,13 +12,26 @@ pub(super) enum Tag {
     EventType,
     Message,
     Attempt,
+    Authentication,
+    Environment,
+    Operational,
     Health,
     Server,
 }
 
 impl Tag {
-    pub(super) const ALL: [Self; 7] =
-        [Self::Application, Self::Endpoint, Self::EventType, Self::Message, Self::Attempt, Self::Health, Self::Server];
+    pub(super) const ALL: [Self; 10] = [
+        Self::Application,
+        Self::Endpoint,
+        Self::EventType,
+        Self::Message,
+        Self::Attempt,
+        Self::Authentication,
+        Self::Environment,
+        Self::Operational,
+        Self::Health,
+        Self::Server,
+    ];
 
     /// The contract's name.
     pub(super) const fn name(self) -> &'static str {
@@ -28,6 +41,9 @@ impl Tag {
             Self::EventType => "Event Type",
             Self::Message => "Message",
             Self::Attempt => "Message Attempt",
+            Self::Authentication => "Authentication",
+            Self::Environment => "Environment-Settings",
+            Self::Operational => "Webhook Endpoint",
             Self::Health => "Health",
             Self::Server => "Server",
         }
@@ -40,6 +56,12 @@ impl Tag {
             Self::EventType => "Event types are the kinds of messages that endpoints choose from.",
             Self::Message => "A message is one event. It goes to every endpoint of its application that wants it.",
             Self::Attempt => "An attempt is one try to deliver a message to an endpoint.",
+            Self::Authentication => "Customers reach their own application by a link with a token.",
+            Self::Environment => "What holds for all applications of an environment.",
+            Self::Operational => {
+                "Endpoints of the environment itself. They are told what happens to the endpoints and messages of its \
+                 applications."
+            }
             Self::Health => "Whether the server runs, and whether it takes anything.",
             Self::Server => "About the server itself.",
         }

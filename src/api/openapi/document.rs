@@ -11,7 +11,7 @@ const INTRODUCTION: &str = "\
 Send webhooks: applications have endpoints, messages go to every endpoint that wants them, and every \
 attempt to deliver one is on record.
 
-Calls carry `Authorization: Bearer KEY`; `posthouse key create` makes a key. Wherever a path takes an id \
+Calls carry `Authorization: Bearer KEY`; `posthouse key create` makes a key; customers' portal tokens open what their capabilities allow. Wherever a path takes an id \
 it takes the uid as well. Times are RFC 3339. Unknown fields and parameters are ignored.
 
 An error is `{\"code\", \"detail\"}`; where fields are wrong it is 422 with a list of what is wrong \
@@ -46,7 +46,7 @@ pub(super) fn document() -> Value {
         "paths": paths,
         "components": {
             "securitySchemes": {
-                "HTTPBearer": { "type": "http", "scheme": "bearer", "description": "A key of an environment." },
+                "HTTPBearer": { "type": "http", "scheme": "bearer", "description": "A key of an environment, or a portal token." },
             },
             "responses": responses(),
             "schemas": schemas::all(),
@@ -63,6 +63,9 @@ fn one(of: &Described, operation: &Operation) -> Value {
         "responses": answers(of, operation),
         "security": if operation.needs == Needs::Nobody { json!([]) } else { json!([{ "HTTPBearer": [] }]) },
     });
+    if let Some(needs) = needs(operation.needs) {
+        out["x-needs"] = needs.into();
+    }
     if !of.text.is_empty() {
         out["description"] = of.text.into();
     }
@@ -91,13 +94,23 @@ fn answers(of: &Described, operation: &Operation) -> Value {
     all.into()
 }
 
+/// What a caller must have, in words.
+fn needs(needs: Needs) -> Option<String> {
+    match needs {
+        Needs::Nobody => None,
+        Needs::Key => Some("a key".to_owned()),
+        Needs::Portal(capability) => Some(format!("a key, or a portal token with `{}`", capability.as_str())),
+        Needs::Token => Some("a portal token".to_owned()),
+    }
+}
+
 /// The errors that an operation can answer with.
 fn errors(of: &Described, operation: &Operation) -> Vec<u16> {
     let writes = [Method::POST, Method::PUT, Method::PATCH].contains(&of.method);
     let named = of.path_names().next().is_some();
     let mut errors = Vec::new();
     if operation.needs != Needs::Nobody {
-        errors.extend([401, 503]);
+        errors.extend([401, 403, 429, 503]);
     }
     if named {
         errors.push(404);
@@ -106,7 +119,7 @@ fn errors(of: &Described, operation: &Operation) -> Vec<u16> {
         errors.push(422);
     }
     if writes {
-        errors.extend([400, 408, 409, 413]);
+        errors.extend([400, 408, 409, 413, 415]);
     }
     errors.sort_unstable();
     errors
@@ -119,7 +132,7 @@ fn responses() -> Value {
         let content = json!({ "application/json": { "schema": reference(schema) } });
         (status.to_string(), json!({ "description": meaning(status), "content": content }))
     };
-    [400, 401, 404, 408, 409, 413, 422, 503].into_iter().map(one).collect::<Map<_, _>>().into()
+    [400, 401, 403, 404, 408, 409, 413, 415, 422, 429, 503].into_iter().map(one).collect::<Map<_, _>>().into()
 }
 
 const fn meaning(status: u16) -> &'static str {
@@ -130,11 +143,14 @@ const fn meaning(status: u16) -> &'static str {
         204 => "Done",
         400 => "The request cannot be read, or its endpoint is disabled",
         401 => "No key, or one that opens nothing",
+        403 => "The key is good, and does not open this",
         404 => "What the path names is not there",
         408 => "The body came too slowly",
         409 => "A uid, a name or an idempotency key is taken, or there is no room",
         413 => "The body is too large",
+        415 => "The body is compressed",
         422 => "What is wrong, field by field",
+        429 => "Too many requests of this key; see Retry-After",
         _ => "The server cannot take it now; see Retry-After",
     }
 }

@@ -13,6 +13,7 @@ mod describe;
 mod document;
 mod operations;
 mod parameters;
+mod properties;
 mod schemas;
 #[cfg(test)]
 mod tests;

@@ -80,6 +80,7 @@ fn in_query(name: &str, pages: Option<Pages>) -> Value {
             flag(false, "Leaves out applications all of whose endpoints are disabled.")
         }
         "exclude_apps_with_svix_play_endpoints" => flag(false, "Taken and without effect: there are none here."),
+        "expunge" => flag(false, "Whether it is gone altogether, and not only archived."),
         "include_archived" => flag(false, "Whether archived ones are there, too."),
         "with_content" if pages == Some(Pages::Names) => flag(false, "Whether schemas are shown."),
         "with_content" => flag(true, "Whether payloads, or answers of receivers, are shown; else they are empty."),

@@ -5,9 +5,12 @@ use schemars::generate::{Contract, SchemaSettings};
 use serde_json::{Map, Value, json};
 
 use super::bodies;
+use super::properties::setting;
 use super::values::{id, nullable, text, texts};
 use crate::api::error::Code;
-use crate::api::{application, attempt, endpoint, event_type, health, message_in, validate};
+use crate::api::{
+    application, attempt, endpoint, event_type, headers, health, jwks, message_in, portal, secret, settings, validate,
+};
 use crate::model::IdKind;
 
 /// Every schema, by name.
@@ -36,10 +39,13 @@ fn answers() -> Map<String, Value> {
     let mut generator = SchemaGenerator::new(settings);
     generator.subschema_for::<application::ApplicationOut<'_>>();
     generator.subschema_for::<endpoint::EndpointOut<'_>>();
-    generator.subschema_for::<endpoint::SecretOut>();
+    generator.subschema_for::<headers::HeadersOut<'_>>();
+    generator.subschema_for::<secret::SecretOut>();
     generator.subschema_for::<event_type::EventTypeOut<'_>>();
     generator.subschema_for::<attempt::AttemptOut<'_>>();
     generator.subschema_for::<health::Ready>();
+    generator.subschema_for::<jwks::JwksOut>();
+    generator.subschema_for::<portal::AccessOut>();
     generator.take_definitions(true)
 }
 
@@ -48,6 +54,7 @@ fn by_hand() -> Vec<(&'static str, Value)> {
     let codes: Vec<&str> = Code::ALL.iter().map(|code| code.as_str()).collect();
     vec![
         ("MessageOut", message_out()),
+        ("SettingsInternalOut", settings_out()),
         ("EmptyResponse", json!({ "type": "object" })),
         ("Document", json!({ "type": "object", "additionalProperties": true })),
         ("Text", json!({ "type": "string" })),
@@ -111,6 +118,13 @@ fn message_out() -> Value {
         },
         "required": ["eventType", "eventId", "channels", "tags", "deliverAt", "payload", "id", "timestamp"],
     })
+}
+
+/// Settings are written one by one.
+fn settings_out() -> Value {
+    let of = |name: &&str| ((*name).to_owned(), setting(name).unwrap_or_default());
+    let properties: Map<String, Value> = settings::FIELDS.iter().map(of).collect();
+    json!({ "type": "object", "properties": properties, "required": settings::FIELDS.to_vec() })
 }
 
 fn page_of(row: &str) -> Value {

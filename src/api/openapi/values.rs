@@ -25,8 +25,9 @@ pub(super) fn texts(of: Value, (least, most): (usize, usize)) -> Value {
 }
 
 /// A whole number.
-pub(super) fn number(bounds: (u16, u16), says: &str) -> Value {
-    json!({ "type": "integer", "minimum": bounds.0, "maximum": bounds.1, "description": says })
+pub(super) fn number<T: Into<u64>>((least, most): (T, T), says: &str) -> Value {
+    let (least, most): (u64, u64) = (least.into(), most.into());
+    json!({ "type": "integer", "minimum": least, "maximum": most, "description": says })
 }
 
 /// The same, or `null`.

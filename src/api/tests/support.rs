@@ -13,6 +13,7 @@ use tower_service::Service;
 
 use super::described::judge;
 use crate::accept::limited::BodyBudget;
+use crate::accept::quota::Quotas;
 use crate::accept::{Admission, Gateway};
 use crate::api::query::asked;
 use crate::api::router;
@@ -23,7 +24,7 @@ use crate::model::{
     AppConfig, Clock, EndpointKey, EnvKey, Id, IdKind, MessageKey, Next, Outcome, OutcomeKind, SystemClock, Taken,
     Trigger,
 };
-use crate::store::command::{AttemptRecord, Change, ChangeRequest, Changed, Command, Done, Reply, Settle};
+use crate::store::command::{AttemptRecord, Change, ChangeRequest, Changed, Command, Done, Raised, Reply, Settle};
 use crate::store::journal::{Journal, JournalLimits, Observer};
 use crate::store::seal::Sealer;
 use crate::store::snapshots::Snapshots;
@@ -38,17 +39,10 @@ struct Follow(Arc<Snapshots>);
 impl Observer for Follow {
     fn forming(&self, _: &mut [Command]) {}
 
-    fn committed(&self, _: Vec<Command>, replies: &[Reply]) {
+    fn committed(&self, _: Vec<Command>, replies: &[Reply], _: Vec<Raised>) {
         for reply in replies {
-            let Ok(Done::Changed(changed)) = reply else { continue };
-            match &**changed {
-                Changed::ApiKey(_) => self.0.api_keys_changed(),
-                Changed::Application(app, _) => self.0.app_changed(app.key()),
-                Changed::ApplicationDeleted { app, .. } | Changed::EndpointDeleted { app, .. } => {
-                    self.0.app_changed(*app);
-                }
-                Changed::Endpoint(endpoint, _) => self.0.app_changed(endpoint.app),
-                Changed::Environment(_) | Changed::EventType(_) | Changed::Resent { .. } => {}
+            if let Ok(Done::Changed(changed)) = reply {
+                self.0.changed(changed);
             }
         }
     }
@@ -138,8 +132,11 @@ impl TestApi {
                 limits.body_bytes_max,
                 Duration::from_millis(server.body_timeout_ms),
             ),
+            quotas: Quotas::new(limits.requests_per_second_per_key),
             limits,
             server,
+            listening: std::sync::OnceLock::new(),
+            https_only: false,
             delivery: Delivery::default(),
         });
         let (router, env) = (router(Arc::clone(&gateway)), EnvKey(0));
@@ -231,7 +228,8 @@ impl TestApi {
             trigger: Trigger::Scheduled,
             attempt: Some(AttemptRecord { outcome, url_id }),
             next,
-            disable: None,
+            health: None,
+            tell: None,
             at: self.gateway.clock.now_ms(),
         };
         let reply = self.gateway.journal.commit(Command::Settle(Box::new(settle))).await;

@@ -7,6 +7,8 @@ use crate::model::IdKind;
 const ALL: &str = "/api/v1/app/{app_id}/endpoint";
 const ONE: &str = "/api/v1/app/{app_id}/endpoint/{endpoint_id}";
 const SECRET: &str = "/api/v1/app/{app_id}/endpoint/{endpoint_id}/secret";
+const ROTATE: &str = "/api/v1/app/{app_id}/endpoint/{endpoint_id}/secret/rotate";
+const HEADERS: &str = "/api/v1/app/{app_id}/endpoint/{endpoint_id}/headers";
 const TAG: Tag = Tag::Endpoint;
 
 pub(super) fn described() -> Vec<Described> {
@@ -43,5 +45,24 @@ pub(super) fn described() -> Vec<Described> {
         get(SECRET, "v1.endpoint.get-secret", TAG)
             .says("Get an endpoint's secret", "What deliveries to it are signed with.")
             .answers(200, "EndpointSecretOut"),
+        post(ROTATE, "v1.endpoint.rotate-secret", TAG)
+            .says(
+                "Rotate an endpoint's secret",
+                "The new secret signs at once; the one before signs as well until its grace period ends. Answers with \
+                 the new one.",
+            )
+            .body("EndpointSecretRotateIn")
+            .answers(200, "EndpointSecretOut"),
+        get(HEADERS, "v1.endpoint.get-headers", TAG)
+            .says("Get an endpoint's headers", "Of sensitive ones only the names are shown.")
+            .answers(200, "EndpointHeadersOut"),
+        put(HEADERS, "v1.endpoint.set-headers", TAG)
+            .says("Replace an endpoint's headers", "")
+            .body("EndpointHeadersIn")
+            .answers(204, ""),
+        patch(HEADERS, "v1.endpoint.patch-headers", TAG)
+            .says("Change an endpoint's headers", "Others stay as they are.")
+            .body("EndpointHeadersPatchIn")
+            .answers(204, ""),
     ]
 }

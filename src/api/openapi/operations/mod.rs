@@ -5,7 +5,10 @@ mod attempt;
 mod endpoint;
 mod event_type;
 mod message;
+mod operational;
+mod portal;
 mod server;
+mod settings;
 
 use http::Method;
 
@@ -19,6 +22,9 @@ pub(super) fn all() -> Vec<Described> {
         event_type::described(),
         message::described(),
         attempt::described(),
+        portal::described(),
+        settings::described(),
+        operational::described(),
         server::described(),
     ]
     .concat()

@@ -15,6 +15,13 @@ pub(super) fn described() -> Vec<Described> {
             .says("Whether the server takes messages", "For load balancers: 503 while it drains or cannot store.")
             .answers(200, "Ready")
             .answers(503, "Ready"),
+        get("/jwks/{endpoint_id}", "server.jwks", Tag::Server)
+            .says(
+                "An endpoint's public keys",
+                "A JSON Web Key set, for receivers of `v1a` signatures; empty where the endpoint signs with a shared \
+                 secret.",
+            )
+            .answers(200, "Jwks"),
         get("/metrics", "server.metrics", Tag::Server)
             .says("What is counted", "For Prometheus, as OpenMetrics text.")
             .media_type("application/openmetrics-text; version=1.0.0; charset=utf-8")
