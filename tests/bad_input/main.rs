@@ -90,7 +90,7 @@ fn shortened(wrong: &[String]) -> String {
 
 /// Sends a case; what is wrong with its answer.
 async fn judge(world: &World, operation: &Operation, case: &Case) -> Option<String> {
-    let answer = match world.client().try_send(&case.request).await {
+    let answer = match world.client(operation).try_send(&case.request).await {
         Ok(answer) => answer,
         Err(error) => return Some(format!("{} {}: no answer: {error}", operation.name, case.what)),
     };

@@ -57,6 +57,8 @@ pub(crate) struct Operation {
     pub(crate) in_query: Vec<Parameter>,
     pub(crate) in_head: Vec<Parameter>,
     pub(crate) body: Option<BodyOf>,
+    /// It is for portal tokens only.
+    pub(crate) needs_token: bool,
 }
 
 impl Operation {
@@ -88,6 +90,7 @@ impl Operation {
             in_path: parameters("path"),
             in_query: parameters("query"),
             in_head: parameters("header"),
+            needs_token: one["x-needs"] == "a portal token",
             body: body.as_str().map(|place| BodyOf::new(document, document.pointer(&place[1..]).expect("a body"))),
         }
     }

@@ -19,6 +19,8 @@ pub(crate) struct World {
     app: TestApp,
     _receiver: Receiver,
     named: BTreeMap<&'static str, String>,
+    /// With a portal token.
+    customer: Client,
 }
 
 impl World {
@@ -38,11 +40,15 @@ impl World {
             ("attempt_id", attempt_id),
             ("event_type_name", EVENT_TYPE.to_owned()),
         ]);
-        Self { app, _receiver: receiver, named }
+        let access = format!("/api/v1/auth/app-portal-access/{}", named["app_id"]);
+        let access = app.client.post(access, json!({})).await.expect(200).json();
+        let customer = app.client.with_key(access["token"].as_str());
+        Self { app, _receiver: receiver, named, customer }
     }
 
-    pub(crate) fn client(&self) -> &Client {
-        &self.app.client
+    /// Who may call an operation.
+    pub(crate) fn client(&self, operation: &Operation) -> &Client {
+        if operation.needs_token { &self.customer } else { &self.app.client }
     }
 
     pub(crate) async fn document(&self) -> Value {
