@@ -13,8 +13,8 @@ use super::auth::{self, Caller};
 use super::call::Call;
 use super::error::{ApiError, Code};
 use super::{
-    application, attempt, attempted, background_task, content, endpoint, event_type, example, headers, health, hosted,
-    jwks, message, metrics, portal, raw, recover, secret, settings, stats,
+    application, attempt, attempted, background_task, content, docs, endpoint, event_type, example, headers, health,
+    hosted, jwks, message, metrics, openapi, portal, raw, recover, secret, settings, stats,
 };
 use crate::accept::Gateway;
 use crate::model::{Capability, EnvKey};
@@ -91,6 +91,10 @@ pub(super) fn implemented() -> Vec<Operation> {
         GET "/api/v1/health/ping" Nobody health::alive;
         GET "/api/v1/health/ready" Nobody health::ready;
         GET "/metrics" Key metrics::render;
+        GET "/openapi.json" Nobody openapi::serve;
+        GET "/docs" Nobody docs::page;
+        GET "/docs/style.css" Nobody docs::style;
+        GET "/docs/script.js" Nobody docs::script;
         GET "/api/v1/app" Key application::list;
         POST "/api/v1/app" Key application::create;
         GET "/api/v1/app/{app_id}" View application::get;
