@@ -141,7 +141,8 @@ fn success(config: &AppConfig, message: MessageKey) -> Command {
         trigger: Trigger::Scheduled,
         attempt: Some(AttemptRecord { outcome, url_id: endpoint.url_id }),
         next: Next::Done,
-        disable: None,
+        health: None,
+        tell: None,
         at: SystemClock.now_ms(),
     }))
 }

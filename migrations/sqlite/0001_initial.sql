@@ -11,6 +11,7 @@ CREATE TABLE environment (
     key        INTEGER PRIMARY KEY,
     nonce      BLOB NOT NULL,
     name       TEXT NOT NULL UNIQUE,
+    settings   TEXT NOT NULL DEFAULT '{}',
     created_at INTEGER NOT NULL
 ) STRICT;
 
@@ -24,10 +25,27 @@ CREATE TABLE api_key (
     revoked_at INTEGER
 ) STRICT;
 
+-- Access of customers to their own application. Ends with it.
+CREATE TABLE portal_token (
+    key           INTEGER PRIMARY KEY,
+    nonce         BLOB NOT NULL,
+    env           INTEGER NOT NULL,
+    app           INTEGER NOT NULL,
+    hash          BLOB NOT NULL UNIQUE,
+    capabilities  TEXT NOT NULL,
+    feature_flags TEXT NOT NULL,
+    created_at    INTEGER NOT NULL,
+    expires_at    INTEGER NOT NULL
+) STRICT;
+CREATE INDEX portal_token_app ON portal_token (app);
+CREATE INDEX portal_token_expiry ON portal_token (expires_at);
+
+-- kind: 0 a customer's, 1 the environment's own, whose endpoints take operational webhooks.
 CREATE TABLE application (
     key        INTEGER PRIMARY KEY,
     nonce      BLOB NOT NULL,
     env        INTEGER NOT NULL,
+    kind       INTEGER NOT NULL DEFAULT 0,
     uid        TEXT,
     version    INTEGER NOT NULL,
     spec       TEXT NOT NULL,
@@ -35,10 +53,10 @@ CREATE TABLE application (
     updated_at INTEGER NOT NULL
 ) STRICT;
 CREATE UNIQUE INDEX application_uid ON application (env, uid) WHERE uid IS NOT NULL;
-CREATE INDEX application_env ON application (env, key);
+CREATE INDEX application_env ON application (env, kind, key);
 
 -- spec: without headers, and the password of the URL masked. secret: sealed JSON of the signing
--- secret, the URL and the headers.
+-- secrets, the URL and the headers. failing_since: it has done nothing but fail since then.
 CREATE TABLE endpoint (
     key        INTEGER PRIMARY KEY,
     nonce      BLOB NOT NULL,
@@ -47,6 +65,8 @@ CREATE TABLE endpoint (
     url_id     INTEGER NOT NULL,
     spec       TEXT NOT NULL,
     secret     BLOB NOT NULL,
+    failing_since  INTEGER,
+    failing_warned INTEGER NOT NULL DEFAULT 0,
     created_at INTEGER NOT NULL,
     updated_at INTEGER NOT NULL
 ) STRICT;
@@ -164,12 +184,12 @@ CREATE TABLE idempotency_run (
     filter     BLOB NOT NULL
 ) STRICT;
 
--- Answers to changes of configuration, by idempotency key. Seldom written.
+-- Answers to changes of configuration, by idempotency key, sealed. Seldom written.
 CREATE TABLE remembered_change (
     hash        BLOB PRIMARY KEY,
     fingerprint BLOB NOT NULL,
     status      INTEGER NOT NULL,
-    body        TEXT NOT NULL,
+    body        BLOB NOT NULL,
     expires_at  INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX remembered_change_expiry ON remembered_change (expires_at);

@@ -3,6 +3,7 @@
 pub mod admission;
 pub mod limited;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -53,6 +54,10 @@ pub struct Gateway {
     pub limits: Limits,
     /// Time-outs of requests.
     pub server: Server,
+    /// How the server is reached, where the configuration does not say: the address listened on.
+    pub listening: std::sync::OnceLock<String>,
+    /// Whether plain `http` endpoints are refused.
+    pub https_only: bool,
     /// Defaults of delivery.
     pub delivery: Delivery,
     /// Bytes of bodies that are being read.
@@ -93,6 +98,14 @@ pub enum ChangeAccepted {
 }
 
 impl Gateway {
+    /// What links begin with.
+    pub fn public_url(&self) -> Cow<'_, str> {
+        match self.server.public_url.as_deref().or(self.listening.get().map(String::as_str)) {
+            Some(url) => Cow::Borrowed(url.trim_end_matches('/')),
+            None => Cow::Owned(format!("http://{}", self.server.listen)),
+        }
+    }
+
     /// Stores a message with its deliveries; returns after the commit.
     pub async fn publish(
         &self,

@@ -3,11 +3,12 @@
 use axum::body::Body;
 use http::{Response, StatusCode};
 use serde::Serialize;
+use serde_json::value::RawValue;
 
 use super::answer;
 use super::call::Call;
 use super::change::{self, Rendered};
-use super::error::ApiError;
+use super::error::{ApiError, Kind};
 use super::json::{Fields, Null};
 use super::page::{self, PageQuery};
 use super::time::Time;
@@ -19,7 +20,7 @@ use crate::store::query::Order;
 type Answer = Result<Response<Body>, ApiError>;
 type Body4<'a> = Fields<'a, 4>;
 
-const FIELDS: [&str; 4] = ["name", "uid", "throttleRate", "metadata"];
+pub(super) const FIELDS: [&str; 4] = ["name", "uid", "throttleRate", "metadata"];
 const RATE: &str = "must be a number from 1 to 65535";
 
 #[derive(Serialize)]
@@ -127,6 +128,32 @@ pub(super) fn target(kind: IdKind, name: String) -> Result<Target, ApiError> {
         Some(id) => Ok(Target::Id(id)),
         None if validate::has_form_of(kind, &name) => Err(ApiError::not_found()),
         None => Ok(Target::Uid(name)),
+    }
+}
+
+/// Reads an application that travels inside another body, to be made under the name `named` if nothing
+/// is there. What is wrong is said of the field `name` of `outer`.
+pub(super) fn read_inline<const N: usize>(
+    raw: &RawValue,
+    named: &str,
+    outer: &mut Fields<'_, N>,
+    name: &'static str,
+) -> Option<ApplicationSpec> {
+    // Its depth was judged with the whole body's.
+    match read(raw.get().as_bytes(), usize::MAX) {
+        Ok((Some(uid), _)) if uid != named => {
+            outer.problem_in(name, "uid".to_owned(), "must be what the path names");
+            None
+        }
+        Ok((_, spec)) => Some(spec),
+        Err(ApiError::Invalid(problems)) => {
+            outer.nest(name, problems);
+            None
+        }
+        Err(_) => {
+            outer.problem(name, "must be an object", Kind::Type);
+            None
+        }
     }
 }
 

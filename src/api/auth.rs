@@ -1,22 +1,51 @@
 //! Who calls: `Authorization: Bearer KEY`, looked up by the key's SHA-256.
 
+use std::sync::Arc;
+
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
 use sha2::{Digest, Sha256};
 
 use super::error::{ApiError, Code};
 use crate::accept::Gateway;
-use crate::model::EnvKey;
+use crate::model::{EnvKey, PortalToken};
 
 /// Longest key that is looked up.
 const KEY_BYTES_MAX: usize = 1_024;
+/// What portal tokens begin with.
+pub(super) const PORTAL_PREFIX: &str = "appsk_";
 
-/// The environment that the request's key opens.
-pub(super) async fn environment(gateway: &Gateway, headers: &HeaderMap) -> Result<EnvKey, ApiError> {
+/// Who calls.
+#[derive(Debug, Clone)]
+pub(super) enum Caller {
+    /// Who has an environment key.
+    Environment(EnvKey),
+    /// Who has a portal token.
+    Portal(Arc<PortalToken>),
+}
+
+impl Caller {
+    /// The environment that it opens, wholly or in part.
+    pub(super) fn env(&self) -> EnvKey {
+        match self {
+            Self::Environment(env) => *env,
+            Self::Portal(token) => token.env,
+        }
+    }
+}
+
+/// The caller that the request's key names.
+pub(super) async fn caller(gateway: &Gateway, headers: &HeaderMap) -> Result<Caller, ApiError> {
     let token = bearer(headers).ok_or_else(|| failed("Send the header `Authorization: Bearer <key>`"))?;
     let hash: [u8; 32] = Sha256::digest(token).into();
-    let key = gateway.snapshots.api_key(&*gateway.queries, hash).await?;
-    key.map(|key| key.env).ok_or_else(|| failed("The key is not known"))
+    let (snapshots, queries) = (&gateway.snapshots, &*gateway.queries);
+    if token.starts_with(PORTAL_PREFIX.as_bytes()) {
+        let found = snapshots.portal_token(queries, hash).await?;
+        let live = found.filter(|token| gateway.clock.now_ms() < token.expires_at);
+        return live.map(Caller::Portal).ok_or_else(|| failed("The token is not known, or its time is over"));
+    }
+    let key = snapshots.api_key(queries, hash).await?;
+    key.map(|key| Caller::Environment(key.env)).ok_or_else(|| failed("The key is not known"))
 }
 
 fn failed(detail: &'static str) -> ApiError {

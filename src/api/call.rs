@@ -11,9 +11,11 @@ use super::error::{ApiError, Kind};
 use super::query::Query;
 use super::validate;
 use crate::accept::Gateway;
-use crate::model::{AppConfig, Endpoint, EndpointKey, EnvKey, Id, IdKind, Message};
+use crate::model::{AppConfig, Endpoint, EndpointKey, EnvKey, Id, IdKind, Message, PortalToken};
 use crate::store::command::Idempotency;
 
+/// Operations on the endpoints of the environment itself begin with this.
+const OPERATIONAL: &str = "/api/v1/operational-webhook/";
 /// Longest idempotency key.
 const IDEMPOTENCY_KEY_BYTES_MAX: usize = 256;
 
@@ -23,6 +25,8 @@ pub(super) struct Call {
     pub(super) gateway: Arc<Gateway>,
     /// The environment that the key opens; none on operations that need no key.
     pub(super) env: EnvKey,
+    /// The caller's portal token, if that is what opened it.
+    pub(super) portal: Option<Arc<PortalToken>>,
     /// Method, path, query and headers.
     pub(super) parts: Parts,
     /// The operation's path, with names in braces.
@@ -30,12 +34,12 @@ pub(super) struct Call {
 }
 
 impl Call {
-    /// A parameter of the path, decoded and judged.
+    /// A parameter of the path, decoded and judged; empty where the operation's path does not have it.
     pub(super) fn param(&self, name: &'static str) -> Result<Cow<'_, str>, ApiError> {
         let segments = self.pattern.split('/').zip(self.parts.uri.path().split('/'));
         let mut raw =
             segments.filter(|(pattern, _)| pattern.trim_matches(['{', '}']) == name && pattern.len() > name.len());
-        let raw = raw.next().map_or("", |(_, raw)| raw);
+        let Some((_, raw)) = raw.next() else { return Ok(Cow::Borrowed("")) };
         let invalid = |msg| ApiError::invalid("path", name, msg, Kind::Value);
         let text = decode(raw).ok_or_else(|| invalid("is not UTF-8"))?;
         validate::UID.check(&text).map_err(invalid)?;
@@ -69,6 +73,11 @@ impl Call {
         Ok(Some(self.gateway.idempotency(self.env, self.parts.method.as_str(), path, key, body)))
     }
 
+    /// Whether it is about endpoints of the environment itself.
+    pub(super) fn is_operational(&self) -> bool {
+        self.pattern.starts_with(OPERATIONAL)
+    }
+
     /// The application that the path names.
     pub(super) async fn app(&self) -> Result<Arc<AppConfig>, ApiError> {
         self.app_if_any().await?.ok_or(ApiError::not_found())
@@ -76,8 +85,13 @@ impl Call {
 
     /// The application that the path names, if it is there.
     pub(super) async fn app_if_any(&self) -> Result<Option<Arc<AppConfig>>, ApiError> {
+        if self.is_operational() {
+            return Ok(self.gateway.snapshots.operational(self.env).await?);
+        }
         let name = self.param("app_id")?;
-        Ok(self.gateway.snapshots.app_named(self.env, &name).await?)
+        let app = self.gateway.snapshots.app_named(self.env, &name).await?;
+        // Another's application is not there for a portal token.
+        Ok(app.filter(|app| self.portal.as_ref().is_none_or(|token| token.app == app.app.key())))
     }
 
     /// The application and endpoint that the path names.

@@ -1,5 +1,7 @@
 //! Changes of configuration: through the journal, answered with what it left behind.
 
+use std::sync::Arc;
+
 use axum::body::Body;
 use http::{Response, StatusCode};
 
@@ -7,7 +9,7 @@ use super::answer;
 use super::call::Call;
 use super::error::ApiError;
 use crate::accept::ChangeAccepted;
-use crate::store::command::{Change, Changed, RememberedAs};
+use crate::store::command::{Change, Changed, RememberedAs, Render};
 
 /// Status and body of an answer. What is remembered under an idempotency key is exactly this.
 pub(super) type Rendered = (u16, String);
@@ -18,10 +20,11 @@ pub(super) async fn commit(
     call: &Call,
     change: Change,
     body: &[u8],
-    render: fn(&Changed) -> Rendered,
+    render: impl Fn(&Changed) -> Rendered + Send + Sync + 'static,
 ) -> Result<Response<Body>, ApiError> {
     let key = if call.parts.method == http::Method::POST { call.idempotency(body)? } else { None };
-    let remembered = key.map(|key| RememberedAs { key, render });
+    let render: Render = Arc::new(render);
+    let remembered = key.map(|key| RememberedAs { key, render: Arc::clone(&render) });
     let (status, body) = match call.gateway.change(change, remembered).await? {
         ChangeAccepted::New(changed) => render(&changed),
         ChangeAccepted::Repeated(status, body) => (status, body),

@@ -1,8 +1,8 @@
-//! Endpoints of an application: create, get, list, patch, put, delete, secret.
+//! Endpoints: create, get, list, patch, put, delete. Those of an application, and those of an
+//! environment that take operational webhooks, which are endpoints of the environment's own.
 
 use axum::body::Body;
 use http::{Response, StatusCode};
-use posthouse_signature::standard::Secret;
 use serde::Serialize;
 
 use super::answer;
@@ -10,12 +10,12 @@ use super::application::target;
 use super::call::{Call, endpoint_named};
 use super::change::{self, Rendered};
 use super::endpoint_in;
-use super::error::{ApiError, Code};
+use super::error::ApiError;
 use super::page::{self, PageQuery};
 use super::time::Time;
 use crate::model::url::masked;
 use crate::model::{DisabledReason, Endpoint, Id, IdKind, Metadata};
-use crate::store::command::{Change, Changed};
+use crate::store::command::{Became, Change, Changed};
 use crate::store::query::Order;
 
 type Answer = Result<Response<Body>, ApiError>;
@@ -31,6 +31,8 @@ struct EndpointOut<'a> {
     disabled: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     disabled_reason: Option<DisabledReason>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    failing_since: Option<Time>,
     event_types: Option<&'a [String]>,
     channels: Option<&'a [String]>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -51,6 +53,7 @@ impl<'a> EndpointOut<'a> {
             throttle_rate: spec.throttle_rate,
             disabled: spec.disabled.is_some(),
             disabled_reason: spec.disabled,
+            failing_since: endpoint.failing.map(|failing| Time(failing.since)),
             event_types: spec.event_types.as_deref(),
             channels: spec.channels.as_deref(),
             retry_schedule: spec.retry_schedule.as_deref(),
@@ -63,9 +66,9 @@ impl<'a> EndpointOut<'a> {
 
 fn render(changed: &Changed) -> Rendered {
     match changed {
-        Changed::Endpoint(endpoint, created) => {
+        Changed::Endpoint(endpoint, became) => {
             let url = masked(&endpoint.spec.url);
-            change::rendered(if *created { 201 } else { 200 }, &EndpointOut::of(endpoint, &url))
+            change::rendered(if *became == Became::New { 201 } else { 200 }, &EndpointOut::of(endpoint, &url))
         }
         other => change::nothing(other),
     }
@@ -138,16 +141,4 @@ pub(super) async fn delete(call: Call, _: Body) -> Answer {
     let (app, endpoint) = call.endpoint().await?;
     let delete = Change::DeleteEndpoint { app: app.app.key(), endpoint: endpoint.key() };
     change::commit(&call, delete, &[], change::nothing).await
-}
-
-/// `GET /app/{app_id}/endpoint/{endpoint_id}/secret`.
-pub(super) async fn secret(call: Call, _: Body) -> Answer {
-    #[derive(Serialize)]
-    struct SecretOut {
-        key: String,
-    }
-    let (_, endpoint) = call.endpoint().await?;
-    let secret = Secret::from_bytes(endpoint.secret.expose());
-    let secret = secret.map_err(|error| ApiError::Coded(Code::Unavailable, error.to_string().into()))?;
-    Ok(answer::json(StatusCode::OK, &SecretOut { key: secret.expose() }))
 }

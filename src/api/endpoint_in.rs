@@ -2,13 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use http::{HeaderName, HeaderValue};
-use posthouse_signature::standard::{SECRET_PREFIX, Secret};
+use posthouse_signature::standard::SigningKey;
 use url::Url;
 
 use super::error::{ApiError, Kind};
+use super::headers;
 use super::json::{Fields, Given, Null};
 use super::validate;
 use crate::deliver::AddressGuard;
@@ -16,7 +14,7 @@ use crate::model::url::masked;
 use crate::model::{DisabledReason, Endpoint, EndpointSpec, IdKind, SecretBytes};
 use crate::store::command::EndpointPatch;
 
-const FIELDS: [&str; 11] = [
+pub(super) const FIELDS: [&str; 11] = [
     "url",
     "description",
     "throttleRate",
@@ -33,17 +31,10 @@ const URL_BYTES_MAX: usize = 65_536;
 /// Event types that one endpoint can name; the contract sets no bound.
 const EVENT_TYPES_MAX: usize = 2_000;
 const CHANNELS_MAX: usize = 10;
-const HEADERS_MAX: usize = 64;
-const HEADER_BYTES_MAX: usize = 16 << 10;
 const RETRIES_MAX: usize = 50;
 const RETRY_S_MAX: u32 = 2_592_000;
 /// Bytes of a secret that we draw.
 const SECRET_BYTES: usize = 24;
-/// Headers that we or HTTP own, and prefixes of such.
-const RESERVED: [&str; 9] =
-    ["host", "connection", "content-length", "transfer-encoding", "expect", "trailer", "upgrade", "te", "keep-alive"];
-const RESERVED_PREFIXES: [&str; 3] = ["proxy-", "webhook-", "svix-"];
-
 /// An endpoint as it is to be made, or to be from now on.
 pub(super) struct EndpointIn {
     pub(super) uid: Option<String>,
@@ -77,13 +68,9 @@ pub(super) fn read(
         headers: if creates { headers(&mut fields) } else { BTreeMap::new() },
         retry_schedule: retry_schedule(&mut fields).value(),
     };
-    let given = if creates { secret(&mut fields) } else { None };
+    let given = if creates { secret(&mut fields, "secret") } else { None };
     fields.finish()?;
-    Ok(EndpointIn {
-        uid,
-        spec,
-        secret: given.unwrap_or_else(|| SecretBytes::new(rand::random::<[u8; SECRET_BYTES]>().into())),
-    })
+    Ok(EndpointIn { uid, spec, secret: given.unwrap_or_else(new_secret) })
 }
 
 /// Reads a patch: what is not there stays as it is. An empty list means no filter, as `null` does.
@@ -144,53 +131,40 @@ fn channels(fields: &mut Reader<'_>, items_min: usize) -> Given<Vec<String>> {
 
 fn retry_schedule(fields: &mut Reader<'_>) -> Given<Vec<u32>> {
     fields.read("retrySchedule", Null::Taken, "must be an array of seconds", |schedule: &Vec<u32>| {
-        if schedule.len() > RETRIES_MAX {
-            Err("has more than 50 items")
-        } else if schedule.iter().all(|seconds| (1..=RETRY_S_MAX).contains(seconds)) {
-            Ok(())
-        } else {
-            Err("each must be from 1 to 2592000 seconds")
-        }
+        check_schedule(schedule)
     })
+}
+
+/// Whether this can be a retry schedule.
+pub(super) fn check_schedule(schedule: &[u32]) -> Result<(), &'static str> {
+    if schedule.len() > RETRIES_MAX {
+        Err("has more than 50 items")
+    } else if schedule.iter().all(|seconds| (1..=RETRY_S_MAX).contains(seconds)) {
+        Ok(())
+    } else {
+        Err("each must be from 1 to 2592000 seconds")
+    }
 }
 
 fn headers(fields: &mut Reader<'_>) -> BTreeMap<String, String> {
     let headers = fields.map("headers", Null::Taken).value().unwrap_or_default();
-    let bytes: usize = headers.iter().map(|(name, value)| name.len() + value.len()).sum();
-    if headers.len() > HEADERS_MAX || bytes > HEADER_BYTES_MAX {
-        fields.problem("headers", "must be at most 64 headers and 16384 bytes", Kind::Value);
-    }
-    let mut seen: Vec<HeaderName> = Vec::new();
-    for (name, value) in headers.iter().take(HEADERS_MAX) {
-        let Ok(parsed) = HeaderName::from_bytes(name.as_bytes()) else {
-            fields.problem_in("headers", name.clone(), "is not a name of a header");
-            continue;
-        };
-        let text = parsed.as_str();
-        if RESERVED.contains(&text) || RESERVED_PREFIXES.iter().any(|prefix| text.starts_with(prefix)) {
-            fields.problem_in("headers", name.clone(), "is a header that cannot be set");
-        } else if HeaderValue::from_str(value).is_err() {
-            fields.problem_in("headers", name.clone(), "its value must be visible ASCII");
-        } else if seen.contains(&parsed) {
-            fields.problem_in("headers", name.clone(), "is given twice");
-        }
-        seen.push(parsed);
-    }
+    headers::check(fields, &headers);
     headers
 }
 
-fn secret(fields: &mut Reader<'_>) -> Option<SecretBytes> {
-    let text = fields.text("secret", Null::Taken, |_| Ok(())).value()?;
-    let bytes = Secret::parse(&text).map_err(|error| error.to_string()).and_then(|secret| {
-        let exposed = secret.expose();
-        let encoded = exposed.strip_prefix(SECRET_PREFIX).unwrap_or(&exposed);
-        STANDARD.decode(encoded).map_err(|error| error.to_string())
-    });
-    match bytes {
-        Ok(bytes) => Some(SecretBytes::new(bytes)),
-        Err(msg) => {
-            fields.problem("secret", msg, Kind::Value);
+/// A secret that signs, in the stored form.
+pub(super) fn secret<const N: usize>(fields: &mut Fields<'_, N>, name: &'static str) -> Option<SecretBytes> {
+    let text = fields.text(name, Null::Taken, |_| Ok(())).value()?;
+    match SigningKey::parse(&text) {
+        Ok(key) => Some(SecretBytes::new(key.to_stored())),
+        Err(error) => {
+            fields.problem(name, error.to_string(), Kind::Value);
             None
         }
     }
+}
+
+/// A secret of our drawing.
+pub(super) fn new_secret() -> SecretBytes {
+    SecretBytes::new(rand::random::<[u8; SECRET_BYTES]>().into())
 }

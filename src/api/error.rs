@@ -27,6 +27,8 @@ pub(super) enum Code {
     EndpointDisabled,
     /// No key, or one that opens nothing.
     AuthenticationFailed,
+    /// The key is good, and does not open this.
+    PermissionDenied,
     /// What the path names is not there.
     NotFound,
     /// The path is known, the method is not.
@@ -41,6 +43,8 @@ pub(super) enum Code {
     IdempotencyConflict,
     /// The application has as many endpoints as it may.
     TooManyEndpoints,
+    /// The endpoint has as many headers as it may, or as long ones.
+    TooManyEndpointHeaders,
     /// The body is longer than `limits.body_bytes_max`.
     PayloadTooLarge,
     /// An operation of hosted services.
@@ -60,12 +64,13 @@ pub(super) enum Code {
 impl Code {
     /// Every one of them: what the documentation lists.
     #[cfg(test)]
-    pub(super) const ALL: [Self; 19] = [
+    pub(super) const ALL: [Self; 21] = [
         Self::AmbiguousLength,
         Self::TooManyHeaders,
         Self::InvalidJson,
         Self::EndpointDisabled,
         Self::AuthenticationFailed,
+        Self::PermissionDenied,
         Self::NotFound,
         Self::MethodNotAllowed,
         Self::RequestTimeout,
@@ -73,6 +78,7 @@ impl Code {
         Self::EventExists,
         Self::IdempotencyConflict,
         Self::TooManyEndpoints,
+        Self::TooManyEndpointHeaders,
         Self::PayloadTooLarge,
         Self::NotImplemented,
         Self::TooBusy,
@@ -90,6 +96,7 @@ impl Code {
             Self::InvalidJson => "invalid_json",
             Self::EndpointDisabled => "endpoint_disabled",
             Self::AuthenticationFailed => "authentication_failed",
+            Self::PermissionDenied => "permission_denied",
             Self::NotFound => "not_found",
             Self::MethodNotAllowed => "method_not_allowed",
             Self::RequestTimeout => "request_timeout",
@@ -97,6 +104,7 @@ impl Code {
             Self::EventExists => "event_exists",
             Self::IdempotencyConflict => "idempotency_conflict",
             Self::TooManyEndpoints => "too_many_endpoints",
+            Self::TooManyEndpointHeaders => "too_many_endpoint_headers",
             Self::PayloadTooLarge => "payload_too_large",
             Self::NotImplemented => "not_implemented",
             Self::TooBusy => "too_busy",
@@ -113,12 +121,15 @@ impl Code {
             Self::AmbiguousLength | Self::InvalidJson | Self::EndpointDisabled => StatusCode::BAD_REQUEST,
             Self::TooManyHeaders => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::AuthenticationFailed => StatusCode::UNAUTHORIZED,
+            Self::PermissionDenied => StatusCode::FORBIDDEN,
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
-            Self::Conflict | Self::EventExists | Self::IdempotencyConflict | Self::TooManyEndpoints => {
-                StatusCode::CONFLICT
-            }
+            Self::Conflict
+            | Self::EventExists
+            | Self::IdempotencyConflict
+            | Self::TooManyEndpoints
+            | Self::TooManyEndpointHeaders => StatusCode::CONFLICT,
             Self::PayloadTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::NotImplemented => StatusCode::NOT_IMPLEMENTED,
             Self::TooBusy | Self::JournalFull | Self::StorageFull | Self::StorageFailed | Self::Unavailable => {
@@ -247,6 +258,7 @@ impl From<Refusal> for ApiError {
             Refusal::IdempotencyMismatch => Code::IdempotencyConflict,
             Refusal::TooManyEndpoints => Code::TooManyEndpoints,
             Refusal::EndpointDisabled => Code::EndpointDisabled,
+            Refusal::TooManyHeaders => Code::TooManyEndpointHeaders,
             Refusal::Full => Code::StorageFull,
             Refusal::Failed => Code::StorageFailed,
         };

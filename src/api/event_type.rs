@@ -1,23 +1,26 @@
-//! Event types: create, get, list.
+//! Event types: create, get, list, patch, put, delete, and their retry schedules.
 
 use axum::body::Body;
 use http::{Response, StatusCode};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::answer;
 use super::call::Call;
 use super::change::{self, Rendered};
+use super::endpoint_in;
 use super::error::{ApiError, Kind};
 use super::json::{Fields, Given, Null, depth};
 use super::page::{self, PageQuery, name_iterator};
 use super::time::Time;
 use super::validate;
 use crate::model::{EventType, EventTypeSpec};
-use crate::store::command::{Change, Changed};
+use crate::store::command::{Change, Changed, EventTypePatch};
 
 type Answer = Result<Response<Body>, ApiError>;
 
-const FIELDS: [&str; 7] = ["name", "description", "archived", "deprecated", "schemas", "groupName", "featureFlags"];
+pub(super) const FIELDS: [&str; 7] =
+    ["name", "description", "archived", "deprecated", "schemas", "groupName", "featureFlags"];
+pub(super) const SCHEDULE_FIELDS: [&str; 1] = ["retrySchedule"];
 /// Levels of schemas, which are kept inside other JSON.
 const SCHEMA_DEPTH_MAX: usize = 100;
 const FEATURE_FLAGS_MAX: usize = 100;
@@ -55,7 +58,9 @@ impl<'a> EventTypeOut<'a> {
 
 fn render(changed: &Changed) -> Rendered {
     match changed {
-        Changed::EventType(event_type) => change::rendered(201, &EventTypeOut::of(event_type, true)),
+        Changed::EventType(_, event_type, made) => {
+            change::rendered(if *made { 201 } else { 200 }, &EventTypeOut::of(event_type, true))
+        }
         other => change::nothing(other),
     }
 }
@@ -63,7 +68,7 @@ fn render(changed: &Changed) -> Rendered {
 /// `POST /event-type`.
 pub(super) async fn create(call: Call, body: Body) -> Answer {
     let body = call.read(body).await?;
-    let (name, spec) = read(&body, call.gateway.limits.json_depth_max)?;
+    let (name, spec) = read(&body, call.gateway.limits.json_depth_max, None)?;
     change::commit(&call, Change::CreateEventType { env: call.env, name, spec }, &body, render).await
 }
 
@@ -71,6 +76,14 @@ pub(super) async fn create(call: Call, body: Body) -> Answer {
 pub(super) async fn get(call: Call, _: Body) -> Answer {
     let name = call.param("event_type_name")?;
     let found = call.gateway.queries.event_type(call.env, &name).await?.ok_or(ApiError::not_found())?;
+    let flags = found.spec.feature_flags.as_deref();
+    let shown = match (&call.portal, flags) {
+        (Some(token), Some(flags)) => flags.iter().any(|flag| token.feature_flags.contains(flag)),
+        _ => true,
+    };
+    if !shown {
+        return Err(ApiError::not_found());
+    }
     Ok(answer::json(StatusCode::OK, &EventTypeOut::of(&found, true)))
 }
 
@@ -81,7 +94,8 @@ pub(super) async fn list(call: Call, _: Body) -> Answer {
     let archived = query.boolean("include_archived", false);
     let with_content = query.boolean("with_content", false);
     query.finish()?;
-    let rows = call.gateway.queries.event_types(call.env, page.page(), archived).await?;
+    let flags = call.portal.as_ref().map(|token| token.feature_flags.clone());
+    let rows = call.gateway.queries.event_types(call.env, page.page(), archived, flags).await?;
     // Scans of event types are never cut short.
     let resume = |_| String::new();
     Ok(page.answer(
@@ -94,10 +108,106 @@ pub(super) async fn list(call: Call, _: Body) -> Answer {
     ))
 }
 
-fn read(body: &[u8], depth_max: usize) -> Result<(String, EventTypeSpec), ApiError> {
+/// `PATCH /event-type/{event_type_name}`: what is not there stays as it is.
+pub(super) async fn patch(call: Call, body: Body) -> Answer {
+    let name = call.param("event_type_name")?.into_owned();
+    let body = call.read(body).await?;
+    let mut fields = Fields::parse(&body, &FIELDS, call.gateway.limits.json_depth_max)?;
+    let flags = fields.texts("featureFlags", (1, FEATURE_FLAGS_MAX), Null::Taken, &validate::EVENT_TYPE);
+    let patch = EventTypePatch {
+        description: fields.text("description", Null::Refused, validate::description).value(),
+        archived: fields.boolean("archived").value(),
+        deprecated: fields.boolean("deprecated").value(),
+        schemas: schemas(&mut fields).patch(),
+        group_name: fields.text("groupName", Null::Taken, |text| validate::EVENT_TYPE.check(text)).patch(),
+        feature_flags: flags.patch(),
+        retry_schedule: None,
+    };
+    fields.finish()?;
+    change::commit(&call, Change::PatchEventType { env: call.env, name, patch }, &body, render).await
+}
+
+/// `PUT /event-type/{event_type_name}`: 200, or 201 where it is not there yet.
+pub(super) async fn put(call: Call, body: Body) -> Answer {
+    let name = call.param("event_type_name")?.into_owned();
+    let body = call.read(body).await?;
+    let (_, spec) = read(&body, call.gateway.limits.json_depth_max, Some(&name))?;
+    change::commit(&call, Change::PutEventType { env: call.env, name, spec }, &body, render).await
+}
+
+/// `DELETE /event-type/{event_type_name}`: archived, or gone altogether with `expunge`.
+pub(super) async fn delete(call: Call, _: Body) -> Answer {
+    let name = call.param("event_type_name")?.into_owned();
+    let mut query = call.query();
+    let expunge = query.boolean("expunge", false);
+    query.finish()?;
+    change::commit(&call, Change::DeleteEventType { env: call.env, name, expunge }, &[], change::nothing).await
+}
+
+/// Part of a schedule, as the contract writes it.
+#[derive(Serialize, Deserialize)]
+struct Pause {
+    secs: u64,
+    nanos: u32,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ScheduleOut {
+    retry_schedule: Option<Vec<Pause>>,
+}
+
+impl ScheduleOut {
+    fn of(event_type: &EventType) -> Self {
+        let schedule = event_type.spec.retry_schedule.as_deref();
+        let pause = |seconds: &u32| Pause { secs: u64::from(*seconds), nanos: 0 };
+        Self { retry_schedule: schedule.map(|schedule| schedule.iter().map(pause).collect()) }
+    }
+}
+
+fn render_schedule(changed: &Changed) -> Rendered {
+    match changed {
+        Changed::EventType(_, event_type, _) => change::rendered(200, &ScheduleOut::of(event_type)),
+        other => change::nothing(other),
+    }
+}
+
+/// `GET /event-type/{event_type_name}/retry-schedule`.
+pub(super) async fn schedule(call: Call, _: Body) -> Answer {
+    let name = call.param("event_type_name")?;
+    let found = call.gateway.queries.event_type(call.env, &name).await?.ok_or(ApiError::not_found())?;
+    Ok(answer::json(StatusCode::OK, &ScheduleOut::of(&found)))
+}
+
+/// `PUT /event-type/{event_type_name}/retry-schedule`: whole seconds; `null` goes back to the environment's.
+pub(super) async fn put_schedule(call: Call, body: Body) -> Answer {
+    let name = call.param("event_type_name")?.into_owned();
+    let body = call.read(body).await?;
+    let mut fields = Fields::parse(&body, &SCHEDULE_FIELDS, call.gateway.limits.json_depth_max)?;
+    let expected = "must be an array of objects with secs and nanos";
+    let given = fields.read("retrySchedule", Null::Taken, expected, |pauses: &Vec<Pause>| {
+        if pauses.iter().any(|pause| pause.nanos != 0) {
+            return Err("each must be of whole seconds");
+        }
+        let seconds: Vec<u32> = pauses.iter().map(|pause| u32::try_from(pause.secs).unwrap_or(u32::MAX)).collect();
+        endpoint_in::check_schedule(&seconds)
+    });
+    let schedule = given.map(|pauses| pauses.iter().map(|pause| pause.secs as u32).collect());
+    fields.finish()?;
+    let patch = EventTypePatch { retry_schedule: Some(schedule.value()), ..EventTypePatch::default() };
+    change::commit(&call, Change::PatchEventType { env: call.env, name, patch }, &body, render_schedule).await
+}
+
+/// Reads a whole event type; `named` is the name where the path has it.
+fn read(body: &[u8], depth_max: usize, named: Option<&str>) -> Result<(String, EventTypeSpec), ApiError> {
     let mut fields = Fields::parse(body, &FIELDS, depth_max)?;
-    let name = fields.text("name", Null::Refused, |text| validate::EVENT_TYPE.check(text));
-    let name = fields.require("name", name);
+    let name = match named {
+        Some(name) => Some(name.to_owned()),
+        None => {
+            let name = fields.text("name", Null::Refused, |text| validate::EVENT_TYPE.check(text));
+            fields.require("name", name)
+        }
+    };
     let description = fields.text("description", Null::Refused, validate::description);
     let description = fields.require("description", description);
     let flags = fields.texts("featureFlags", (1, FEATURE_FLAGS_MAX), Null::Taken, &validate::EVENT_TYPE);
@@ -105,27 +215,34 @@ fn read(body: &[u8], depth_max: usize) -> Result<(String, EventTypeSpec), ApiErr
         description: description.unwrap_or_default(),
         archived: fields.boolean("archived").value().unwrap_or_default(),
         deprecated: fields.boolean("deprecated").value().unwrap_or_default(),
-        schemas: schemas(&mut fields),
+        schemas: schemas(&mut fields).value(),
         group_name: fields.text("groupName", Null::Taken, |text| validate::EVENT_TYPE.check(text)).value(),
         feature_flags: flags.value(),
+        retry_schedule: None,
     };
     fields.finish()?;
     Ok((name.unwrap_or_default(), spec))
 }
 
-fn schemas<const N: usize>(fields: &mut Fields<'_, N>) -> Option<serde_json::Value> {
-    let Given::Value(raw) = fields.raw("schemas", Null::Taken) else { return None };
+fn schemas<const N: usize>(fields: &mut Fields<'_, N>) -> Given<serde_json::Value> {
+    let raw = match fields.raw("schemas", Null::Taken) {
+        Given::Value(raw) => raw,
+        Given::Null => return Given::Null,
+        Given::Absent => return Given::Absent,
+    };
     if !raw.get().starts_with('{') {
         fields.problem("schemas", "must be an object", Kind::Type);
-        return None;
+        return Given::Absent;
     }
     if depth(raw.get().as_bytes()) > SCHEMA_DEPTH_MAX {
         fields.problem("schemas", "nests deeper than 100 levels", Kind::Value);
-        return None;
+        return Given::Absent;
     }
-    let parsed = serde_json::from_str(raw.get());
-    if parsed.is_err() {
-        fields.problem("schemas", "holds a text or a number that cannot be kept", Kind::Value);
+    match serde_json::from_str(raw.get()) {
+        Ok(parsed) => Given::Value(parsed),
+        Err(_) => {
+            fields.problem("schemas", "holds a text or a number that cannot be kept", Kind::Value);
+            Given::Absent
+        }
     }
-    parsed.ok()
 }

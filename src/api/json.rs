@@ -141,6 +141,14 @@ impl<'a, const N: usize> Fields<'a, N> {
         self.problems.push(Problem { loc, msg: msg.into(), kind: Kind::Value });
     }
 
+    /// What is wrong with a body that stands in a field.
+    pub(super) fn nest(&mut self, name: &'static str, problems: Vec<Problem>) {
+        for mut problem in problems {
+            problem.loc.insert(1, name.into());
+            self.problems.push(problem);
+        }
+    }
+
     /// A field as it came.
     pub(super) fn raw(&mut self, name: &'static str, null: Null) -> Given<&'a RawValue> {
         let place = self.names.iter().position(|known| *known == name);

@@ -9,11 +9,15 @@ use axum::body::Body;
 use axum::routing::any;
 use http::{Method, Request, Response};
 
+use super::auth::{self, Caller};
 use super::call::Call;
 use super::error::{ApiError, Code};
-use super::{application, attempt, auth, endpoint, event_type, health, hosted, message, metrics};
+use super::{
+    application, attempt, endpoint, event_type, headers, health, hosted, jwks, message, metrics, portal, secret,
+    settings,
+};
 use crate::accept::Gateway;
-use crate::model::EnvKey;
+use crate::model::{Capability, EnvKey};
 
 type Answer = Result<Response<Body>, ApiError>;
 type Handler = fn(Call, Body) -> Pin<Box<dyn Future<Output = Answer> + Send>>;
@@ -25,6 +29,22 @@ pub(super) enum Needs {
     Nobody,
     /// An environment key.
     Key,
+    /// An environment key, or a portal token of the application with this capability.
+    Portal(Capability),
+    /// A portal token.
+    Token,
+}
+
+impl Needs {
+    /// Whether this caller may.
+    fn allow(self, caller: &Caller) -> bool {
+        match (self, caller) {
+            (Self::Nobody, _) | (Self::Key | Self::Portal(_), Caller::Environment(_)) => true,
+            (Self::Portal(capability), Caller::Portal(token)) => token.allows(capability),
+            (Self::Token, Caller::Portal(_)) => true,
+            (Self::Key, Caller::Portal(_)) | (Self::Token, Caller::Environment(_)) => false,
+        }
+    }
 }
 
 /// One operation of the API.
@@ -42,10 +62,26 @@ macro_rules! operations {
         vec![$(Operation {
             method: Method::$method,
             path: $path,
-            needs: Needs::$needs,
+            needs: needs::$needs,
             handler: |call, body| Box::pin($handler(call, body)),
         }),*]
     };
+}
+
+/// The words of the table's third column.
+#[expect(non_upper_case_globals, reason = "words of a table")]
+mod needs {
+    use super::Needs;
+    use crate::model::Capability;
+
+    pub(super) const Nobody: Needs = Needs::Nobody;
+    pub(super) const Key: Needs = Needs::Key;
+    pub(super) const Token: Needs = Needs::Token;
+    pub(super) const View: Needs = Needs::Portal(Capability::ViewBase);
+    pub(super) const ViewSecret: Needs = Needs::Portal(Capability::ViewEndpointSecret);
+    pub(super) const RotateSecret: Needs = Needs::Portal(Capability::ManageEndpointSecret);
+    pub(super) const Send: Needs = Needs::Portal(Capability::CreateAttempts);
+    pub(super) const Manage: Needs = Needs::Portal(Capability::ManageEndpoint);
 }
 
 /// Every operation that is there.
@@ -57,27 +93,51 @@ pub(super) fn implemented() -> Vec<Operation> {
         GET "/metrics" Key metrics::render;
         GET "/api/v1/app" Key application::list;
         POST "/api/v1/app" Key application::create;
-        GET "/api/v1/app/{app_id}" Key application::get;
+        GET "/api/v1/app/{app_id}" View application::get;
         PUT "/api/v1/app/{app_id}" Key application::put;
         PATCH "/api/v1/app/{app_id}" Key application::patch;
         DELETE "/api/v1/app/{app_id}" Key application::delete;
-        GET "/api/v1/app/{app_id}/endpoint" Key endpoint::list;
-        POST "/api/v1/app/{app_id}/endpoint" Key endpoint::create;
-        GET "/api/v1/app/{app_id}/endpoint/{endpoint_id}" Key endpoint::get;
-        PUT "/api/v1/app/{app_id}/endpoint/{endpoint_id}" Key endpoint::put;
-        PATCH "/api/v1/app/{app_id}/endpoint/{endpoint_id}" Key endpoint::patch;
-        DELETE "/api/v1/app/{app_id}/endpoint/{endpoint_id}" Key endpoint::delete;
-        GET "/api/v1/app/{app_id}/endpoint/{endpoint_id}/secret" Key endpoint::secret;
-        GET "/api/v1/event-type" Key event_type::list;
+        GET "/api/v1/app/{app_id}/endpoint" View endpoint::list;
+        POST "/api/v1/app/{app_id}/endpoint" Manage endpoint::create;
+        GET "/api/v1/app/{app_id}/endpoint/{endpoint_id}" View endpoint::get;
+        PUT "/api/v1/app/{app_id}/endpoint/{endpoint_id}" Manage endpoint::put;
+        PATCH "/api/v1/app/{app_id}/endpoint/{endpoint_id}" Manage endpoint::patch;
+        DELETE "/api/v1/app/{app_id}/endpoint/{endpoint_id}" Manage endpoint::delete;
+        GET "/api/v1/app/{app_id}/endpoint/{endpoint_id}/secret" ViewSecret secret::get;
+        POST "/api/v1/app/{app_id}/endpoint/{endpoint_id}/secret/rotate" RotateSecret secret::rotate;
+        GET "/api/v1/app/{app_id}/endpoint/{endpoint_id}/headers" View headers::get;
+        PUT "/api/v1/app/{app_id}/endpoint/{endpoint_id}/headers" Manage headers::put;
+        PATCH "/api/v1/app/{app_id}/endpoint/{endpoint_id}/headers" Manage headers::patch;
+        GET "/api/v1/event-type" View event_type::list;
         POST "/api/v1/event-type" Key event_type::create;
-        GET "/api/v1/event-type/{event_type_name}" Key event_type::get;
-        GET "/api/v1/app/{app_id}/msg" Key message::list;
+        GET "/api/v1/event-type/{event_type_name}" View event_type::get;
+        PUT "/api/v1/event-type/{event_type_name}" Key event_type::put;
+        PATCH "/api/v1/event-type/{event_type_name}" Key event_type::patch;
+        DELETE "/api/v1/event-type/{event_type_name}" Key event_type::delete;
+        GET "/api/v1/event-type/{event_type_name}/retry-schedule" Key event_type::schedule;
+        PUT "/api/v1/event-type/{event_type_name}/retry-schedule" Key event_type::put_schedule;
+        GET "/api/v1/app/{app_id}/msg" View message::list;
         POST "/api/v1/app/{app_id}/msg" Key message::create;
-        GET "/api/v1/app/{app_id}/msg/{msg_id}" Key message::get;
-        GET "/api/v1/app/{app_id}/attempt/endpoint/{endpoint_id}" Key attempt::list_by_endpoint;
-        GET "/api/v1/app/{app_id}/attempt/msg/{msg_id}" Key attempt::list_by_message;
-        GET "/api/v1/app/{app_id}/msg/{msg_id}/attempt/{attempt_id}" Key attempt::get;
-        POST "/api/v1/app/{app_id}/msg/{msg_id}/endpoint/{endpoint_id}/resend" Key attempt::resend;
+        GET "/api/v1/app/{app_id}/msg/{msg_id}" View message::get;
+        GET "/api/v1/app/{app_id}/attempt/endpoint/{endpoint_id}" View attempt::list_by_endpoint;
+        GET "/api/v1/app/{app_id}/attempt/msg/{msg_id}" View attempt::list_by_message;
+        GET "/api/v1/app/{app_id}/msg/{msg_id}/attempt/{attempt_id}" View attempt::get;
+        POST "/api/v1/app/{app_id}/msg/{msg_id}/endpoint/{endpoint_id}/resend" Send attempt::resend;
+        POST "/api/v1/auth/app-portal-access/{app_id}" Key portal::access;
+        POST "/api/v1/auth/logout" Token portal::logout;
+        GET "/api/v1/management/environment-settings" Key settings::get;
+        PUT "/api/v1/management/environment-settings" Key settings::put;
+        PATCH "/api/v1/management/environment-settings" Key settings::patch;
+        GET "/api/v1/operational-webhook/endpoint" Key endpoint::list;
+        POST "/api/v1/operational-webhook/endpoint" Key endpoint::create;
+        GET "/api/v1/operational-webhook/endpoint/{endpoint_id}" Key endpoint::get;
+        PUT "/api/v1/operational-webhook/endpoint/{endpoint_id}" Key endpoint::put;
+        DELETE "/api/v1/operational-webhook/endpoint/{endpoint_id}" Key endpoint::delete;
+        GET "/api/v1/operational-webhook/endpoint/{endpoint_id}/secret" Key secret::get;
+        POST "/api/v1/operational-webhook/endpoint/{endpoint_id}/secret/rotate" Key secret::rotate;
+        GET "/api/v1/operational-webhook/endpoint/{endpoint_id}/headers" Key headers::get;
+        PUT "/api/v1/operational-webhook/endpoint/{endpoint_id}/headers" Key headers::put;
+        GET "/jwks/{endpoint_id}" Nobody jwks::get;
     }
 }
 
@@ -136,11 +196,20 @@ async fn serve(gateway: Arc<Gateway>, here: Arc<[Operation]>, request: Request<B
 async fn answer(gateway: Arc<Gateway>, here: &[Operation], request: Request<Body>) -> Answer {
     let operation = operation_of(here, request.method()).ok_or_else(|| ApiError::Method(methods(here)))?;
     let (parts, body) = request.into_parts();
-    let env = match operation.needs {
-        Needs::Key => auth::environment(&gateway, &parts.headers).await?,
-        Needs::Nobody => EnvKey(0),
+    let (env, portal) = if operation.needs == Needs::Nobody {
+        (EnvKey(0), None)
+    } else {
+        let caller = auth::caller(&gateway, &parts.headers).await?;
+        if !operation.needs.allow(&caller) {
+            return Err(ApiError::Coded(Code::PermissionDenied, "This key does not allow that".into()));
+        }
+        let env = caller.env();
+        match caller {
+            Caller::Environment(_) => (env, None),
+            Caller::Portal(token) => (env, Some(token)),
+        }
     };
-    (operation.handler)(Call { gateway, env, parts, pattern: operation.path }, body).await
+    (operation.handler)(Call { gateway, env, portal, parts, pattern: operation.path }, body).await
 }
 
 /// `HEAD` is `GET` without the body, which the server leaves out.

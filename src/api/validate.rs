@@ -25,6 +25,20 @@ pub(super) const UID: Rule =
 /// Names of event types, their groups and feature flags.
 pub(super) const EVENT_TYPE: Rule = UID;
 
+/// Sessions of portal tokens.
+pub(super) const SESSION: Rule = Rule {
+    bytes_max: 64,
+    allowed: |byte| byte.is_ascii_alphanumeric() || matches!(byte, b'@' | b'_' | b'-'),
+    msg: "must match ^[a-zA-Z0-9@_-]+$ and have 1 to 64 characters",
+};
+
+/// Names of headers (RFC 9110, section 5.6.2).
+pub(super) const HEADER_NAME: Rule = Rule {
+    bytes_max: 256,
+    allowed: |byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte),
+    msg: "must be the name of a header of 1 to 256 characters",
+};
+
 /// Channels.
 pub(super) const CHANNEL: Rule = Rule {
     bytes_max: 128,

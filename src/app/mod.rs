@@ -123,6 +123,8 @@ impl App {
             ),
             limits: config.limits.clone(),
             server: config.server.clone(),
+            listening: std::sync::OnceLock::new(),
+            https_only: config.egress.https_only,
             delivery: config.delivery.clone(),
         });
         Ok(Self { config, gateway, dispatcher, deliver, lines, journal_thread, folder })
@@ -133,6 +135,8 @@ impl App {
         let address = self.config.server.listen;
         let listener = TcpListener::bind(address).await.with_context(|| format!("listening on {address}"))?;
         let url = format!("http://{}", listener.local_addr()?);
+        // Set once, here.
+        let _ = self.gateway.listening.set(url.clone());
         let first = first_start::make_environment(&self.gateway).await?;
         let control = control::bind(&self.folder.socket())?;
         let control = tokio::spawn(control::serve(control, Arc::clone(&self.gateway)));

@@ -5,21 +5,30 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
-use posthouse_signature::standard::{Secret, sign};
+use posthouse_signature::standard::{SIGNATURES_MAX, SigningKey, sign_all};
 use quick_cache::sync::Cache;
 
 use super::{Client, OutboundRequest, Target};
 use crate::dispatch::runner::{Deliver, Letter};
-use crate::model::{Clock, Endpoint, EndpointKey, Outcome, OutcomeKind};
+use crate::model::{Clock, Endpoint, EndpointKey, Outcome, OutcomeKind, SignatureHeaders, SigningSecret, UnixMs};
 
 /// Endpoints whose URL, key and headers are kept ready.
 const PREPARED_MAX: usize = 100_000;
 const USER_AGENT_VALUE: HeaderValue =
     HeaderValue::from_static(concat!("Posthouse/", env!("CARGO_PKG_VERSION"), " (webhooks)"));
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
-const ID: HeaderName = HeaderName::from_static("webhook-id");
-const TIMESTAMP: HeaderName = HeaderName::from_static("webhook-timestamp");
-const SIGNATURE: HeaderName = HeaderName::from_static("webhook-signature");
+/// Id, timestamp and signature.
+type Names = [HeaderName; 3];
+const WEBHOOK: Names = [
+    HeaderName::from_static("webhook-id"),
+    HeaderName::from_static("webhook-timestamp"),
+    HeaderName::from_static("webhook-signature"),
+];
+const SVIX: Names = [
+    HeaderName::from_static("svix-id"),
+    HeaderName::from_static("svix-timestamp"),
+    HeaderName::from_static("svix-signature"),
+];
 
 /// Delivers to HTTP endpoints.
 pub struct HttpDeliver {
@@ -33,8 +42,17 @@ pub struct HttpDeliver {
 struct Prepared {
     endpoint: Arc<Endpoint>,
     target: Arc<Target>,
-    secret: Secret,
+    /// Newest first, each with its end.
+    keys: Vec<(SigningKey, Option<UnixMs>)>,
     headers: HeaderMap,
+}
+
+impl Prepared {
+    /// The keys that sign at `now`.
+    fn keys_at(&self, now: UnixMs) -> impl Iterator<Item = &SigningKey> {
+        let live = self.keys.iter().filter(move |(_, end)| end.is_none_or(|end| now < end));
+        live.map(|(key, _)| key).take(SIGNATURES_MAX)
+    }
 }
 
 impl HttpDeliver {
@@ -49,21 +67,24 @@ impl HttpDeliver {
     }
 
     fn prepare(&self, endpoint: &Arc<Endpoint>) -> Option<Arc<Prepared>> {
-        let key = endpoint.key();
-        if let Some(found) = self.prepared.get(&key).filter(|found| Arc::ptr_eq(&found.endpoint, endpoint)) {
+        if let Some(found) = self.prepared.get(&endpoint.key()).filter(|found| Arc::ptr_eq(&found.endpoint, endpoint)) {
             return Some(found);
         }
         let mut headers = HeaderMap::with_capacity(endpoint.spec.headers.len());
         for (name, value) in &endpoint.spec.headers {
             headers.insert(HeaderName::try_from(name).ok()?, HeaderValue::try_from(value).ok()?);
         }
+        let key = |secret: &SigningSecret| {
+            SigningKey::from_stored(secret.key.expose()).ok().map(|signs| (signs, secret.expires_at))
+        };
+        let keys = endpoint.secrets.iter().map(key).collect::<Option<Vec<_>>>()?;
         let prepared = Arc::new(Prepared {
             endpoint: Arc::clone(endpoint),
             target: Arc::new(Target::parse(&endpoint.spec.url).ok()?),
-            secret: Secret::from_bytes(endpoint.secret.expose()).ok()?,
+            keys,
             headers,
         });
-        self.prepared.insert(key, Arc::clone(&prepared));
+        self.prepared.insert(endpoint.key(), Arc::clone(&prepared));
         Some(prepared)
     }
 }
@@ -75,7 +96,7 @@ impl Deliver for HttpDeliver {
         let Some(prepared) = self.prepare(endpoint) else {
             return Outcome::without_answer(OutcomeKind::Internal, now, 0);
         };
-        let Some(headers) = headers(&prepared, &letter, now / 1000) else {
+        let Some(headers) = headers(&prepared, &letter, now) else {
             return Outcome::without_answer(OutcomeKind::Internal, now, 0);
         };
         let request = OutboundRequest::post(Arc::clone(&prepared.target), headers, letter.payload.clone());
@@ -85,8 +106,9 @@ impl Deliver for HttpDeliver {
 
 /// The headers of an attempt that is made now. `None` if one has a form that HTTP does not allow,
 /// which was refused when it came in.
-fn headers(prepared: &Prepared, letter: &Letter<'_>, unix_seconds: i64) -> Option<HeaderMap> {
-    let signature = sign(&prepared.secret, letter.id, unix_seconds, letter.payload);
+fn headers(prepared: &Prepared, letter: &Letter<'_>, now: UnixMs) -> Option<HeaderMap> {
+    let unix_seconds = now / 1000;
+    let signature = sign_all(prepared.keys_at(now), letter.id, unix_seconds, letter.payload);
     let mut headers = HeaderMap::with_capacity(8 + prepared.headers.len());
     headers.insert(USER_AGENT, USER_AGENT_VALUE);
     headers.insert(
@@ -99,8 +121,20 @@ fn headers(prepared: &Prepared, letter: &Letter<'_>, unix_seconds: i64) -> Optio
     for (name, value) in &prepared.headers {
         headers.insert(name.clone(), value.clone());
     }
-    headers.insert(ID, HeaderValue::try_from(letter.id).ok()?);
-    headers.insert(TIMESTAMP, HeaderValue::from(unix_seconds));
-    headers.insert(SIGNATURE, HeaderValue::try_from(signature).ok()?);
+    let values = [
+        HeaderValue::try_from(letter.id).ok()?,
+        HeaderValue::from(unix_seconds),
+        HeaderValue::try_from(signature).ok()?,
+    ];
+    let names: &[Names] = match letter.signature_headers {
+        SignatureHeaders::Webhook => &[WEBHOOK],
+        SignatureHeaders::Svix => &[SVIX],
+        SignatureHeaders::Both => &[WEBHOOK, SVIX],
+    };
+    for names in names {
+        for (name, value) in names.iter().zip(&values) {
+            headers.insert(name.clone(), value.clone());
+        }
+    }
     Some(headers)
 }

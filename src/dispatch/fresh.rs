@@ -16,6 +16,8 @@ pub struct Fresh {
     pub public_id: String,
     /// Its exact bytes.
     pub payload: Bytes,
+    /// Its type.
+    pub event_type: Box<str>,
     /// The media type; none means `application/json`.
     pub content_type: Option<String>,
     /// When it was committed, if that was just now.
@@ -48,13 +50,14 @@ impl PayloadBudget {
         self: &Arc<Self>,
         id: Id,
         payload: &Bytes,
+        event_type: &str,
         content_type: Option<&String>,
         committed_at: UnixMs,
     ) -> Option<Arc<Fresh>> {
         if self.used.load(Ordering::Relaxed) + payload.len() > self.max {
             return None;
         }
-        Some(self.hold(id, payload.clone(), content_type.cloned(), Some(committed_at)))
+        Some(self.hold(id, payload.clone(), event_type.into(), content_type.cloned(), Some(committed_at)))
     }
 
     /// Whether there is room for more than what must be read.
@@ -64,19 +67,30 @@ impl PayloadBudget {
 
     /// A message that was read from the store for an attempt; `None` when its bytes are gone.
     pub fn read(self: &Arc<Self>, message: Message) -> Option<Arc<Fresh>> {
-        Some(self.hold(message.id, message.payload?, message.envelope.content_type, None))
+        let envelope = message.envelope;
+        Some(self.hold(message.id, message.payload?, envelope.event_type.into(), envelope.content_type, None))
     }
 
     fn hold(
         self: &Arc<Self>,
         id: Id,
         payload: Bytes,
+        event_type: Box<str>,
         content_type: Option<String>,
         committed_at: Option<UnixMs>,
     ) -> Arc<Fresh> {
         let weight = payload.len() + 256;
         self.used.fetch_add(weight, Ordering::Relaxed);
         let public_id = id.format(IdKind::Message);
-        Arc::new(Fresh { id, public_id, payload, content_type, committed_at, budget: Arc::clone(self), weight })
+        Arc::new(Fresh {
+            id,
+            public_id,
+            payload,
+            event_type,
+            content_type,
+            committed_at,
+            budget: Arc::clone(self),
+            weight,
+        })
     }
 }

@@ -239,6 +239,11 @@ impl Gate {
     pub fn forgive(&mut self) {
         self.breaker = Breaker::new();
     }
+
+    /// Nothing is known of the endpoint but that something was wrong with it: one attempt first.
+    pub fn half_open(&mut self, now: UnixMs) {
+        self.breaker = Breaker::Open { until: now, probes: 0 };
+    }
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 //!
 //! [`lane`] and [`scheduler`] decide and are pure; [`runner`] starts attempts and follows the journal.
 
+mod failing;
 pub mod fresh;
 pub mod lane;
 pub mod runner;

@@ -10,17 +10,21 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use tokio::sync::Notify;
 
+use super::failing::FailingBook;
 use super::fresh::{Fresh, PayloadBudget};
 use super::lane::Feedback;
 use super::scheduler::{LOAD_PAGE, Place, Scheduler, SchedulerLimits, Ticket};
 use crate::metrics::Metrics;
 use crate::model::{
-    AppKey, Clock, Endpoint, EndpointKey, IdKind, Next, Outcome, OutcomeKind, Parked, Trigger, UnixMs, Waiting,
+    AppKey, Clock, Endpoint, EndpointKey, EnvKey, EnvPolicy, IdKind, Next, Outcome, OutcomeKind, Parked,
+    SignatureHeaders, Trigger, UnixMs, Waiting,
 };
 use crate::record::line::{AttemptLine, Lines};
 use crate::record::transition::INTERNAL_FAILURES_MAX;
 use crate::record::{Verdict, transition};
-use crate::store::command::{AttemptRecord, Changed, Command, Done, Publish, Published, Reply, Settle, Settled};
+use crate::store::command::{
+    AttemptRecord, Became, Changed, Command, Done, HealthStep, Publish, Published, Raised, Reply, Settle, Settled,
+};
 use crate::store::journal::{Journal, Observer};
 use crate::store::snapshots::Snapshots;
 use crate::store::{ReadError, StoreReader};
@@ -48,6 +52,8 @@ pub struct Letter<'a> {
     pub payload: &'a Bytes,
     /// The media type; none means `application/json`.
     pub content_type: Option<&'a str>,
+    /// Under which names it is signed.
+    pub signature_headers: SignatureHeaders,
 }
 
 /// One attempt, wherever it goes: HTTP in production, a script in the simulation.
@@ -95,6 +101,7 @@ struct Inner {
     parts: Parts,
     scheduler: Mutex<Scheduler>,
     budget: Arc<PayloadBudget>,
+    failing: FailingBook,
     timer: Notify,
     /// When the timer's task looks next.
     timer_at: AtomicI64,
@@ -109,6 +116,7 @@ impl Dispatcher {
         let inner = Inner {
             scheduler: Mutex::new(Scheduler::new(parts.limits)),
             budget: PayloadBudget::new(parts.payload_bytes_max),
+            failing: FailingBook::default(),
             timer: Notify::new(),
             timer_at: AtomicI64::new(0),
             running: AtomicUsize::new(0),
@@ -305,8 +313,8 @@ impl Inner {
 
     /// Works on one delivery: an attempt, or setting it aside.
     async fn one(self: &Arc<Self>, ticket: &Ticket) {
-        let endpoint = match self.endpoint(ticket).await {
-            Ok(Some(endpoint)) => endpoint,
+        let (endpoint, env) = match self.endpoint(ticket).await {
+            Ok(Some(found)) => found,
             Ok(None) => {
                 self.scheduler().drain(ticket.endpoint, self.now());
                 return self.put(ticket, None, Next::Nothing, Feedback::Nothing);
@@ -326,10 +334,20 @@ impl Inner {
             Ok(None) => return self.put(ticket, None, Next::Park(Parked::Failed), Feedback::Nothing),
             Err(error) => return self.put_off(ticket, &error),
         };
-        self.attempt(ticket, &endpoint, &message).await;
+        let policy = match self.parts.snapshots.policy(env).await {
+            Ok(policy) => policy,
+            Err(error) => return self.put_off(ticket, &error),
+        };
+        self.attempt(ticket, &endpoint, &message, &policy).await;
     }
 
-    async fn attempt(self: &Arc<Self>, ticket: &Ticket, endpoint: &Arc<Endpoint>, message: &Arc<Fresh>) {
+    async fn attempt(
+        self: &Arc<Self>,
+        ticket: &Ticket,
+        endpoint: &Arc<Endpoint>,
+        message: &Arc<Fresh>,
+        policy: &EnvPolicy,
+    ) {
         if endpoint.spec.throttle_rate.is_some() {
             self.scheduler().set_rate(ticket.endpoint, endpoint.spec.throttle_rate, self.now());
         }
@@ -337,11 +355,16 @@ impl Inner {
             let waited_ms = (self.now() - committed_at).max(0);
             self.parts.metrics.commit_to_attempt_seconds.observe(waited_ms as f64 / 1000.0);
         }
-        let letter =
-            Letter { id: &message.public_id, payload: &message.payload, content_type: message.content_type.as_deref() };
+        let letter = Letter {
+            id: &message.public_id,
+            payload: &message.payload,
+            content_type: message.content_type.as_deref(),
+            signature_headers: policy.settings.signature_headers(),
+        };
         let outcome = self.parts.deliver.attempt(endpoint, letter).await;
         self.parts.metrics.attempt(outcome.kind, f64::from(outcome.duration_ms) / 1000.0);
-        let schedule = endpoint.spec.retry_schedule.as_deref().unwrap_or(&self.parts.retry_schedule);
+        let schedule = policy.retry_schedule(endpoint, &message.event_type, &self.parts.retry_schedule);
+        let health = self.failing.step(endpoint, &outcome, self.now());
         let random = (self.parts.random)();
         let verdict = transition(ticket.trigger, ticket.attempts, &outcome, schedule, self.now(), random);
         if let Some(lines) = &self.parts.lines {
@@ -359,10 +382,10 @@ impl Inner {
             Next::Retry { due, .. } if due - self.now() <= KEEP_FOR_RETRY_MS => Some(Arc::clone(message)),
             _ => None,
         };
-        self.put_with(ticket, Some(record), verdict, feedback, again);
+        self.put_with(ticket, Some(record), verdict, health, feedback, again);
     }
 
-    async fn endpoint(&self, ticket: &Ticket) -> Result<Option<Arc<Endpoint>>, ReadError> {
+    async fn endpoint(&self, ticket: &Ticket) -> Result<Option<(Arc<Endpoint>, EnvKey)>, ReadError> {
         if ticket.app == NO_APP {
             return Ok(None);
         }
@@ -370,7 +393,7 @@ impl Inner {
         if let Some(config) = config.as_ref().filter(|config| config.app.spec.throttle_rate.is_some()) {
             self.scheduler().set_app_rate(ticket.app, config.app.spec.throttle_rate, self.now());
         }
-        Ok(config.and_then(|config| config.endpoint(ticket.endpoint).cloned()))
+        Ok(config.and_then(|config| Some((Arc::clone(config.endpoint(ticket.endpoint)?), config.app.env))))
     }
 
     async fn message(&self, ticket: &Ticket) -> Result<Option<Arc<Fresh>>, ReadError> {
@@ -398,7 +421,7 @@ impl Inner {
     }
 
     fn put(self: &Arc<Self>, ticket: &Ticket, attempt: Option<AttemptRecord>, next: Next, feedback: Feedback) {
-        self.put_with(ticket, attempt, Verdict { next, disable: None }, feedback, None);
+        self.put_with(ticket, attempt, Verdict::of(next), None, feedback, None);
     }
 
     /// Hands what became of a delivery to the journal, and frees its place in the lane.
@@ -407,6 +430,7 @@ impl Inner {
         ticket: &Ticket,
         attempt: Option<AttemptRecord>,
         verdict: Verdict,
+        health: Option<HealthStep>,
         feedback: Feedback,
         again: Option<Arc<Fresh>>,
     ) {
@@ -420,7 +444,8 @@ impl Inner {
             trigger: ticket.trigger,
             attempt,
             next: verdict.next,
-            disable: verdict.disable,
+            health: verdict.disable.map(HealthStep::Disable).or(health),
+            tell: verdict.tell,
             at: now,
         })));
     }
@@ -440,7 +465,7 @@ impl Inner {
         let delayed = publish.envelope.deliver_at.filter(|&at| at > publish.at);
         let content_type = publish.envelope.content_type.as_ref();
         let body = match delayed {
-            None => self.budget.keep(published.id, &publish.payload, content_type, now),
+            None => self.budget.keep(published.id, &publish.payload, &publish.envelope.event_type, content_type, now),
             Some(_) => None,
         };
         for route in routes.iter().filter(|route| !route.held) {
@@ -464,40 +489,45 @@ impl Inner {
         if let (true, Trigger::Manual, Next::Done) = (settled.applied, settle.trigger, settle.next) {
             scheduler.withdraw(settle.endpoint, settle.message);
         }
-        if settled.disabled.is_some() {
+        if let Some(endpoint) = &settled.endpoint {
             self.parts.snapshots.app_changed(settle.app);
-            scheduler.drain(settle.endpoint, now);
+            if endpoint.spec.disabled.is_some() {
+                self.failing.forget(settle.endpoint);
+                scheduler.drain(settle.endpoint, now);
+            }
         }
     }
 
     fn changed(&self, scheduler: &mut Scheduler, changed: &Changed, now: UnixMs) {
-        let snapshots = &self.parts.snapshots;
+        self.parts.snapshots.changed(changed);
         match changed {
-            Changed::Environment(_) | Changed::EventType(_) => {}
-            Changed::ApiKey(_) => snapshots.api_keys_changed(),
-            Changed::Application(app, _) => {
-                snapshots.app_changed(app.key());
-                scheduler.set_app_rate(app.key(), app.spec.throttle_rate, now);
-            }
-            Changed::ApplicationDeleted { app, endpoints } => {
-                snapshots.app_changed(*app);
+            Changed::Application(app, _) => scheduler.set_app_rate(app.key(), app.spec.throttle_rate, now),
+            Changed::ApplicationDeleted { endpoints, .. } => {
                 for endpoint in endpoints {
+                    self.failing.forget(*endpoint);
                     scheduler.drain(*endpoint, now);
                 }
             }
-            Changed::Endpoint(endpoint, _) => {
-                snapshots.app_changed(endpoint.app);
-                if endpoint.spec.disabled.is_some() {
-                    scheduler.drain(endpoint.key(), now);
-                } else {
-                    scheduler.revive(endpoint.key(), endpoint.spec.throttle_rate, now);
-                }
+            Changed::Endpoint(endpoint, _) if endpoint.spec.disabled.is_some() => {
+                self.failing.forget(endpoint.key());
+                scheduler.drain(endpoint.key(), now);
             }
-            Changed::EndpointDeleted { app, endpoint } => {
-                snapshots.app_changed(*app);
+            Changed::Endpoint(endpoint, Became::Enabled) => {
+                scheduler.probe(endpoint.key(), endpoint.app, endpoint.spec.throttle_rate, now);
+            }
+            Changed::Endpoint(endpoint, _) => scheduler.revive(endpoint.key(), endpoint.spec.throttle_rate, now),
+            Changed::EndpointDeleted { endpoint, .. } => {
+                self.failing.forget(*endpoint);
                 scheduler.drain(*endpoint, now);
             }
             Changed::Resent { app, endpoint, waiting } => scheduler.wait(*endpoint, *app, *waiting, now),
+            Changed::Environment(_)
+            | Changed::ApiKey(_)
+            | Changed::EventType(..)
+            | Changed::EventTypeDeleted(_)
+            | Changed::Settings(..)
+            | Changed::PortalToken(..)
+            | Changed::PortalTokenRevoked => {}
         }
     }
 }
@@ -514,7 +544,7 @@ impl Observer for Dispatcher {
         }
     }
 
-    fn committed(&self, batch: Vec<Command>, replies: &[Reply]) {
+    fn committed(&self, batch: Vec<Command>, replies: &[Reply], raised: Vec<Raised>) {
         let inner = &self.inner;
         let now = inner.now();
         {
@@ -530,6 +560,9 @@ impl Observer for Dispatcher {
                     (_, Ok(Done::Changed(changed))) => inner.changed(&mut scheduler, changed, now),
                     _ => {}
                 }
+            }
+            for Raised { publish, published } in &raised {
+                inner.published(&mut scheduler, publish, published, now);
             }
         }
         inner.pump();

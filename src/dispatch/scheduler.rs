@@ -523,6 +523,15 @@ impl Scheduler {
         }
     }
 
+    /// The endpoint was disabled and is enabled now: its first delivery is a probe, and goes alone.
+    pub fn probe(&mut self, endpoint: EndpointKey, app: AppKey, rate: Option<u16>, now: UnixMs) {
+        let lane = self.lane(endpoint, app);
+        lane.draining = false;
+        lane.gate.half_open(now);
+        lane.gate.set_rate(rate, now);
+        self.refresh(endpoint, now);
+    }
+
     /// The rate over all endpoints of an application as its configuration says now; an unchanged one
     /// keeps its bucket.
     pub fn set_app_rate(&mut self, app: AppKey, rate: Option<u16>, now: UnixMs) {

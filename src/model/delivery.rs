@@ -19,6 +19,9 @@
 use super::id::{EndpointKey, MessageKey};
 use super::time::UnixMs;
 
+/// Failures of a delivery after which the operator is told that it is failing.
+pub const FAILING_AFTER: u16 = 4;
+
 /// Why a delivery is set aside.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Parked {

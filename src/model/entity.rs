@@ -59,6 +59,30 @@ pub struct ApiKey {
     pub revoked_at: Option<UnixMs>,
 }
 
+/// What an application is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum AppKind {
+    /// A customer of the sender, or an internal consumer.
+    Customer,
+    /// The one of an environment whose endpoints take operational webhooks. Never listed.
+    Operational,
+}
+
+impl AppKind {
+    /// The stored code.
+    pub const fn code(self) -> i64 {
+        match self {
+            Self::Customer => 0,
+            Self::Operational => 1,
+        }
+    }
+
+    /// What a stored code means.
+    pub const fn from_code(code: i64) -> Self {
+        if code == 1 { Self::Operational } else { Self::Customer }
+    }
+}
+
 /// Whose endpoints these are.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Application {
@@ -66,6 +90,8 @@ pub struct Application {
     pub id: Id,
     /// The environment that it lives in.
     pub env: EnvKey,
+    /// What it is for.
+    pub kind: AppKind,
     /// The owner's own name for it, unique in the environment.
     pub uid: Option<String>,
     /// What can be changed.
@@ -106,7 +132,43 @@ pub enum DisabledReason {
     Manual,
     /// It answered 410 Gone.
     Gone,
+    /// It did nothing but fail for days.
+    Failing,
 }
+
+/// An endpoint that has done nothing but fail for a while. Kept with the endpoint, so that a restart
+/// forgets nothing; written when it begins, at each warning, and when it ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Failing {
+    /// The first failure after the last success.
+    pub since: UnixMs,
+    /// Warnings that were given.
+    pub warned: u8,
+}
+
+/// A secret that signs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SigningSecret {
+    /// The key, in the stored form of the signature crate.
+    pub key: SecretBytes,
+    /// When it signs no more; none for the one in force.
+    pub expires_at: Option<UnixMs>,
+}
+
+impl SigningSecret {
+    /// The secret in force.
+    pub const fn current(key: SecretBytes) -> Self {
+        Self { key, expires_at: None }
+    }
+
+    /// Whether it signs at `now`.
+    pub fn signs_at(&self, now: UnixMs) -> bool {
+        self.expires_at.is_none_or(|end| now < end)
+    }
+}
+
+/// Secrets of an endpoint that sign at once, at most.
+pub const SIGNING_SECRETS_MAX: usize = 10;
 
 /// Where messages of an application are delivered.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -121,8 +183,10 @@ pub struct Endpoint {
     pub url_id: i64,
     /// What can be changed.
     pub spec: EndpointSpec,
-    /// The signing secret. The store seals it at rest.
-    pub secret: SecretBytes,
+    /// The signing secrets, newest first; never empty. The store seals them at rest.
+    pub secrets: Vec<SigningSecret>,
+    /// Whether it does nothing but fail, and since when.
+    pub failing: Option<Failing>,
     /// When it was made.
     pub created_at: UnixMs,
     /// When it was last changed.
@@ -133,6 +197,17 @@ impl Endpoint {
     /// Its key.
     pub fn key(&self) -> EndpointKey {
         EndpointKey(self.id.key)
+    }
+
+    /// A new secret signs from `now` on; the one before goes on for `grace_ms` beside it.
+    pub fn rotate(&mut self, key: SecretBytes, now: UnixMs, grace_ms: i64) {
+        for secret in &mut self.secrets {
+            let end = now + grace_ms;
+            secret.expires_at = Some(secret.expires_at.map_or(end, |before| before.min(end)));
+        }
+        self.secrets.retain(|secret| secret.signs_at(now));
+        self.secrets.insert(0, SigningSecret::current(key));
+        self.secrets.truncate(SIGNING_SECRETS_MAX);
     }
 }
 
@@ -200,6 +275,9 @@ pub struct EventTypeSpec {
     /// Shown only to customers with one of these.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub feature_flags: Option<Vec<String>>,
+    /// Seconds before each retry of its messages; none means the environment's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_schedule: Option<Vec<u32>>,
 }
 
 /// An application with its endpoints, as routing and delivery need them: one consistent picture.

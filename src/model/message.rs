@@ -8,7 +8,7 @@ use super::outcome::OutcomeKind;
 use super::time::UnixMs;
 
 /// What a message is, apart from its bytes.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Envelope {
     /// A dotted name.
     pub event_type: String,

@@ -4,17 +4,22 @@ pub mod delivery;
 pub mod entity;
 pub mod id;
 pub mod message;
+pub mod operational;
 pub mod outcome;
+pub mod policy;
+pub mod portal;
 pub mod routing;
 pub mod time;
 pub mod url;
 
 pub use delivery::{Next, Parked, Pending, Taken, Trigger, Waiting};
 pub use entity::{
-    ApiKey, AppConfig, Application, ApplicationSpec, DisabledReason, Endpoint, EndpointSpec, Environment, EventType,
-    EventTypeSpec, Metadata, SecretBytes,
+    ApiKey, AppConfig, AppKind, Application, ApplicationSpec, DisabledReason, Endpoint, EndpointSpec, Environment,
+    EventType, EventTypeSpec, Failing, Metadata, SIGNING_SECRETS_MAX, SecretBytes, SigningSecret,
 };
 pub use id::{AppKey, AttemptKey, EndpointKey, EnvKey, Id, IdKind, Key, KeyMaker, MessageKey, Nonce};
 pub use message::{Attempt, DeliveryKey, Envelope, Message};
 pub use outcome::{Outcome, OutcomeKind};
+pub use policy::{EnvPolicy, EnvSettings, SignatureHeaders};
+pub use portal::{Capability, PortalToken};
 pub use time::{Clock, SystemClock, UnixMs};

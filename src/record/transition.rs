@@ -1,5 +1,7 @@
 //! From (delivery, outcome, policy, now, random) to what happens next. Pure.
 
+use crate::model::delivery::FAILING_AFTER;
+use crate::model::operational::MessageHappening;
 use crate::model::{DisabledReason, Next, Outcome, OutcomeKind, Parked, Trigger, UnixMs};
 
 /// The longest `Retry-After` that is obeyed.
@@ -14,6 +16,15 @@ pub struct Verdict {
     pub next: Next,
     /// The endpoint is to be disabled.
     pub disable: Option<DisabledReason>,
+    /// What the operator is told of the delivery.
+    pub tell: Option<MessageHappening>,
+}
+
+impl Verdict {
+    /// Nothing but where the delivery goes.
+    pub const fn of(next: Next) -> Self {
+        Self { next, disable: None, tell: None }
+    }
 }
 
 /// Decides what follows from an attempt that ended at `now`.
@@ -29,21 +40,24 @@ pub fn transition(
     random: u32,
 ) -> Verdict {
     if outcome.is_success() {
-        return Verdict { next: Next::Done, disable: None };
+        // Of a resend only the store knows whether its delivery had failed.
+        let recovered = attempts >= FAILING_AFTER || trigger == Trigger::Manual;
+        return Verdict { tell: recovered.then_some(MessageHappening::Recovered), ..Verdict::of(Next::Done) };
     }
     // Judged by the kind: a 410 whose body never ended is a time-out.
     let disable = (outcome.kind == OutcomeKind::Status && outcome.status == 410).then_some(DisabledReason::Gone);
     if trigger == Trigger::Manual {
-        return Verdict { next: Next::Nothing, disable };
+        return Verdict { disable, ..Verdict::of(Next::Nothing) };
     }
     if disable.is_some() {
-        return Verdict { next: Next::Park(Parked::Held), disable };
+        return Verdict { disable, ..Verdict::of(Next::Park(Parked::Held)) };
     }
     if outcome.kind == OutcomeKind::Internal && attempts + 1 >= INTERNAL_FAILURES_MAX {
-        return Verdict { next: Next::Park(Parked::Quarantined), disable: None };
+        return Verdict::of(Next::Park(Parked::Quarantined));
     }
     let Some(&delay_s) = schedule.get(usize::from(attempts)) else {
-        return Verdict { next: Next::Park(Parked::Failed), disable: None };
+        let exhausted = Some(MessageHappening::Exhausted);
+        return Verdict { tell: exhausted, ..Verdict::of(Next::Park(Parked::Failed)) };
     };
     let asked_s = match outcome.status {
         429 | 503 => outcome.retry_after_s.unwrap_or(0).min(RETRY_AFTER_S_MAX),
@@ -51,7 +65,8 @@ pub fn transition(
     };
     let wait_ms = i64::from(delay_s.max(asked_s)) * 1000;
     let jitter_ms = (i128::from(wait_ms / 5) * i128::from(random) / i128::from(u32::MAX)) as i64;
-    Verdict { next: Next::Retry { due: now + wait_ms + jitter_ms, attempts: attempts + 1 }, disable: None }
+    let failing = (attempts + 1 == FAILING_AFTER).then_some(MessageHappening::Failing);
+    Verdict { tell: failing, ..Verdict::of(Next::Retry { due: now + wait_ms + jitter_ms, attempts: attempts + 1 }) }
 }
 
 #[cfg(test)]
@@ -116,6 +131,15 @@ mod tests {
         assert_eq!(next(Trigger::Manual, 0, &answered(500, None)).next, Next::Nothing);
         let gone = next(Trigger::Scheduled, 0, &answered(410, None));
         assert_eq!((gone.next, gone.disable), (Next::Park(Parked::Held), Some(DisabledReason::Gone)));
+        let told = |trigger, attempts, status, schedule: &[u32]| {
+            transition(trigger, attempts, &answered(status, None), schedule, 0, 0).tell
+        };
+        assert_eq!(told(Trigger::Scheduled, 2, 500, &[1; 9]), None);
+        assert_eq!(told(Trigger::Scheduled, 3, 500, &[1; 9]), Some(MessageHappening::Failing));
+        assert_eq!(told(Trigger::Scheduled, 4, 500, &[1; 9]), None, "once");
+        assert_eq!(told(Trigger::Scheduled, 3, 500, &SCHEDULE), Some(MessageHappening::Exhausted));
+        assert_eq!(told(Trigger::Scheduled, 3, 200, &SCHEDULE), None);
+        assert_eq!(told(Trigger::Scheduled, 4, 200, &[1; 9]), Some(MessageHappening::Recovered));
         let internal = Outcome::without_answer(OutcomeKind::Internal, 0, 0);
         assert_eq!(next(Trigger::Scheduled, 4, &internal).next, Next::Park(Parked::Quarantined));
     }

@@ -1,15 +1,17 @@
 //! What goes through the journal, and what comes back: one command, one reply.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
+use crate::model::operational::MessageHappening;
 use crate::model::routing::Route;
 use crate::model::{
-    ApiKey, AppConfig, AppKey, Application, ApplicationSpec, DisabledReason, Endpoint, EndpointKey, EndpointSpec,
-    EnvKey, Envelope, Environment, EventType, EventTypeSpec, Id, Message, MessageKey, Metadata, Next, Outcome,
-    SecretBytes, Taken, Trigger, UnixMs, Waiting,
+    ApiKey, AppConfig, AppKey, Application, ApplicationSpec, Capability, DisabledReason, Endpoint, EndpointKey,
+    EndpointSpec, EnvKey, EnvSettings, Envelope, Environment, EventType, EventTypeSpec, Id, Message, MessageKey,
+    Metadata, Next, Outcome, PortalToken, SecretBytes, Taken, Trigger, UnixMs, Waiting,
 };
 
 /// One thing to be made durable.
@@ -87,11 +89,33 @@ pub struct Settle {
     pub attempt: Option<AttemptRecord>,
     /// Where the delivery goes.
     pub next: Next,
-    /// The endpoint is to be disabled with it.
-    pub disable: Option<DisabledReason>,
+    /// What it says of the endpoint's health.
+    pub health: Option<HealthStep>,
+    /// What the operator is told of the delivery.
+    pub tell: Option<MessageHappening>,
     /// When.
     pub at: UnixMs,
 }
+
+/// A change of an endpoint's health that an attempt brings about. Judged again by the writer, against
+/// the endpoint as it is then.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HealthStep {
+    /// It does nothing but fail, since then.
+    Begin {
+        /// The first failure after the last success.
+        since: UnixMs,
+    },
+    /// The warning of this number, from 1, is due.
+    Warn(u8),
+    /// It is to be disabled.
+    Disable(DisabledReason),
+    /// It succeeded again.
+    Recover,
+}
+
+/// Attempts that an endpoint must have failed before it is disabled for failing.
+pub const FAILURES_BEFORE_DISABLE: usize = 20;
 
 /// An attempt to be appended.
 #[derive(Debug, Clone)]
@@ -113,13 +137,22 @@ pub struct ChangeRequest {
     pub change: Change,
 }
 
-/// How the answer to a change is remembered under its idempotency key, in the same transaction.
-#[derive(Debug, Clone, Copy)]
+/// Status and body of the answer to a change.
+pub type Render = Arc<dyn Fn(&Changed) -> (u16, String) + Send + Sync>;
+
+/// How the answer to a change is remembered under its idempotency key, in the same transaction and sealed.
+#[derive(Clone)]
 pub struct RememberedAs {
     /// The key.
     pub key: Idempotency,
     /// Status and body of the answer.
-    pub render: fn(&Changed) -> (u16, String),
+    pub render: Render,
+}
+
+impl std::fmt::Debug for RememberedAs {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RememberedAs").field("key", &self.key).finish_non_exhaustive()
+    }
 }
 
 /// Changes of configuration. They are judged inside the writer, against what is stored then.
@@ -187,6 +220,62 @@ pub enum Change {
         /// What it is.
         spec: EventTypeSpec,
     },
+    /// Some fields of an event type.
+    PatchEventType {
+        /// Where.
+        env: EnvKey,
+        /// Which.
+        name: String,
+        /// What.
+        patch: EventTypePatch,
+    },
+    /// All fields of an event type but its retry schedule; made if it is not there.
+    PutEventType {
+        /// Where.
+        env: EnvKey,
+        /// Which.
+        name: String,
+        /// What it is from now on.
+        spec: EventTypeSpec,
+    },
+    /// An event type is archived, or goes altogether.
+    DeleteEventType {
+        /// Where.
+        env: EnvKey,
+        /// Which.
+        name: String,
+        /// Nothing of it is kept.
+        expunge: bool,
+    },
+    /// Some settings of an environment.
+    PatchSettings {
+        /// Which.
+        env: EnvKey,
+        /// What.
+        patch: SettingsPatch,
+    },
+    /// A new portal token. The application is made if it is not there and the call says how.
+    CreatePortalToken {
+        /// Where.
+        env: EnvKey,
+        /// The application that it opens.
+        target: Target,
+        /// The application where it is not there.
+        create: Option<ApplicationSpec>,
+        /// SHA-256 of the token.
+        hash: [u8; 32],
+        /// What it allows.
+        capabilities: Vec<Capability>,
+        /// Event types with one of these are shown too.
+        feature_flags: Vec<String>,
+        /// How long it lives, in milliseconds.
+        lifetime_ms: i64,
+    },
+    /// A portal token opens nothing any more.
+    RevokePortalToken {
+        /// Which.
+        id: Id,
+    },
     /// A new endpoint.
     CreateEndpoint {
         /// Whose.
@@ -219,6 +308,26 @@ pub enum Change {
         spec: Box<EndpointSpec>,
         /// Its signing secret, where it is made.
         secret: SecretBytes,
+    },
+    /// A new signing secret.
+    RotateSecret {
+        /// Whose.
+        app: AppKey,
+        /// Which endpoint's.
+        endpoint: EndpointKey,
+        /// The new one, in the stored form.
+        key: SecretBytes,
+        /// How long the ones before go on signing, in milliseconds.
+        grace_ms: i64,
+    },
+    /// Headers that are sent with each attempt.
+    SetHeaders {
+        /// Whose.
+        app: AppKey,
+        /// Which endpoint's.
+        endpoint: EndpointKey,
+        /// What.
+        patch: HeadersPatch,
     },
     /// An endpoint goes.
     DeleteEndpoint {
@@ -261,6 +370,7 @@ impl Target {
         if let (Some(_), Some(reason)) = (endpoint.spec.disabled, before.disabled) {
             endpoint.spec.disabled = Some(reason);
         }
+        forget_failing(endpoint, &before.url, before.disabled);
         self.put_uid(&mut endpoint.uid, uid);
     }
 
@@ -326,7 +436,6 @@ impl EndpointPatch {
     /// Sets what it names.
     pub fn apply(&self, endpoint: &mut Endpoint) {
         let spec = &mut endpoint.spec;
-        set(&mut spec.url, self.url.as_ref());
         set(&mut spec.description, self.description.as_ref());
         set(&mut endpoint.uid, self.uid.as_ref());
         set(&mut spec.throttle_rate, self.throttle_rate.as_ref());
@@ -334,9 +443,104 @@ impl EndpointPatch {
         set(&mut spec.channels, self.channels.as_ref());
         set(&mut spec.metadata, self.metadata.as_ref());
         set(&mut spec.retry_schedule, self.retry_schedule.as_ref());
+        let (url_before, disabled_before) = (self.url.as_ref().map(|_| spec.url.clone()), spec.disabled);
+        set(&mut spec.url, self.url.as_ref());
         if let Some(disabled) = self.disabled {
             spec.disabled = disabled.then(|| spec.disabled.unwrap_or(DisabledReason::Manual));
         }
+        let url_before = url_before.unwrap_or_else(|| endpoint.spec.url.clone());
+        forget_failing(endpoint, &url_before, disabled_before);
+    }
+}
+
+/// An endpoint that is enabled, or that goes elsewhere, begins anew.
+fn forget_failing(endpoint: &mut Endpoint, url_before: &str, disabled_before: Option<DisabledReason>) {
+    let is_enabled = disabled_before.is_some() && endpoint.spec.disabled.is_none();
+    if is_enabled || endpoint.spec.url != url_before {
+        endpoint.failing = None;
+    }
+}
+
+/// A `PATCH` of an event type.
+#[derive(Debug, Clone, Default)]
+pub struct EventTypePatch {
+    /// What it means.
+    pub description: Field<String>,
+    /// Left out of lists.
+    pub archived: Field<bool>,
+    /// No longer to be used.
+    pub deprecated: Field<bool>,
+    /// JSON Schemas by version.
+    pub schemas: Field<Option<serde_json::Value>>,
+    /// The group that it is shown in.
+    pub group_name: Field<Option<String>>,
+    /// Shown only to customers with one of these.
+    pub feature_flags: Field<Option<Vec<String>>>,
+    /// Seconds before each retry.
+    pub retry_schedule: Field<Option<Vec<u32>>>,
+}
+
+impl EventTypePatch {
+    /// Sets what it names.
+    pub fn apply(&self, spec: &mut EventTypeSpec) {
+        set(&mut spec.description, self.description.as_ref());
+        set(&mut spec.archived, self.archived.as_ref());
+        set(&mut spec.deprecated, self.deprecated.as_ref());
+        set(&mut spec.schemas, self.schemas.as_ref());
+        set(&mut spec.group_name, self.group_name.as_ref());
+        set(&mut spec.feature_flags, self.feature_flags.as_ref());
+        set(&mut spec.retry_schedule, self.retry_schedule.as_ref());
+    }
+}
+
+/// A `PATCH` of an environment's settings.
+#[derive(Debug, Clone, Default)]
+pub struct SettingsPatch {
+    /// Seconds before each retry.
+    pub retry_policy: Field<Option<Vec<u32>>>,
+    /// Headers begin with `webhook-`.
+    pub whitelabel_headers: Field<bool>,
+    /// Headers are sent under both names.
+    pub send_svix_webhook_headers: Field<bool>,
+}
+
+impl SettingsPatch {
+    /// Sets what it names.
+    pub fn apply(&self, settings: &mut EnvSettings) {
+        set(&mut settings.retry_policy, self.retry_policy.as_ref());
+        set(&mut settings.whitelabel_headers, self.whitelabel_headers.as_ref());
+        set(&mut settings.send_svix_webhook_headers, self.send_svix_webhook_headers.as_ref());
+    }
+}
+
+/// A change of an endpoint's headers. Names are compared without regard to case.
+#[derive(Debug, Clone, Default)]
+pub struct HeadersPatch {
+    /// Those that were there go.
+    pub replace: bool,
+    /// Set to this; none removes.
+    pub set: BTreeMap<String, Option<String>>,
+}
+
+/// Headers and their bytes that an endpoint can have.
+pub const HEADERS_MAX: usize = 64;
+/// Bytes of their names and values.
+pub const HEADER_BYTES_MAX: usize = 16 << 10;
+
+impl HeadersPatch {
+    /// Sets what it names; false if there were too many then.
+    pub fn apply(&self, headers: &mut BTreeMap<String, String>) -> bool {
+        if self.replace {
+            headers.clear();
+        }
+        for (name, value) in &self.set {
+            headers.retain(|known, _| !known.eq_ignore_ascii_case(name));
+            if let Some(value) = value {
+                headers.insert(name.clone(), value.clone());
+            }
+        }
+        let bytes: usize = headers.iter().map(|(name, value)| name.len() + value.len()).sum();
+        headers.len() <= HEADERS_MAX && bytes <= HEADER_BYTES_MAX
     }
 }
 
@@ -378,8 +582,17 @@ pub struct Published {
 pub struct Settled {
     /// False when the delivery was no longer in the state it was taken in: only the attempt was kept.
     pub applied: bool,
-    /// The endpoint as it is now, when it was disabled with it.
-    pub disabled: Option<Arc<Endpoint>>,
+    /// The endpoint as it is now, when its health changed with it.
+    pub endpoint: Option<Arc<Endpoint>>,
+}
+
+/// A message that the writer made by itself, in the transaction of what it tells of.
+#[derive(Debug)]
+pub struct Raised {
+    /// What was stored.
+    pub publish: Publish,
+    /// Its id.
+    pub published: Published,
 }
 
 /// What a change left behind.
@@ -398,10 +611,18 @@ pub enum Changed {
         /// Its endpoints.
         endpoints: Vec<EndpointKey>,
     },
-    /// An event type.
-    EventType(EventType),
-    /// An endpoint; whether it was made.
-    Endpoint(Arc<Endpoint>, bool),
+    /// An event type; whether it was made.
+    EventType(EnvKey, EventType, bool),
+    /// An event type is gone.
+    EventTypeDeleted(EnvKey),
+    /// Settings of an environment.
+    Settings(EnvKey, EnvSettings),
+    /// A portal token was made; its application, if that was made with it.
+    PortalToken(PortalToken, Option<Application>),
+    /// A portal token was revoked.
+    PortalTokenRevoked,
+    /// An endpoint, and what became of it.
+    Endpoint(Arc<Endpoint>, Became),
     /// An endpoint is gone.
     EndpointDeleted {
         /// Whose it was.
@@ -418,6 +639,17 @@ pub enum Changed {
         /// Its place in the order of due times.
         waiting: Waiting,
     },
+}
+
+/// What became of an endpoint by a change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Became {
+    /// It was made.
+    New,
+    /// It was changed.
+    Changed,
+    /// It was disabled, and is enabled now: its first delivery is a probe.
+    Enabled,
 }
 
 /// Why a command was not applied. Expected: the caller's to mend.
@@ -441,6 +673,9 @@ pub enum Refusal {
     /// The endpoint is disabled.
     #[error("the endpoint is disabled")]
     EndpointDisabled,
+    /// The endpoint would have more headers, or longer ones, than it may.
+    #[error("too many headers")]
+    TooManyHeaders,
     /// The disk is full, or the journal.
     #[error("the store has no room")]
     Full,

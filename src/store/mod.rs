@@ -22,8 +22,8 @@ pub mod sqlite;
 
 use async_trait::async_trait;
 
-use crate::model::{AppConfig, AppKey, EndpointKey, EnvKey, Message, MessageKey, Pending, UnixMs, Waiting};
-use command::{Command, Reply};
+use crate::model::{AppConfig, AppKey, EndpointKey, EnvKey, EnvPolicy, Message, MessageKey, Pending, UnixMs, Waiting};
+use command::{Command, Raised, Reply};
 
 /// The same path with something behind its whole name: what is written before it is renamed.
 fn suffixed(path: &std::path::Path, suffix: &str) -> std::path::PathBuf {
@@ -64,6 +64,11 @@ pub trait StoreWriter {
     /// a command that is refused does not disturb the others.
     fn commit(&mut self, batch: &[Command]) -> Result<Vec<Reply>, CommitError>;
 
+    /// The messages that the last commit made by itself.
+    fn take_raised(&mut self) -> Vec<Raised> {
+        Vec::new()
+    }
+
     /// One bounded slice of work that can wait (filling indexes, sweeping). Called when nothing
     /// else is to be done; says whether there is more.
     fn tend(&mut self, now: UnixMs) -> Result<bool, CommitError>;
@@ -82,6 +87,12 @@ pub trait StoreReader: Send + Sync + 'static {
 
     /// The application of a uid.
     async fn app_by_uid(&self, env: EnvKey, uid: &str) -> Result<Option<AppKey>, ReadError>;
+
+    /// The application of an environment whose endpoints take operational webhooks.
+    async fn operational_app(&self, env: EnvKey) -> Result<Option<AppKey>, ReadError>;
+
+    /// What holds for an environment.
+    async fn env_policy(&self, env: EnvKey) -> Result<Option<EnvPolicy>, ReadError>;
 
     /// The applications of endpoints; those that are gone are left out.
     async fn apps_of(&self, endpoints: &[EndpointKey]) -> Result<Vec<(EndpointKey, AppKey)>, ReadError>;

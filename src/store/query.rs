@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use super::ReadError;
 use crate::model::{
     ApiKey, AppKey, Application, Attempt, Endpoint, EndpointKey, EnvKey, Environment, EventType, Id, Key, Message,
-    MessageKey, UnixMs,
+    MessageKey, PortalToken, UnixMs,
 };
 
 /// Which way a list runs.
@@ -124,6 +124,8 @@ pub trait StoreQueries: Send + Sync + 'static {
     async fn api_keys(&self, env: Option<EnvKey>) -> Result<Vec<ApiKey>, ReadError>;
     /// The key with this hash that is not revoked.
     async fn api_key_by_hash(&self, hash: [u8; 32]) -> Result<Option<ApiKey>, ReadError>;
+    /// The portal token with this hash that is not revoked.
+    async fn portal_token_by_hash(&self, hash: [u8; 32]) -> Result<Option<PortalToken>, ReadError>;
     /// Applications of an environment, perhaps without those that have no endpoint, and without those
     /// that have endpoints of which none is enabled.
     async fn applications(
@@ -133,8 +135,14 @@ pub trait StoreQueries: Send + Sync + 'static {
         exclude_without_endpoints: bool,
         exclude_all_disabled: bool,
     ) -> Result<Rows<Application>, ReadError>;
-    /// Event types of an environment.
-    async fn event_types(&self, env: EnvKey, page: Page<String>, archived: bool) -> Result<Rows<EventType>, ReadError>;
+    /// Event types of an environment; those with feature flags only where they share one of `flags`, if given.
+    async fn event_types(
+        &self,
+        env: EnvKey,
+        page: Page<String>,
+        archived: bool,
+        flags: Option<Vec<String>>,
+    ) -> Result<Rows<EventType>, ReadError>;
     /// One event type.
     async fn event_type(&self, env: EnvKey, name: &str) -> Result<Option<EventType>, ReadError>;
     /// Endpoints of an application.

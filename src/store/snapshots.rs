@@ -10,10 +10,13 @@ use quick_cache::sync::Cache;
 
 use super::query::StoreQueries;
 use super::{ReadError, StoreReader};
-use crate::model::{ApiKey, AppConfig, AppKey, EnvKey, Id, IdKind};
+use crate::model::{ApiKey, AppConfig, AppKey, AppKind, EnvKey, EnvPolicy, Id, IdKind, PortalToken};
+use crate::store::command::Changed;
 
-/// Environment keys that are kept in memory.
+/// Environment keys, and portal tokens, that are kept in memory.
 const API_KEYS_MAX: usize = 10_000;
+/// Environments that are kept in memory.
+const ENVIRONMENTS_MAX: usize = 10_000;
 
 /// The snapshots of a node. Shared.
 pub struct Snapshots {
@@ -21,6 +24,9 @@ pub struct Snapshots {
     apps: Cache<AppKey, Arc<AppConfig>>,
     uids: Cache<(EnvKey, Arc<str>), AppKey>,
     api_keys: Cache<[u8; 32], Arc<ApiKey>>,
+    portal_tokens: Cache<[u8; 32], Arc<PortalToken>>,
+    operational: Cache<EnvKey, AppKey>,
+    policies: Cache<EnvKey, Arc<EnvPolicy>>,
     epoch: AtomicU64,
 }
 
@@ -32,6 +38,9 @@ impl Snapshots {
             apps: Cache::new(applications),
             uids: Cache::new(applications),
             api_keys: Cache::new(API_KEYS_MAX),
+            portal_tokens: Cache::new(API_KEYS_MAX),
+            operational: Cache::new(ENVIRONMENTS_MAX),
+            policies: Cache::new(ENVIRONMENTS_MAX),
             epoch: AtomicU64::new(0),
         }
     }
@@ -59,7 +68,10 @@ impl Snapshots {
     pub async fn app_named(&self, env: EnvKey, name: &str) -> Result<Option<Arc<AppConfig>>, ReadError> {
         if let Some(id) = Id::parse(IdKind::Application, name) {
             let found = self.app(AppKey(id.key)).await?;
-            return Ok(found.filter(|config| config.app.id == id && config.app.env == env));
+            let own = |config: &Arc<AppConfig>| {
+                config.app.id == id && config.app.env == env && config.app.kind == AppKind::Customer
+            };
+            return Ok(found.filter(own));
         }
         let named = (env, Arc::from(name));
         if let Some(key) = self.uids.get(&named) {
@@ -75,6 +87,51 @@ impl Snapshots {
             self.uids.insert(named, key);
         }
         Ok(found)
+    }
+
+    /// The application of an environment whose endpoints take operational webhooks.
+    pub async fn operational(&self, env: EnvKey) -> Result<Option<Arc<AppConfig>>, ReadError> {
+        let key = match self.operational.get(&env) {
+            Some(key) => key,
+            None => {
+                let Some(key) = self.reader.operational_app(env).await? else { return Ok(None) };
+                self.operational.insert(env, key);
+                key
+            }
+        };
+        self.app(key).await
+    }
+
+    /// What holds for an environment.
+    pub async fn policy(&self, env: EnvKey) -> Result<Arc<EnvPolicy>, ReadError> {
+        if let Some(policy) = self.policies.get(&env) {
+            return Ok(policy);
+        }
+        let epoch = self.epoch.load(Ordering::Acquire);
+        let policy = Arc::new(self.reader.env_policy(env).await?.unwrap_or_default());
+        self.policies.insert(env, Arc::clone(&policy));
+        if self.epoch.load(Ordering::Acquire) != epoch {
+            self.policies.remove(&env);
+        }
+        Ok(policy)
+    }
+
+    /// The portal token of a hash, whether its time is over or not.
+    pub async fn portal_token(
+        &self,
+        queries: &dyn StoreQueries,
+        hash: [u8; 32],
+    ) -> Result<Option<Arc<PortalToken>>, ReadError> {
+        if let Some(token) = self.portal_tokens.get(&hash) {
+            return Ok(Some(token));
+        }
+        let epoch = self.epoch.load(Ordering::Acquire);
+        let Some(token) = queries.portal_token_by_hash(hash).await?.map(Arc::new) else { return Ok(None) };
+        self.portal_tokens.insert(hash, Arc::clone(&token));
+        if self.epoch.load(Ordering::Acquire) != epoch {
+            self.portal_tokens.remove(&hash);
+        }
+        Ok(Some(token))
     }
 
     /// The environment key of a hash.
@@ -95,6 +152,32 @@ impl Snapshots {
     pub fn app_changed(&self, app: AppKey) {
         self.epoch.fetch_add(1, Ordering::AcqRel);
         self.apps.remove(&app);
+    }
+
+    /// What was committed holds from now on. Said before anybody is answered.
+    pub fn changed(&self, changed: &Changed) {
+        match changed {
+            Changed::Environment(_) | Changed::Resent { .. } => {}
+            Changed::ApiKey(_) => self.api_keys_changed(),
+            Changed::EventType(env, ..) | Changed::EventTypeDeleted(env) | Changed::Settings(env, _) => {
+                self.epoch.fetch_add(1, Ordering::AcqRel);
+                self.policies.remove(env);
+            }
+            Changed::Application(app, _) => self.app_changed(app.key()),
+            Changed::PortalToken(..) => {}
+            Changed::PortalTokenRevoked => self.portal_tokens_changed(),
+            Changed::ApplicationDeleted { app, .. } => {
+                self.app_changed(*app);
+                self.portal_tokens_changed();
+            }
+            Changed::Endpoint(endpoint, _) => self.app_changed(endpoint.app),
+            Changed::EndpointDeleted { app, .. } => self.app_changed(*app),
+        }
+    }
+
+    fn portal_tokens_changed(&self) {
+        self.epoch.fetch_add(1, Ordering::AcqRel);
+        self.portal_tokens.clear();
     }
 
     /// A key was made or revoked.

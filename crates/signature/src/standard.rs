@@ -1,10 +1,18 @@
-//! Standard Webhooks, the symmetric scheme: HMAC-SHA256 over `{id}.{timestamp}.{body}`.
+//! Standard Webhooks: signatures over `{id}.{timestamp}.{body}`, HMAC-SHA256 (`v1`) with a secret
+//! that both sides hold, or ed25519 (`v1a`) with a key pair of which the receiver has the public half.
 //!
 //! Source: <https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md>.
-//! The asymmetric scheme (`v1a`, ed25519) is deliberately absent; its keys are recognised by
-//! their prefix and refused with a cause of their own.
+//! A sender signs with [`SigningKey`]s, several while a secret is being replaced ([`sign_all`]); a
+//! receiver checks with [`VerifyingKey`]s ([`verify`]). Deliberately absent: the drawing of keys,
+//! which takes randomness that the caller has.
+
+mod asymmetric;
+mod key;
 
 use std::fmt;
+
+pub use asymmetric::{Jwk, KeyPair, PublicKey};
+pub use key::{SigningKey, VerifyingKey, sign_all};
 
 use base64::alphabet;
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, STANDARD};
@@ -24,8 +32,13 @@ pub const SIGNATURES_MAX: usize = 16;
 /// Age, in seconds and in either direction, that the reference libraries accept.
 pub const TOLERANCE_S: u64 = 300;
 
-/// Prefixes of the asymmetric keys: secret and public, in both spellings of the contract.
-const ASYMMETRIC_PREFIXES: [&str; 4] = ["whsk_", "whsk1_", "whpk_", "whpk1_"];
+/// What the text of a secret key pair begins with.
+pub const SECRET_KEY_PREFIX: &str = "whsk_";
+/// What the text of a public key begins with.
+pub const PUBLIC_KEY_PREFIX: &str = "whpk_";
+
+/// Prefixes that the contract's pattern has beside those above, and that no key of ours has.
+const UNKNOWN_PREFIXES: [&str; 2] = ["whsk1_", "whpk1_"];
 /// Bytes of an HMAC-SHA256.
 const MAC_BYTES: usize = 32;
 /// Characters of an HMAC-SHA256 in padded base64.
@@ -37,12 +50,27 @@ const PASTED: GeneralPurpose = GeneralPurpose::new(
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
-/// Why a text is no symmetric secret.
+/// Why a text or bytes are not the key that is wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum SecretError {
-    /// A key of the asymmetric scheme (`whsk_`, `whpk_`), which is not supported here.
-    #[error("this is a key of the asymmetric scheme")]
+    /// A key pair (`whsk_`) where only a symmetric secret serves.
+    #[error("this is a key pair of the asymmetric scheme, where a `whsec_` secret is wanted")]
     Asymmetric,
+    /// A public key (`whpk_`), with which nobody can sign.
+    #[error("this is a public key: signing takes the secret one, which begins with `whsk_`")]
+    PublicKey,
+    /// A prefix that no key known here has (`whsk1_`, `whpk1_`).
+    #[error("keys that begin with `whsk1_` or `whpk1_` are not known")]
+    UnknownPrefix,
+    /// Not base64 of exactly 64 bytes behind `whsk_`.
+    #[error("a key pair is `whsk_` followed by base64 of 64 bytes: the seed and the public key")]
+    KeyPair,
+    /// The second half of a key pair is not the public key of the first.
+    #[error("the public key in this key pair does not belong to its seed")]
+    Mismatched,
+    /// Not base64 of the 32 bytes of a usable public key behind `whpk_`.
+    #[error("a public key is `whpk_` followed by base64 of the 32 bytes of an ed25519 key")]
+    NoPublicKey,
     /// Not base64 behind the prefix.
     #[error("a secret is `whsec_` followed by base64")]
     Base64,
@@ -78,9 +106,7 @@ impl Secret {
 
     /// Reads `whsec_<base64>`; the prefix and the padding may be missing.
     pub fn parse(text: &str) -> Result<Self, SecretError> {
-        if ASYMMETRIC_PREFIXES.iter().any(|p| text.starts_with(p)) {
-            return Err(SecretError::Asymmetric);
-        }
+        refuse_others(text)?;
         let encoded = text.strip_prefix(SECRET_PREFIX).unwrap_or(text);
         if encoded.len() > SECRET_BYTES_MAX.div_ceil(3) * 4 {
             return Err(SecretError::Length);
@@ -107,7 +133,20 @@ impl Secret {
     }
 }
 
-/// Signs one message: `v1,<base64>`, one element of the `webhook-signature` header.
+/// Refuses texts that are keys, and no symmetric secrets.
+fn refuse_others(text: &str) -> Result<(), SecretError> {
+    if text.starts_with(SECRET_KEY_PREFIX) {
+        Err(SecretError::Asymmetric)
+    } else if text.starts_with(PUBLIC_KEY_PREFIX) {
+        Err(SecretError::PublicKey)
+    } else if UNKNOWN_PREFIXES.iter().any(|prefix| text.starts_with(prefix)) {
+        Err(SecretError::UnknownPrefix)
+    } else {
+        Ok(())
+    }
+}
+
+/// Signs one message with a symmetric secret: `v1,<base64>`, one element of the `webhook-signature` header.
 ///
 /// `unix_seconds` is what the `webhook-timestamp` header says. The body is hashed where it
 /// lies, never copied.
@@ -136,22 +175,28 @@ pub enum Cause {
     /// Further ahead than the tolerance.
     #[error("timestamp too far ahead")]
     TooNew,
-    /// No well-formed `v1` signature in the header.
-    #[error("no v1 signature")]
+    /// No well-formed `v1` or `v1a` signature in the header.
+    #[error("no v1 or v1a signature")]
     NoSignature,
-    /// None of the signatures belongs to this message under any of the secrets.
+    /// None of the signatures belongs to this message under any of the keys.
     #[error("signature mismatch")]
     Mismatch,
 }
 
-/// Verifies one message against every secret that is still valid.
+/// A signature of a header, told apart by its version: a key judges those of its own kind only.
+enum Given {
+    Mac([u8; MAC_BYTES]),
+    Ed25519([u8; asymmetric::SIGNATURE_BYTES]),
+}
+
+/// Verifies one message against every key that is still valid.
 ///
 /// `signature_header` holds signatures separated by spaces, of which the first
 /// [`SIGNATURES_MAX`] count; those of other versions are passed over. `now` is in seconds since
 /// 1970, `tolerance_s` holds in both directions ([`TOLERANCE_S`] is usual). Comparison takes
 /// the same time whether and wherever signatures differ.
 pub fn verify<'a>(
-    secrets: impl IntoIterator<Item = &'a Secret>,
+    keys: impl IntoIterator<Item = &'a VerifyingKey>,
     id: &str,
     timestamp_header: &str,
     signature_header: &str,
@@ -167,23 +212,42 @@ pub fn verify<'a>(
         let older = timestamp < now;
         return Err(if older { Cause::TooOld } else { Cause::TooNew });
     }
-    let given: Vec<[u8; MAC_BYTES]> = signature_header
-        .split(' ')
-        .take(SIGNATURES_MAX)
-        .filter_map(|element| decode_mac(element.strip_prefix("v1,")?))
-        .collect();
+    let given: Vec<Given> = signature_header.split(' ').take(SIGNATURES_MAX).filter_map(decode_signature).collect();
     if given.is_empty() {
         return Err(Cause::NoSignature);
     }
     let mut genuine = Choice::from(0);
-    for secret in secrets {
-        // The header's own digits are signed, not a number printed again.
-        let mac = secret.mac(id, timestamp_header.as_bytes(), body);
-        for candidate in &given {
-            genuine |= mac.ct_eq(candidate);
+    // The header's own digits are signed, not a number printed again.
+    let timestamp = timestamp_header.as_bytes();
+    for key in keys {
+        match key {
+            VerifyingKey::Symmetric(secret) => {
+                let mac = secret.mac(id, timestamp, body);
+                for candidate in &given {
+                    if let Given::Mac(candidate) = candidate {
+                        genuine |= mac.ct_eq(candidate);
+                    }
+                }
+            }
+            VerifyingKey::Asymmetric(public) => {
+                for candidate in &given {
+                    if let Given::Ed25519(candidate) = candidate {
+                        genuine |= Choice::from(u8::from(public.verifies(candidate, id, timestamp, body)));
+                    }
+                }
+            }
         }
     }
     if bool::from(genuine) { Ok(()) } else { Err(Cause::Mismatch) }
+}
+
+fn decode_signature(element: &str) -> Option<Given> {
+    let (version, encoded) = element.split_once(',')?;
+    match version {
+        "v1" => decode_mac(encoded).map(Given::Mac),
+        "v1a" => asymmetric::decode_signature(encoded).map(Given::Ed25519),
+        _ => None,
+    }
 }
 
 fn decode_mac(encoded: &str) -> Option<[u8; MAC_BYTES]> {

@@ -21,7 +21,7 @@ use crate::model::{
     AppConfig, Clock, EndpointKey, EnvKey, Id, IdKind, MessageKey, Next, Outcome, OutcomeKind, SystemClock, Taken,
     Trigger,
 };
-use crate::store::command::{AttemptRecord, Change, ChangeRequest, Changed, Command, Done, Reply, Settle};
+use crate::store::command::{AttemptRecord, Change, ChangeRequest, Changed, Command, Done, Raised, Reply, Settle};
 use crate::store::journal::{Journal, JournalLimits, Observer};
 use crate::store::seal::Sealer;
 use crate::store::snapshots::Snapshots;
@@ -36,17 +36,10 @@ struct Follow(Arc<Snapshots>);
 impl Observer for Follow {
     fn forming(&self, _: &mut [Command]) {}
 
-    fn committed(&self, _: Vec<Command>, replies: &[Reply]) {
+    fn committed(&self, _: Vec<Command>, replies: &[Reply], _: Vec<Raised>) {
         for reply in replies {
-            let Ok(Done::Changed(changed)) = reply else { continue };
-            match &**changed {
-                Changed::ApiKey(_) => self.0.api_keys_changed(),
-                Changed::Application(app, _) => self.0.app_changed(app.key()),
-                Changed::ApplicationDeleted { app, .. } | Changed::EndpointDeleted { app, .. } => {
-                    self.0.app_changed(*app);
-                }
-                Changed::Endpoint(endpoint, _) => self.0.app_changed(endpoint.app),
-                Changed::Environment(_) | Changed::EventType(_) | Changed::Resent { .. } => {}
+            if let Ok(Done::Changed(changed)) = reply {
+                self.0.changed(changed);
             }
         }
     }
@@ -138,6 +131,8 @@ impl TestApi {
             ),
             limits,
             server,
+            listening: std::sync::OnceLock::new(),
+            https_only: false,
             delivery: Delivery::default(),
         });
         let (router, env) = (router(Arc::clone(&gateway)), EnvKey(0));
@@ -225,7 +220,8 @@ impl TestApi {
             trigger: Trigger::Scheduled,
             attempt: Some(AttemptRecord { outcome, url_id }),
             next,
-            disable: None,
+            health: None,
+            tell: None,
             at: self.gateway.clock.now_ms(),
         };
         let reply = self.gateway.journal.commit(Command::Settle(Box::new(settle))).await;

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use std::sync::Arc;
+
 use super::*;
 use crate::model::{Application, DisabledReason};
 use crate::store::command::{ApplicationPatch, EndpointPatch, RememberedAs, Target};
@@ -25,7 +27,7 @@ fn application(changed: Result<Changed, Refusal>) -> (Application, bool) {
 #[track_caller]
 fn endpoint(changed: Result<Changed, Refusal>) -> (Arc<Endpoint>, bool) {
     match changed {
-        Ok(Changed::Endpoint(endpoint, created)) => (endpoint, created),
+        Ok(Changed::Endpoint(endpoint, became)) => (endpoint, became == Became::New),
         other => panic!("{other:?}"),
     }
 }
@@ -134,7 +136,7 @@ fn endpoints_are_patched_put_and_deleted() {
         assert_eq!(endpoint(store.change(limited)).0.url_id, after.url_id);
         let now = endpoint(store.change(off)).0;
         assert_eq!((now.spec.throttle_rate, now.spec.disabled), (Some(3), Some(DisabledReason::Manual)));
-        assert_eq!((&*now.spec.url, &now.secret, now.created_at), ("http://c/", &first.secret, first.created_at));
+        assert_eq!((&*now.spec.url, &now.secrets, now.created_at), ("http://c/", &first.secrets, first.created_at));
 
         let put = |target: Target, uid: Option<&str>, spec: EndpointSpec| Change::PutEndpoint {
             app,
@@ -145,10 +147,10 @@ fn endpoints_are_patched_put_and_deleted() {
         };
         let plain = EndpointSpec { url: "http://d/".into(), ..EndpointSpec::default() };
         let (same, created) = endpoint(store.change(put(Target::Id(first.id), Some("e"), plain.clone())));
-        assert!(!created && same.secret == first.secret && same.spec.headers == first.spec.headers);
+        assert!(!created && same.secrets == first.secrets && same.spec.headers == first.spec.headers);
         assert_eq!(same.spec.disabled, None);
         let (other, created) = endpoint(store.change(put(Target::Uid("f".into()), None, plain.clone())));
-        assert!(created && other.uid.as_deref() == Some("f") && other.secret.expose() == [9; 24]);
+        assert!(created && other.uid.as_deref() == Some("f") && other.secrets[0].key.expose() == [9; 24]);
         assert_eq!(store.change(put(Target::Id(first.id), Some("f"), plain.clone())).err(), Some(Refusal::Exists));
         store.reopen();
         let stored = store.config(&config.app).await;
@@ -220,7 +222,7 @@ fn a_repeated_change_gets_the_first_answer() {
     check(async |store| {
         let with = |store: &Fixture, name: &str, body: &str| {
             let change = create(None, name, false);
-            let idempotency = Some(RememberedAs { key: key("change", body, false), render });
+            let idempotency = Some(RememberedAs { key: key("change", body, false), render: Arc::new(render) });
             Command::Change(Box::new(ChangeRequest { at: store.now, idempotency, change }))
         };
         let Ok(Done::Changed(first)) = store.one(with(store, "one", "b")) else { panic!() };

@@ -12,7 +12,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::command::{
-    AttemptRecord, Change, ChangeRequest, Changed, Command, Done, Idempotency, Publish, Refusal, Reply, Settle,
+    AttemptRecord, Became, Change, ChangeRequest, Changed, Command, Done, HealthStep, Idempotency, Publish, Refusal,
+    Reply, Settle,
 };
 use super::memory::MemoryStore;
 use super::seal::Sealer;
@@ -143,7 +144,7 @@ impl Fixture {
             secret: SecretBytes::new(b"0123456789abcdef01234567".to_vec()),
         };
         match self.change(change)? {
-            Changed::Endpoint(endpoint, true) => Ok(endpoint),
+            Changed::Endpoint(endpoint, Became::New) => Ok(endpoint),
             other => panic!("{other:?}"),
         }
     }
@@ -278,7 +279,8 @@ pub(super) fn settled(config: &AppConfig, message: MessageKey, next: Next, at: U
         trigger: Trigger::Scheduled,
         attempt: Some(outcome(kind, at)),
         next,
-        disable: None,
+        health: None,
+        tell: None,
         at,
     }
 }

@@ -35,8 +35,8 @@ fn a_result_counts_only_in_the_state_it_was_taken_in() {
         assert!(!settle(store, late).applied, "another due time");
         let waits = Waiting { due: NOW + 5, message, attempts: 1, trigger: Trigger::Scheduled };
         assert_eq!(store.waiting(endpoint).await, [waits]);
-        let fenced = Settle { disable: Some(DisabledReason::Gone), ..first.clone() };
-        assert!(settle(store, fenced).disabled.is_none(), "nothing but the attempt is kept");
+        let fenced = Settle { health: Some(HealthStep::Disable(DisabledReason::Gone)), ..first.clone() };
+        assert!(settle(store, fenced).endpoint.is_none(), "nothing but the attempt is kept");
         let done = Settle { taken: Taken::Waiting { due: NOW + 5 }, next: Next::Done, ..first };
         let batch = [Command::Settle(Box::new(done.clone())), Command::Settle(Box::new(done))];
         let applied = store.commit(&batch).into_iter().map(|reply| match reply {
@@ -152,9 +152,11 @@ fn a_resend_needs_a_message_and_an_endpoint_that_takes_it() {
         assert_eq!(resend(store, &foreign, message).err(), Some(Refusal::NotFound));
         let crossed = AppConfig { app: config.app.clone(), endpoints: foreign.endpoints.clone() };
         assert_eq!(resend(store, &crossed, message).err(), Some(Refusal::NotFound));
-        let gone =
-            Settle { disable: Some(DisabledReason::Gone), ..settled(&config, message, Next::Park(Parked::Held), NOW) };
-        assert!(settle(store, gone).disabled.is_some());
+        let gone = Settle {
+            health: Some(HealthStep::Disable(DisabledReason::Gone)),
+            ..settled(&config, message, Next::Park(Parked::Held), NOW)
+        };
+        assert!(settle(store, gone).endpoint.is_some());
         assert_eq!(resend(store, &config, message).err(), Some(Refusal::EndpointDisabled));
     });
 }
@@ -178,12 +180,14 @@ fn a_410_disables_the_endpoint_in_the_same_commit() {
         let config = store.app(1).await;
         let message = store.publish(store.message(&config, "x"));
         let after = Command::Publish(Box::new(store.message(&config, "y")));
-        let gone =
-            Settle { disable: Some(DisabledReason::Gone), ..settled(&config, message, Next::Park(Parked::Held), NOW) };
+        let gone = Settle {
+            health: Some(HealthStep::Disable(DisabledReason::Gone)),
+            ..settled(&config, message, Next::Park(Parked::Held), NOW)
+        };
         let replies = store.commit(&[Command::Settle(Box::new(gone)), after]);
         let Ok(Done::Settled(done)) = &replies[0] else { panic!("{replies:?}") };
         assert!(done.applied);
-        let endpoint = done.disabled.as_ref().expect("disabled");
+        let endpoint = done.endpoint.as_ref().expect("disabled");
         assert_eq!(endpoint.spec.disabled, Some(DisabledReason::Gone));
         let now = store.config(&config.app).await;
         assert_eq!(now.endpoints[0], *endpoint);

@@ -12,7 +12,7 @@ use std::time::Duration;
 use tokio::sync::{Notify, oneshot, watch};
 use tokio::time::Instant;
 
-use super::command::{Command, Refusal, Reply};
+use super::command::{Command, Raised, Refusal, Reply};
 use super::{CommitError, StoreWriter};
 use crate::metrics::Metrics;
 use crate::model::Clock;
@@ -32,7 +32,8 @@ pub trait Observer: Send + Sync {
     /// Last word on where deliveries are placed.
     fn forming(&self, batch: &mut [Command]);
     /// The batch is durable. Called before anybody is answered.
-    fn committed(&self, batch: Vec<Command>, replies: &[Reply]);
+    /// `raised` are the messages that the writer made by itself.
+    fn committed(&self, batch: Vec<Command>, replies: &[Reply], raised: Vec<Raised>);
     /// An outcome could not be stored and is given up; the delivery is repeated after a restart.
     fn lost_outcome(&self, command: Command);
 }
@@ -298,7 +299,7 @@ impl JournalTask {
         self.metrics.batch_size.observe(commands.len() as f64);
         match result {
             Ok(replies) => {
-                self.answer(observer, commands, replies, waiters);
+                self.answer(observer, writer, commands, replies, waiters);
                 self.shared.health.send_if_modified(|health| std::mem::replace(health, Health::Good) != Health::Good);
                 Health::Good
             }
@@ -325,8 +326,15 @@ impl JournalTask {
         taken
     }
 
-    fn answer(&self, observer: &dyn Observer, commands: Vec<Command>, replies: Vec<Reply>, waiters: Vec<Waiter>) {
-        observer.committed(commands, &replies);
+    fn answer(
+        &self,
+        observer: &dyn Observer,
+        writer: &mut dyn StoreWriter,
+        commands: Vec<Command>,
+        replies: Vec<Reply>,
+        waiters: Vec<Waiter>,
+    ) {
+        observer.committed(commands, &replies, writer.take_raised());
         for (reply, (waiter, queued_at)) in replies.into_iter().zip(waiters) {
             if let Some(waiter) = waiter {
                 self.metrics.accept_to_commit_seconds.observe(queued_at.elapsed().as_secs_f64());
@@ -385,7 +393,7 @@ impl JournalTask {
         }
         match writer.commit(&outcomes) {
             Ok(replies) => {
-                self.answer(observer, outcomes, replies, kept);
+                self.answer(observer, writer, outcomes, replies, kept);
             }
             Err(CommitError::Io(error)) => {
                 tracing::error!(error, "the disk failed: nothing is acknowledged any more");
@@ -417,7 +425,7 @@ impl JournalTask {
         while let Some((command, (waiter, queued_at))) = rest.next() {
             let single = [command];
             match writer.commit(&single) {
-                Ok(replies) => self.answer(observer, Vec::from(single), replies, vec![(waiter, queued_at)]),
+                Ok(replies) => self.answer(observer, writer, Vec::from(single), replies, vec![(waiter, queued_at)]),
                 Err(CommitError::Io(error)) => {
                     tracing::error!(error, "the disk failed: nothing is acknowledged any more");
                     refuse(waiter, Refusal::Failed);

@@ -52,7 +52,7 @@ impl Observer for Watching {
         note(&self.0, Seen::Forming(batch.len()));
     }
 
-    fn committed(&self, batch: Vec<Command>, replies: &[Reply]) {
+    fn committed(&self, batch: Vec<Command>, replies: &[Reply], _: Vec<Raised>) {
         assert_eq!(batch.len(), replies.len());
         note(&self.0, Seen::Committed(batch.len()));
     }
@@ -152,7 +152,8 @@ impl Bench {
             trigger: Trigger::Scheduled,
             attempt: None,
             next: Next::Done,
-            disable: None,
+            health: None,
+            tell: None,
             at: NOW,
         }))
     }

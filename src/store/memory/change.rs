@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
-use super::data::Data;
+use super::data::{Data, StoredAttempt};
 use crate::model::{
-    AppKey, Application, ApplicationSpec, DisabledReason, Endpoint, EndpointKey, EndpointSpec, EnvKey, MessageKey,
-    SecretBytes, Trigger, UnixMs, Waiting,
+    AppKey, AppKind, Application, ApplicationSpec, DisabledReason, Endpoint, EndpointKey, EndpointSpec, EnvKey,
+    Failing, MessageKey, SecretBytes, SigningSecret, Trigger, UnixMs, Waiting,
 };
-use crate::store::command::{Change, ChangeRequest, Changed, Done, Refusal, Reply, Target};
+use crate::store::command::{
+    Became, Change, ChangeRequest, Changed, Done, FAILURES_BEFORE_DISABLE, HealthStep, Refusal, Reply, Target,
+};
 
 const REMEMBERED_MS: UnixMs = 24 * 3_600_000;
 
@@ -46,10 +48,10 @@ impl Data {
                 self.create_endpoint(*app, uid.as_deref(), spec, secret, at)
             }
             Change::PatchEndpoint { app, endpoint, patch } => {
-                let mut found = self.endpoint(*app, *endpoint).ok_or(Refusal::NotFound)?;
-                let url_before = found.spec.url.clone();
-                patch.apply(&mut found);
-                self.store_endpoint(found, &url_before, at)
+                let before = self.endpoint(*app, *endpoint).ok_or(Refusal::NotFound)?;
+                let mut endpoint = before.clone();
+                patch.apply(&mut endpoint);
+                self.replace_endpoint(&before, endpoint, at)
             }
             Change::PutEndpoint { app, target, uid, spec, secret } => {
                 self.put_endpoint(*app, target, uid.as_deref(), spec, secret, at)
@@ -61,10 +63,34 @@ impl Data {
                 Ok(Changed::EndpointDeleted { app: *app, endpoint: *endpoint })
             }
             Change::Resend { app, endpoint, message } => self.resend(*app, *endpoint, *message, at),
+            Change::PatchSettings { env, patch } => {
+                let policy = self.policies.entry(env.0).or_default();
+                patch.apply(&mut policy.settings);
+                Ok(Changed::Settings(*env, policy.settings.clone()))
+            }
+            Change::RotateSecret { app, endpoint, key, grace_ms } => {
+                let before = self.endpoint(*app, *endpoint).ok_or(Refusal::NotFound)?;
+                let mut endpoint = before.clone();
+                endpoint.rotate(key.clone(), at, *grace_ms);
+                self.replace_endpoint(&before, endpoint, at)
+            }
+            Change::SetHeaders { app, endpoint, patch } => {
+                let before = self.endpoint(*app, *endpoint).ok_or(Refusal::NotFound)?;
+                let mut endpoint = before.clone();
+                if !patch.apply(&mut endpoint.spec.headers) {
+                    return Err(Refusal::TooManyHeaders);
+                }
+                self.replace_endpoint(&before, endpoint, at)
+            }
             Change::CreateEnvironment { .. }
             | Change::CreateApiKey { .. }
             | Change::RevokeApiKey { .. }
-            | Change::CreateEventType { .. } => Err(Refusal::Failed),
+            | Change::CreateEventType { .. }
+            | Change::PatchEventType { .. }
+            | Change::PutEventType { .. }
+            | Change::DeleteEventType { .. }
+            | Change::CreatePortalToken { .. }
+            | Change::RevokePortalToken { .. } => Err(Refusal::Failed),
         }
     }
 
@@ -86,6 +112,7 @@ impl Data {
         let app = Application {
             id: self.new_id(at),
             env,
+            kind: AppKind::Customer,
             uid: uid.map(str::to_owned),
             spec: spec.clone(),
             version: 1,
@@ -180,16 +207,28 @@ impl Data {
             uid: uid.map(str::to_owned),
             url_id: self.new_url_id(),
             spec: spec.clone(),
-            secret: secret.clone(),
+            secrets: vec![SigningSecret::current(secret.clone())],
+            failing: None,
             created_at: at,
             updated_at: at,
         });
         self.endpoints.insert(endpoint.id.key, Arc::clone(&endpoint));
         self.touch_routing(app);
-        Ok(Changed::Endpoint(endpoint, true))
+        Ok(Changed::Endpoint(endpoint, Became::New))
     }
 
-    fn store_endpoint(&mut self, mut endpoint: Endpoint, url_before: &str, at: UnixMs) -> Result<Changed, Refusal> {
+    fn replace_endpoint(&mut self, before: &Endpoint, endpoint: Endpoint, at: UnixMs) -> Result<Changed, Refusal> {
+        let endpoint = self.store_endpoint(endpoint, &before.spec.url, at)?;
+        let is_enabled = before.spec.disabled.is_some() && endpoint.spec.disabled.is_none();
+        Ok(Changed::Endpoint(endpoint, if is_enabled { Became::Enabled } else { Became::Changed }))
+    }
+
+    fn store_endpoint(
+        &mut self,
+        mut endpoint: Endpoint,
+        url_before: &str,
+        at: UnixMs,
+    ) -> Result<Arc<Endpoint>, Refusal> {
         let other = endpoint.uid.as_ref().and_then(|uid| self.endpoint_of_uid(endpoint.app, uid));
         if other.is_some_and(|other| other.id != endpoint.id) {
             return Err(Refusal::Exists);
@@ -201,7 +240,7 @@ impl Data {
         let endpoint = Arc::new(endpoint);
         self.endpoints.insert(endpoint.id.key, Arc::clone(&endpoint));
         self.touch_routing(endpoint.app);
-        Ok(Changed::Endpoint(endpoint, false))
+        Ok(endpoint)
     }
 
     fn put_endpoint(
@@ -218,30 +257,54 @@ impl Data {
             Target::Uid(named) => self.endpoint_of_uid(app, named),
         };
         match (existing, target) {
-            (Some(mut endpoint), target) => {
-                let url_before = endpoint.spec.url.clone();
+            (Some(before), target) => {
+                let mut endpoint = before.clone();
                 target.put_endpoint(&mut endpoint, uid, spec);
-                self.store_endpoint(endpoint, &url_before, at)
+                self.replace_endpoint(&before, endpoint, at)
             }
             (None, Target::Uid(named)) => self.create_endpoint(app, uid.or(Some(named)), spec, secret, at),
             (None, Target::Id(_)) => Err(Refusal::NotFound),
         }
     }
 
-    pub(super) fn disable(
+    /// Takes a step of an endpoint's health, if it still follows from what is stored.
+    pub(super) fn health(
         &mut self,
         app: AppKey,
         key: EndpointKey,
-        reason: DisabledReason,
+        step: HealthStep,
         at: UnixMs,
     ) -> Option<Arc<Endpoint>> {
         let mut endpoint = self.endpoint(app, key).filter(|endpoint| endpoint.spec.disabled.is_none())?;
+        match (step, endpoint.failing) {
+            (HealthStep::Begin { since }, None) => endpoint.failing = Some(Failing { since, warned: 0 }),
+            (HealthStep::Warn(number), Some(failing)) if failing.warned < number => {
+                endpoint.failing = Some(Failing { warned: number, ..failing });
+            }
+            (HealthStep::Recover, Some(_)) => endpoint.failing = None,
+            (HealthStep::Disable(DisabledReason::Failing), Some(failing)) => {
+                let made =
+                    |attempt: &&StoredAttempt| attempt.endpoint == key && attempt.outcome.started_at >= failing.since;
+                if self.attempts.iter().filter(made).count() < FAILURES_BEFORE_DISABLE {
+                    return None;
+                }
+                return self.disable(endpoint, DisabledReason::Failing, at);
+            }
+            (HealthStep::Disable(DisabledReason::Failing), None) => return None,
+            (HealthStep::Disable(reason), _) => return self.disable(endpoint, reason, at),
+            (HealthStep::Begin { .. }, Some(_)) | (HealthStep::Warn(_), _) | (HealthStep::Recover, None) => {
+                return None;
+            }
+        }
+        let endpoint = Arc::new(endpoint);
+        self.endpoints.insert(endpoint.id.key, Arc::clone(&endpoint));
+        Some(endpoint)
+    }
+
+    fn disable(&mut self, mut endpoint: Endpoint, reason: DisabledReason, at: UnixMs) -> Option<Arc<Endpoint>> {
         endpoint.spec.disabled = Some(reason);
         let url = endpoint.spec.url.clone();
-        match self.store_endpoint(endpoint, &url, at) {
-            Ok(Changed::Endpoint(endpoint, _)) => Some(endpoint),
-            Ok(_) | Err(_) => None,
-        }
+        self.store_endpoint(endpoint, &url, at).ok()
     }
 
     fn resend(

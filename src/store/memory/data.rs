@@ -8,8 +8,8 @@ use rand::{Rng, SeedableRng};
 
 use crate::model::routing::route;
 use crate::model::{
-    AppConfig, AppKey, Application, Endpoint, EndpointKey, EnvKey, Id, KeyMaker, Message, MessageKey, Next, Outcome,
-    Parked, Pending, Taken, Trigger, UnixMs, Waiting,
+    AppConfig, AppKey, Application, Endpoint, EndpointKey, EnvKey, EnvPolicy, Id, KeyMaker, Message, MessageKey, Next,
+    Outcome, Parked, Pending, Taken, Trigger, UnixMs, Waiting,
 };
 use crate::store::command::{Command, Done, Idempotency, Publish, Published, Refusal, Reply, Settle, Settled};
 use crate::store::idempotency::Kind;
@@ -46,6 +46,7 @@ pub(super) struct Data {
     pub(super) apps: BTreeMap<i64, Application>,
     pub(super) endpoints: BTreeMap<i64, Arc<Endpoint>>,
     pub(super) url_ids: i64,
+    pub(super) policies: HashMap<i64, EnvPolicy>,
     /// Answers to changes: fingerprint, status, body, until when.
     pub(super) remembered: HashMap<[u8; 16], ([u8; 8], u16, String, UnixMs)>,
     pub(super) messages: BTreeMap<i64, StoredMessage>,
@@ -74,6 +75,7 @@ impl Data {
             apps: BTreeMap::new(),
             endpoints: BTreeMap::new(),
             url_ids: 0,
+            policies: HashMap::new(),
             remembered: HashMap::new(),
             messages: BTreeMap::new(),
             seen: HashMap::new(),
@@ -186,9 +188,9 @@ impl Data {
                 outcome: record.outcome.clone(),
             });
         }
-        let reason = settle.disable.filter(|_| applied);
-        let disabled = reason.and_then(|reason| self.disable(settle.app, settle.endpoint, reason, settle.at));
-        Settled { applied, disabled }
+        let step = settle.health.filter(|_| applied);
+        let endpoint = step.and_then(|step| self.health(settle.app, settle.endpoint, step, settle.at));
+        Settled { applied, endpoint }
     }
 
     /// A resend that happens to have the place moves on: the lane knows the retry's place already.

@@ -3,7 +3,7 @@
 //! [`MemoryStore`] is there; a crash is simulated by letting go of everything else.
 //!
 //! Deterministic: the same seed and the same commands give the same ids. Deliberately absent:
-//! environments, environment keys and event types ([`Refusal::Failed`]), backups, retention.
+//! environments, keys, event types and operational webhooks ([`Refusal::Failed`]), backups, retention.
 
 mod change;
 mod data;
@@ -17,7 +17,8 @@ use async_trait::async_trait;
 use super::command::{Command, Reply};
 use super::{CommitError, ReadError, StoreReader, StoreWriter};
 use crate::model::{
-    AppConfig, AppKey, DeliveryKey, EndpointKey, EnvKey, Message, MessageKey, Parked, Pending, UnixMs, Waiting,
+    AppConfig, AppKey, DeliveryKey, EndpointKey, EnvKey, EnvPolicy, Message, MessageKey, Parked, Pending, UnixMs,
+    Waiting,
 };
 use data::Data;
 pub use data::StoredAttempt;
@@ -154,6 +155,14 @@ impl StoreReader for MemoryStore {
 
     async fn app_by_uid(&self, env: EnvKey, uid: &str) -> Result<Option<AppKey>, ReadError> {
         Ok(self.inner().data.app_of_uid(env, uid).map(crate::model::Application::key))
+    }
+
+    async fn operational_app(&self, _: EnvKey) -> Result<Option<AppKey>, ReadError> {
+        Ok(None)
+    }
+
+    async fn env_policy(&self, env: EnvKey) -> Result<Option<EnvPolicy>, ReadError> {
+        Ok(self.inner().data.policies.get(&env.0).cloned())
     }
 
     async fn apps_of(&self, endpoints: &[EndpointKey]) -> Result<Vec<(EndpointKey, AppKey)>, ReadError> {

@@ -7,12 +7,15 @@ use rusqlite::{CachedStatement, Connection, OptionalExtension, params};
 
 use super::index::DeferredIndex;
 use super::keys::{KeyIndex, event_hash};
-use super::rows;
+use super::{raise, rows};
+use crate::model::delivery::FAILING_AFTER;
+use crate::model::operational::{LastAttempt, MessageHappening};
 use crate::model::routing::{Route, route};
 use crate::model::{
-    AppKey, Application, EndpointKey, Id, KeyMaker, Message, Next, Nonce, Parked, Taken, Trigger, UnixMs,
+    AppConfig, AppKey, AppKind, Application, EndpointKey, EnvKey, Id, KeyMaker, Message, Next, Nonce, Parked, Taken,
+    Trigger, UnixMs,
 };
-use crate::store::command::{Done, Idempotency, Publish, Published, Refusal, Reply, Settle, Settled};
+use crate::store::command::{Done, Idempotency, Publish, Published, Raised, Refusal, Reply, Settle, Settled};
 use crate::store::idempotency::Kind;
 use crate::store::seal::Sealer;
 
@@ -23,6 +26,16 @@ const PAYLOAD_SEQUENCE_BITS: u32 = 47;
 const EXPIRY_DAY_MAX: i64 = (1 << (63 - PAYLOAD_SEQUENCE_BITS)) - 1;
 /// Applications whose versions the writer remembers.
 const VERSIONS_MAX: usize = 200_000;
+/// Environments whose operational endpoints the writer remembers.
+const OPERATIONAL_MAX: usize = 1_000;
+
+/// What the writer knows of an application.
+#[derive(Clone, Copy)]
+pub(super) struct Owner {
+    pub(super) version: i64,
+    pub(super) env: EnvKey,
+    pub(super) kind: AppKind,
+}
 
 /// What the writer knows beside the file; all of it can be read from the file again.
 pub(super) struct WriterState {
@@ -33,7 +46,11 @@ pub(super) struct WriterState {
     pub(super) attempts_by_message: DeferredIndex,
     pub(super) attempts_by_endpoint: DeferredIndex,
     pub(super) payload_sequence: i64,
-    versions: rustc_hash::FxHashMap<AppKey, i64>,
+    versions: rustc_hash::FxHashMap<AppKey, Owner>,
+    /// The applications of environments that take operational webhooks.
+    operational: rustc_hash::FxHashMap<EnvKey, Arc<AppConfig>>,
+    /// What was raised in this transaction.
+    pub(super) raised: Vec<Raised>,
     rng: rand::rngs::ThreadRng,
 }
 
@@ -83,6 +100,8 @@ impl WriterState {
             )?,
             payload_sequence: last_payload_sequence(connection)?,
             versions: rustc_hash::FxHashMap::default(),
+            operational: rustc_hash::FxHashMap::default(),
+            raised: Vec::new(),
             rng: rand::rng(),
         })
     }
@@ -92,6 +111,7 @@ impl WriterState {
     }
 
     pub(super) fn begin(&mut self) {
+        self.raised.clear();
         self.seen.begin();
         for index in self.indexes() {
             index.begin();
@@ -100,6 +120,8 @@ impl WriterState {
 
     pub(super) fn rollback(&mut self) {
         self.versions.clear();
+        self.operational.clear();
+        self.raised.clear();
         self.seen.rollback();
         for index in self.indexes() {
             index.rollback();
@@ -123,27 +145,52 @@ impl WriterState {
         nonce
     }
 
-    /// The version of an application as stored now; `None` when it is not there.
-    pub(super) fn version_of(&mut self, connection: &Connection, app: AppKey) -> rusqlite::Result<Option<i64>> {
-        if let Some(version) = self.versions.get(&app) {
-            return Ok(Some(*version));
+    /// An application as stored now, as far as each command needs it; `None` when it is not there.
+    pub(super) fn owner(&mut self, connection: &Connection, app: AppKey) -> rusqlite::Result<Option<Owner>> {
+        if let Some(owner) = self.versions.get(&app) {
+            return Ok(Some(*owner));
         }
-        let version = connection
-            .prepare_cached("SELECT version FROM application WHERE key = ?")?
-            .query_row([app.0], |row| row.get(0))
+        let read = |row: &rusqlite::Row<'_>| {
+            let (env, kind) = (EnvKey(row.get(1)?), AppKind::from_code(row.get(2)?));
+            Ok(Owner { version: row.get(0)?, env, kind })
+        };
+        let owner = connection
+            .prepare_cached("SELECT version, env, kind FROM application WHERE key = ?")?
+            .query_row([app.0], read)
             .optional()?;
-        if let Some(version) = version {
+        if let Some(owner) = owner {
             if self.versions.len() >= VERSIONS_MAX {
                 self.versions.clear();
             }
-            self.versions.insert(app, version);
+            self.versions.insert(app, owner);
         }
-        Ok(version)
+        Ok(owner)
+    }
+
+    /// The endpoints that take operational webhooks of an environment.
+    pub(super) fn operational(
+        &mut self,
+        connection: &Connection,
+        env: EnvKey,
+    ) -> rusqlite::Result<Option<Arc<AppConfig>>> {
+        if let Some(config) = self.operational.get(&env) {
+            return Ok(Some(Arc::clone(config)));
+        }
+        let Some(key) = rows::operational_app(connection, env)? else { return Ok(None) };
+        let config = rows::app_config(connection, &self.sealer, key)?.map(Arc::new);
+        if let Some(config) = &config {
+            if self.operational.len() >= OPERATIONAL_MAX {
+                self.operational.clear();
+            }
+            self.operational.insert(env, Arc::clone(config));
+        }
+        Ok(config)
     }
 
     /// An application was changed or is gone.
     pub(super) fn forget_version(&mut self, app: AppKey) {
         self.versions.remove(&app);
+        self.operational.retain(|_, config| config.app.key() != app);
     }
 }
 
@@ -165,7 +212,7 @@ fn last_payload_sequence(connection: &Connection) -> rusqlite::Result<i64> {
 
 /// The statements of the hot path, looked up once a batch.
 pub(super) struct HotStatements<'c> {
-    connection: &'c Connection,
+    pub(super) connection: &'c Connection,
     message: CachedStatement<'c>,
     payload: CachedStatement<'c>,
     pending: CachedStatement<'c>,
@@ -203,7 +250,9 @@ impl<'c> HotStatements<'c> {
     /// Stores a message with its deliveries, unless it was stored before.
     pub(super) fn publish(&mut self, state: &mut WriterState, publish: &Publish) -> rusqlite::Result<Reply> {
         let app = publish.config.app.key();
-        let Some(version) = state.version_of(self.connection, app)? else { return Ok(Err(Refusal::NotFound)) };
+        let Some(Owner { version, .. }) = state.owner(self.connection, app)? else {
+            return Ok(Err(Refusal::NotFound));
+        };
         if let Some(key) = &publish.idempotency
             && let Some(reply) = self.published_before(state, app, key, publish.at)?
         {
@@ -230,7 +279,12 @@ impl<'c> HotStatements<'c> {
         Ok(Ok(Done::Published(Published { id, rerouted })))
     }
 
-    fn insert_message(&mut self, state: &mut WriterState, id: Id, publish: &Publish) -> rusqlite::Result<()> {
+    pub(super) fn insert_message(
+        &mut self,
+        state: &mut WriterState,
+        id: Id,
+        publish: &Publish,
+    ) -> rusqlite::Result<()> {
         let app = publish.config.app.key();
         let envelope = &publish.envelope;
         state.payload_sequence += 1;
@@ -262,7 +316,7 @@ impl<'c> HotStatements<'c> {
         Ok(())
     }
 
-    fn insert_deliveries(&mut self, id: Id, publish: &Publish, routes: &[Route]) -> rusqlite::Result<()> {
+    pub(super) fn insert_deliveries(&mut self, id: Id, publish: &Publish, routes: &[Route]) -> rusqlite::Result<()> {
         let delayed = publish.envelope.deliver_at.filter(|&at| at > publish.at);
         for route in routes {
             if route.held {
@@ -338,9 +392,13 @@ impl<'c> HotStatements<'c> {
             Taken::Waiting { due } => self.waiting_done.execute([endpoint, due, message])?,
         };
         let applied = removed == 1;
+        let mut tell = settle.tell.filter(|_| applied);
         if applied {
             match settle.next {
-                Next::Done if settle.trigger == Trigger::Manual => self.end_all(settle.endpoint, message)?,
+                Next::Done if settle.trigger == Trigger::Manual => {
+                    let had_failed = self.end_all(settle.endpoint, message)?;
+                    tell = had_failed.then_some(MessageHappening::Recovered);
+                }
                 Next::Done | Next::Nothing => {}
                 Next::Retry { due, attempts } => self.wait(settle, due, attempts)?,
                 Next::Park(parked) => {
@@ -371,8 +429,12 @@ impl<'c> HotStatements<'c> {
             ])?;
             state.attempts_by_message.push(message, id.key);
             state.attempts_by_endpoint.push(endpoint, id.key);
+            if let Some(what) = tell {
+                let last = LastAttempt { id, status: outcome.status, at: outcome.started_at };
+                raise::message(self, state, what, settle, last)?;
+            }
         }
-        Ok(Settled { applied, disabled: None })
+        Ok(Settled { applied, endpoint: None })
     }
 
     /// Gives a delivery its place in the order of due times. The lane already knows that place, so a
@@ -391,14 +453,22 @@ impl<'c> HotStatements<'c> {
         Ok(())
     }
 
-    /// A resend succeeded: whatever else the delivery was, it is done. The order of due times is
-    /// by endpoint, so this reads that endpoint's waiting deliveries; resends are by hand.
-    fn end_all(&mut self, endpoint: EndpointKey, message: i64) -> rusqlite::Result<()> {
+    /// A resend succeeded: whatever else the delivery was, it is done. Says whether that was failing
+    /// or had failed. The order of due times is by endpoint, so this reads that endpoint's waiting
+    /// deliveries; resends are by hand.
+    fn end_all(&mut self, endpoint: EndpointKey, message: i64) -> rusqlite::Result<bool> {
+        let had_failed = self
+            .connection
+            .prepare_cached(
+                "SELECT EXISTS (SELECT 1 FROM parked WHERE endpoint = ?1 AND message = ?2 AND state = ?3)
+                     OR EXISTS (SELECT 1 FROM waiting WHERE endpoint = ?1 AND message = ?2 AND attempts >= ?4)",
+            )?
+            .query_row(params![endpoint.0, message, Parked::Failed.code(), FAILING_AFTER], |row| row.get(0))?;
         let run = |sql: &str| self.connection.prepare_cached(sql)?.execute([endpoint.0, message]);
         run("DELETE FROM waiting WHERE endpoint = ? AND message = ?")?;
         run("DELETE FROM parked WHERE endpoint = ? AND message = ?")?;
         self.pending_done.execute([message, endpoint.0])?;
-        Ok(())
+        Ok(had_failed)
     }
 }
 

@@ -7,16 +7,19 @@ use rusqlite::{Connection, OptionalExtension, Params, params};
 
 use super::apply::{WriterState, application, touch_routing};
 use super::keys::KeyIndex;
-use super::{rows, sealed};
+use super::{raise, rows, sealed};
+use crate::model::operational::Happening;
 use crate::model::url::masked;
 use crate::model::{
-    ApiKey, AppKey, Application, ApplicationSpec, DisabledReason, Endpoint, EndpointKey, EndpointSpec, EnvKey,
-    Environment, EventType, EventTypeSpec, Id, SecretBytes, Trigger, UnixMs, Waiting,
+    AppKey, AppKind, Application, ApplicationSpec, Endpoint, EndpointKey, EndpointSpec, EnvKey, Id, SecretBytes,
+    SigningSecret, Trigger, UnixMs, Waiting,
 };
 use crate::store::command::{
-    ApplicationPatch, Change, ChangeRequest, Changed, Done, EndpointPatch, Refusal, Reply, Target,
+    ApplicationPatch, Became, Change, ChangeRequest, Changed, Done, EndpointPatch, HeadersPatch, Refusal, Reply, Target,
 };
 
+/// The table of remembered answers, as their seals name it.
+const REMEMBERED: &str = "remembered_change";
 /// How long the answer to a change is remembered.
 const REMEMBERED_MS: i64 = 24 * 3_600_000;
 
@@ -69,6 +72,8 @@ impl Changer<'_> {
         let Some(remembered) = &request.idempotency else { return self.change(&request.change).map(done) };
         let hash = &remembered.key.hash;
         if let Some((fingerprint, status, body)) = KeyIndex::remembered(self.connection, hash, self.at)? {
+            let opened = self.state.sealer.open(REMEMBERED, row_of(hash), &body);
+            let body = opened.ok().and_then(|body| String::from_utf8(body).ok()).unwrap_or_default();
             if fingerprint != remembered.key.fingerprint {
                 return Err(Refusal::IdempotencyMismatch.into());
             }
@@ -78,7 +83,13 @@ impl Changer<'_> {
         let (status, body) = (remembered.render)(&changed);
         self.run(
             "INSERT OR REPLACE INTO remembered_change (hash, fingerprint, status, body, expires_at) VALUES (?, ?, ?, ?, ?)",
-            params![hash.as_slice(), remembered.key.fingerprint.as_slice(), status, body, self.at + REMEMBERED_MS],
+            params![
+                hash.as_slice(),
+                remembered.key.fingerprint.as_slice(),
+                status,
+                self.state.sealer.seal(REMEMBERED, row_of(hash), body.as_bytes()),
+                self.at + REMEMBERED_MS
+            ],
         )?;
         Ok(done(changed))
     }
@@ -97,6 +108,12 @@ impl Changer<'_> {
             }
             Change::DeleteApplication { app } => self.delete_application(*app),
             Change::CreateEventType { env, name, spec } => self.create_event_type(*env, name, spec),
+            Change::PatchEventType { env, name, patch } => self.patch_event_type(*env, name, patch),
+            Change::PutEventType { env, name, spec } => self.put_event_type(*env, name, spec),
+            Change::DeleteEventType { env, name, expunge } => self.delete_event_type(*env, name, *expunge),
+            Change::PatchSettings { env, patch } => self.patch_settings(*env, patch),
+            Change::CreatePortalToken { .. } => self.create_portal_token(change),
+            Change::RevokePortalToken { id } => self.revoke_portal_token(*id),
             Change::CreateEndpoint { app, uid, spec, secret } => {
                 self.create_endpoint(*app, uid.as_deref(), spec, secret)
             }
@@ -104,65 +121,31 @@ impl Changer<'_> {
             Change::PutEndpoint { app, target, uid, spec, secret } => {
                 self.put_endpoint(*app, target, uid.as_deref(), spec, secret)
             }
+            Change::RotateSecret { app, endpoint, key, grace_ms } => {
+                self.rotate_secret(*app, *endpoint, key, *grace_ms)
+            }
+            Change::SetHeaders { app, endpoint, patch } => self.set_headers(*app, *endpoint, patch),
             Change::DeleteEndpoint { app, endpoint } => self.delete_endpoint(*app, *endpoint),
             Change::Resend { app, endpoint, message } => self.resend(*app, *endpoint, message.0),
         }
     }
 
-    fn run(&self, sql: &str, params: impl Params) -> rusqlite::Result<usize> {
+    pub(super) fn run(&self, sql: &str, params: impl Params) -> rusqlite::Result<usize> {
         self.connection.prepare_cached(sql)?.execute(params)
     }
 
-    fn exists(&self, sql: &str, params: impl Params) -> rusqlite::Result<bool> {
+    pub(super) fn exists(&self, sql: &str, params: impl Params) -> rusqlite::Result<bool> {
         self.connection.prepare_cached(sql)?.exists(params)
     }
 
-    fn create_environment(&mut self, name: &str) -> Result<Changed, Stop> {
-        if self.exists("SELECT 1 FROM environment WHERE name = ?", [name])? {
-            return Err(Refusal::Exists.into());
-        }
-        let id = self.state.new_id(self.at);
-        self.run(
-            "INSERT INTO environment (key, nonce, name, created_at) VALUES (?, ?, ?, ?)",
-            params![id.key, id.nonce.as_slice(), name, self.at],
-        )?;
-        Ok(Changed::Environment(Environment { id, name: name.to_owned(), created_at: self.at }))
-    }
-
-    fn create_api_key(&mut self, env: EnvKey, name: &str, hash: &[u8; 32]) -> Result<Changed, Stop> {
-        if !self.exists("SELECT 1 FROM environment WHERE key = ?", [env.0])? {
-            return Err(Refusal::NotFound.into());
-        }
-        let id = self.state.new_id(self.at);
-        self.run(
-            "INSERT INTO api_key (key, nonce, env, name, hash, created_at) VALUES (?, ?, ?, ?, ?, ?)",
-            params![id.key, id.nonce.as_slice(), env.0, name, hash.as_slice(), self.at],
-        )?;
-        let key = ApiKey { id, env, name: name.to_owned(), created_at: self.at, revoked_at: None };
-        Ok(Changed::ApiKey(key))
-    }
-
-    fn revoke_api_key(&mut self, id: Id) -> Result<Changed, Stop> {
-        self.run(
-            "UPDATE api_key SET revoked_at = coalesce(revoked_at, ?) WHERE key = ? AND nonce = ?",
-            params![self.at, id.key, id.nonce.as_slice()],
-        )?;
-        let key = self
-            .connection
-            .prepare_cached(&format!("SELECT {} FROM api_key WHERE key = ? AND nonce = ?", rows::API_KEY))?
-            .query_row(params![id.key, id.nonce.as_slice()], rows::api_key)
-            .optional()?;
-        key.map(Changed::ApiKey).ok_or(Stop::Refused(Refusal::NotFound))
-    }
-
-    fn application_of_uid(&self, env: EnvKey, uid: &str) -> rusqlite::Result<Option<Application>> {
+    pub(super) fn application_of_uid(&self, env: EnvKey, uid: &str) -> rusqlite::Result<Option<Application>> {
         self.connection
             .prepare_cached(&format!("SELECT {} FROM application WHERE env = ? AND uid = ?", rows::APPLICATION))?
             .query_row(params![env.0, uid], rows::application)
             .optional()
     }
 
-    fn create_application(
+    pub(super) fn create_application(
         &mut self,
         env: EnvKey,
         uid: Option<&str>,
@@ -177,6 +160,7 @@ impl Changer<'_> {
         let app = Application {
             id: self.state.new_id(self.at),
             env,
+            kind: AppKind::Customer,
             uid: uid.map(str::to_owned),
             spec: spec.clone(),
             version: 1,
@@ -256,26 +240,10 @@ impl Changer<'_> {
             return Err(Refusal::NotFound.into());
         }
         self.run("DELETE FROM endpoint WHERE app = ?", [app.0])?;
+        self.run("DELETE FROM portal_token WHERE app = ?", [app.0])?;
         self.keep_highest_key()?;
         self.state.forget_version(app);
         Ok(Changed::ApplicationDeleted { app, endpoints })
-    }
-
-    fn create_event_type(&mut self, env: EnvKey, name: &str, spec: &EventTypeSpec) -> Result<Changed, Stop> {
-        let existing = self
-            .connection
-            .prepare_cached(&format!("SELECT {} FROM event_type WHERE env = ? AND name = ?", rows::EVENT_TYPE))?
-            .query_row(params![env.0, name], rows::event_type)
-            .optional()?;
-        if existing.as_ref().is_some_and(|existing| !existing.spec.archived) {
-            return Err(Refusal::Exists.into());
-        }
-        let created_at = existing.map_or(self.at, |existing| existing.created_at);
-        self.run(
-            "INSERT OR REPLACE INTO event_type (env, name, spec, created_at, updated_at) VALUES (?, ?, ?, ?, ?)",
-            params![env.0, name, json(spec), created_at, self.at],
-        )?;
-        Ok(Changed::EventType(EventType { name: name.to_owned(), spec: spec.clone(), created_at, updated_at: self.at }))
     }
 
     pub(super) fn endpoint(&self, app: AppKey, key: EndpointKey) -> rusqlite::Result<Option<Endpoint>> {
@@ -300,7 +268,7 @@ impl Changer<'_> {
         spec: &EndpointSpec,
         secret: &SecretBytes,
     ) -> Result<Changed, Stop> {
-        if self.state.version_of(self.connection, app)?.is_none() {
+        if self.state.owner(self.connection, app)?.is_none() {
             return Err(Refusal::NotFound.into());
         }
         if let Some(uid) = uid
@@ -322,7 +290,8 @@ impl Changer<'_> {
             uid: uid.map(str::to_owned),
             url_id: self.store_url(id, &spec.url)?,
             spec: spec.clone(),
-            secret: secret.clone(),
+            secrets: vec![SigningSecret::current(secret.clone())],
+            failing: None,
             created_at: self.at,
             updated_at: self.at,
         };
@@ -343,7 +312,8 @@ impl Changer<'_> {
             ],
         )?;
         touch_routing(self.connection, self.state, app)?;
-        Ok(Changed::Endpoint(Arc::new(endpoint), true))
+        self.tell(Happening::EndpointCreated, &endpoint)?;
+        Ok(Changed::Endpoint(Arc::new(endpoint), Became::New))
     }
 
     fn store_url(&self, endpoint: Id, url: &str) -> rusqlite::Result<i64> {
@@ -355,32 +325,59 @@ impl Changer<'_> {
     }
 
     fn patch_endpoint(&mut self, app: AppKey, key: EndpointKey, patch: &EndpointPatch) -> Result<Changed, Stop> {
-        let mut endpoint = self.endpoint(app, key)?.ok_or(Refusal::NotFound)?;
-        let url_before = endpoint.spec.url.clone();
+        let before = self.endpoint(app, key)?.ok_or(Refusal::NotFound)?;
+        let mut endpoint = before.clone();
         patch.apply(&mut endpoint);
-        self.store_endpoint(endpoint, &url_before)
+        self.replace_endpoint(&before, endpoint)
     }
 
-    pub(super) fn disable_endpoint(
+    fn rotate_secret(
         &mut self,
         app: AppKey,
-        key: EndpointKey,
-        reason: DisabledReason,
-    ) -> rusqlite::Result<Option<Arc<Endpoint>>> {
-        let Some(mut endpoint) = self.endpoint(app, key)? else { return Ok(None) };
-        if endpoint.spec.disabled.is_some() {
-            return Ok(None);
-        }
-        endpoint.spec.disabled = Some(reason);
-        let url = endpoint.spec.url.clone();
-        match self.store_endpoint(endpoint, &url) {
-            Ok(Changed::Endpoint(endpoint, _)) => Ok(Some(endpoint)),
-            Ok(_) | Err(Stop::Refused(_)) => Ok(None),
-            Err(Stop::Engine(error)) => Err(error),
-        }
+        endpoint: EndpointKey,
+        key: &SecretBytes,
+        grace_ms: i64,
+    ) -> Result<Changed, Stop> {
+        let before = self.endpoint(app, endpoint)?.ok_or(Refusal::NotFound)?;
+        let mut endpoint = before.clone();
+        endpoint.rotate(key.clone(), self.at, grace_ms);
+        self.replace_endpoint(&before, endpoint)
     }
 
-    fn store_endpoint(&mut self, mut endpoint: Endpoint, url_before: &str) -> Result<Changed, Stop> {
+    fn set_headers(&mut self, app: AppKey, endpoint: EndpointKey, patch: &HeadersPatch) -> Result<Changed, Stop> {
+        let before = self.endpoint(app, endpoint)?.ok_or(Refusal::NotFound)?;
+        let mut endpoint = before.clone();
+        if !patch.apply(&mut endpoint.spec.headers) {
+            return Err(Refusal::TooManyHeaders.into());
+        }
+        self.replace_endpoint(&before, endpoint)
+    }
+
+    /// Stores an endpoint in the place of what it was, and tells the operator.
+    fn replace_endpoint(&mut self, before: &Endpoint, endpoint: Endpoint) -> Result<Changed, Stop> {
+        let endpoint = self.store_endpoint(endpoint, &before.spec.url)?;
+        self.tell(Happening::EndpointUpdated, &endpoint)?;
+        let became = match (before.spec.disabled, endpoint.spec.disabled) {
+            (Some(_), None) => {
+                self.tell(Happening::EndpointEnabled, &endpoint)?;
+                Became::Enabled
+            }
+            (None, Some(reason)) => {
+                self.tell(Happening::EndpointDisabled(reason), &endpoint)?;
+                Became::Changed
+            }
+            _ => Became::Changed,
+        };
+        Ok(Changed::Endpoint(Arc::new(endpoint), became))
+    }
+
+    /// Tells the operator what happened to an endpoint. The last step of a change: what is told is
+    /// not taken back where the change is refused.
+    pub(super) fn tell(&mut self, what: Happening, endpoint: &Endpoint) -> rusqlite::Result<()> {
+        raise::endpoint(self.connection, self.state, what, endpoint, self.at)
+    }
+
+    pub(super) fn store_endpoint(&mut self, mut endpoint: Endpoint, url_before: &str) -> Result<Endpoint, Stop> {
         if let Some(uid) = &endpoint.uid
             && self.endpoint_key_of_uid(endpoint.app, uid)?.is_some_and(|other| other != endpoint.key())
         {
@@ -390,13 +387,28 @@ impl Changer<'_> {
             endpoint.url_id = self.store_url(endpoint.id, &endpoint.spec.url)?;
         }
         endpoint.updated_at = self.at;
-        let (spec, sealed) = sealed::close(&self.state.sealer, &endpoint);
-        self.run(
-            "UPDATE endpoint SET uid = ?, url_id = ?, spec = ?, secret = ?, updated_at = ? WHERE key = ?",
-            params![endpoint.uid, endpoint.url_id, spec, sealed, self.at, endpoint.id.key],
-        )?;
+        self.write_endpoint(&endpoint)?;
         touch_routing(self.connection, self.state, endpoint.app)?;
-        Ok(Changed::Endpoint(Arc::new(endpoint), false))
+        Ok(endpoint)
+    }
+
+    pub(super) fn write_endpoint(&mut self, endpoint: &Endpoint) -> rusqlite::Result<()> {
+        let (spec, sealed) = sealed::close(&self.state.sealer, endpoint);
+        self.run(
+            "UPDATE endpoint SET uid = ?, url_id = ?, spec = ?, secret = ?, failing_since = ?, failing_warned = ?,
+               updated_at = ? WHERE key = ?",
+            params![
+                endpoint.uid,
+                endpoint.url_id,
+                spec,
+                sealed,
+                endpoint.failing.map(|failing| failing.since),
+                endpoint.failing.map_or(0, |failing| failing.warned),
+                endpoint.updated_at,
+                endpoint.id.key
+            ],
+        )?;
+        Ok(())
     }
 
     fn put_endpoint(
@@ -417,10 +429,10 @@ impl Changer<'_> {
         };
         match (existing, target) {
             (Some(endpoint), Target::Id(id)) if endpoint.id != *id => Err(Refusal::NotFound.into()),
-            (Some(mut endpoint), target) => {
-                let url_before = endpoint.spec.url.clone();
+            (Some(before), target) => {
+                let mut endpoint = before.clone();
                 target.put_endpoint(&mut endpoint, uid, spec);
-                self.store_endpoint(endpoint, &url_before)
+                self.replace_endpoint(&before, endpoint)
             }
             (None, Target::Uid(named)) => self.create_endpoint(app, uid.or(Some(named)), spec, secret),
             (None, Target::Id(_)) => Err(Refusal::NotFound.into()),
@@ -428,17 +440,17 @@ impl Changer<'_> {
     }
 
     fn delete_endpoint(&mut self, app: AppKey, endpoint: EndpointKey) -> Result<Changed, Stop> {
-        if self.run("DELETE FROM endpoint WHERE key = ? AND app = ?", [endpoint.0, app.0])? == 0 {
-            return Err(Refusal::NotFound.into());
-        }
+        let before = self.endpoint(app, endpoint)?.ok_or(Refusal::NotFound)?;
+        self.run("DELETE FROM endpoint WHERE key = ?", [endpoint.0])?;
         self.keep_highest_key()?;
         touch_routing(self.connection, self.state, app)?;
+        self.tell(Happening::EndpointDeleted, &before)?;
         Ok(Changed::EndpointDeleted { app, endpoint })
     }
 
     /// A row with the highest key of all may have gone: its key must not be given again after a
     /// start with a clock that went back.
-    fn keep_highest_key(&self) -> rusqlite::Result<()> {
+    pub(super) fn keep_highest_key(&self) -> rusqlite::Result<()> {
         self.run(
             "INSERT INTO meta (name, value) VALUES ('highest_deleted_key', ?)
              ON CONFLICT (name) DO UPDATE SET value = excluded.value",
@@ -467,11 +479,16 @@ impl Changer<'_> {
     }
 }
 
+/// What a remembered answer is sealed to: the beginning of its hash.
+fn row_of(hash: &[u8; 16]) -> i64 {
+    hash[..8].iter().fold(0, |row, byte| row << 8 | i64::from(*byte))
+}
+
 fn done(changed: Changed) -> Done {
     Done::Changed(Box::new(changed))
 }
 
-fn json(value: &impl serde::Serialize) -> String {
+pub(super) fn json(value: &impl serde::Serialize) -> String {
     // Structs of strings and numbers: serialising them cannot fail.
     serde_json::to_string(value).unwrap_or_default()
 }

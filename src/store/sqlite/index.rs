@@ -58,6 +58,13 @@ impl DeferredIndex {
         self.tail.push((leading, key));
     }
 
+    /// Rows of one leading value, of at least this key, that are not in the index yet (some of a slice
+    /// under way may be in both).
+    pub(super) fn in_tail(&self, leading: i64, first: i64) -> usize {
+        let sliced = self.slice.iter().flat_map(|slice| &slice.sorted[slice.done..]);
+        sliced.chain(&self.tail).filter(|entry| entry.0 == leading && entry.1 >= first).count()
+    }
+
     /// A transaction begins.
     pub(super) fn begin(&mut self) {
         self.mark = Mark { tail: self.tail.len(), done: self.slice.as_ref().map_or(0, |s| s.done) };

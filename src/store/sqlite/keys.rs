@@ -294,7 +294,7 @@ impl KeyIndex {
         connection: &Connection,
         hash: &[u8; 16],
         now: UnixMs,
-    ) -> rusqlite::Result<Option<(Vec<u8>, u16, String)>> {
+    ) -> rusqlite::Result<Option<(Vec<u8>, u16, Vec<u8>)>> {
         connection
             .prepare_cached(
                 "SELECT fingerprint, status, body FROM remembered_change WHERE hash = ? AND expires_at > ?",

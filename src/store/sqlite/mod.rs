@@ -5,10 +5,13 @@
 //! what is filled later.
 
 mod apply;
+mod catalog;
 mod change;
+mod health;
 mod index;
 mod keys;
 mod query;
+mod raise;
 mod reader;
 mod rows;
 mod sealed;

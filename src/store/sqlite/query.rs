@@ -13,7 +13,7 @@ use super::{keys, rows};
 use crate::model::id::{first_key_at, key_time};
 use crate::model::{
     ApiKey, AppKey, Application, Attempt, Endpoint, EndpointKey, EnvKey, Environment, EventType, Id, IdKind, Key,
-    Message, MessageKey, OutcomeKind, Trigger, UnixMs,
+    Message, MessageKey, OutcomeKind, PortalToken, Trigger, UnixMs,
 };
 use crate::store::ReadError;
 use crate::store::query::{
@@ -294,6 +294,16 @@ impl StoreQueries for SqliteReader {
         .await
     }
 
+    async fn portal_token_by_hash(&self, hash: [u8; 32]) -> Result<Option<PortalToken>, ReadError> {
+        self.read(move |connection, _| {
+            connection
+                .prepare_cached(&format!("SELECT {} FROM portal_token WHERE hash = ?", rows::PORTAL_TOKEN))?
+                .query_row([hash.as_slice()], rows::portal_token)
+                .optional()
+        })
+        .await
+    }
+
     async fn applications(
         &self,
         env: EnvKey,
@@ -303,7 +313,8 @@ impl StoreQueries for SqliteReader {
     ) -> Result<Rows<Application>, ReadError> {
         self.list(move |connection, _| {
             let (sign, direction) = comparison(page.order);
-            let mut sql = format!("SELECT {} FROM application WHERE env = ? AND key {sign} ?", rows::APPLICATION);
+            let mut sql =
+                format!("SELECT {} FROM application WHERE env = ? AND kind = 0 AND key {sign} ?", rows::APPLICATION);
             if exclude_without_endpoints {
                 sql.push_str(" AND EXISTS (SELECT 1 FROM endpoint WHERE app = application.key)");
             }
@@ -321,7 +332,13 @@ impl StoreQueries for SqliteReader {
         .await
     }
 
-    async fn event_types(&self, env: EnvKey, page: Page<String>, archived: bool) -> Result<Rows<EventType>, ReadError> {
+    async fn event_types(
+        &self,
+        env: EnvKey,
+        page: Page<String>,
+        archived: bool,
+        flags: Option<Vec<String>>,
+    ) -> Result<Rows<EventType>, ReadError> {
         self.list(move |connection, _| {
             let (sign, direction) = comparison(page.order);
             let mut sql = format!("SELECT {} FROM event_type WHERE env = ?", rows::EVENT_TYPE);
@@ -332,6 +349,14 @@ impl StoreQueries for SqliteReader {
             }
             if !archived {
                 sql.push_str(" AND NOT json_extract(spec, '$.archived')");
+            }
+            if let Some(flags) = flags {
+                sql.push_str(
+                    " AND (json_extract(spec, '$.feature_flags') IS NULL OR EXISTS (
+                        SELECT 1 FROM json_each(spec, '$.feature_flags')
+                        WHERE value IN (SELECT value FROM json_each(?))))",
+                );
+                values.push(serde_json::to_string(&flags).unwrap_or_default().into());
             }
             sql.extend([" ORDER BY name ", direction, " LIMIT ?"]);
             page_of(connection, &sql, values, page.limit, rows::event_type)

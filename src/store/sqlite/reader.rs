@@ -11,7 +11,9 @@ use rusqlite::{Connection, ErrorCode, OptionalExtension, params};
 use tokio::sync::Semaphore;
 
 use super::{SqliteOptions, rows};
-use crate::model::{AppConfig, AppKey, EndpointKey, EnvKey, Message, MessageKey, Pending, Trigger, UnixMs, Waiting};
+use crate::model::{
+    AppConfig, AppKey, EndpointKey, EnvKey, EnvPolicy, Message, MessageKey, Pending, Trigger, UnixMs, Waiting,
+};
 use crate::store::seal::Sealer;
 use crate::store::{ReadError, StoreReader};
 
@@ -148,6 +150,14 @@ impl StoreReader for SqliteReader {
                 .optional()
         })
         .await
+    }
+
+    async fn operational_app(&self, env: EnvKey) -> Result<Option<AppKey>, ReadError> {
+        self.read(move |connection, _| rows::operational_app(connection, env)).await
+    }
+
+    async fn env_policy(&self, env: EnvKey) -> Result<Option<EnvPolicy>, ReadError> {
+        self.read(move |connection, _| rows::env_policy(connection, env)).await
     }
 
     async fn apps_of(&self, endpoints: &[EndpointKey]) -> Result<Vec<(EndpointKey, AppKey)>, ReadError> {

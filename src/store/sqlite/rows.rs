@@ -9,12 +9,15 @@ use serde::de::DeserializeOwned;
 
 use super::sealed;
 use crate::model::{
-    ApiKey, AppConfig, AppKey, Application, Endpoint, EnvKey, Envelope, Environment, EventType, Id, Message,
+    ApiKey, AppConfig, AppKey, AppKind, Application, Endpoint, EnvKey, EnvPolicy, Envelope, Environment, EventType,
+    Failing, Id, Message, PortalToken,
 };
 use crate::store::seal::Sealer;
 
-pub(super) const APPLICATION: &str = "key, nonce, env, uid, version, spec, created_at, updated_at";
-pub(super) const ENDPOINT: &str = "key, nonce, app, uid, url_id, spec, secret, created_at, updated_at";
+pub(super) const APPLICATION: &str = "key, nonce, env, kind, uid, version, spec, created_at, updated_at";
+pub(super) const ENDPOINT: &str =
+    "key, nonce, app, uid, url_id, spec, secret, failing_since, failing_warned, created_at, updated_at";
+pub(super) const PORTAL_TOKEN: &str = "key, nonce, env, app, capabilities, feature_flags, created_at, expires_at";
 pub(super) const EVENT_TYPE: &str = "name, spec, created_at, updated_at";
 pub(super) const API_KEY: &str = "key, nonce, env, name, created_at, revoked_at";
 pub(super) const MESSAGE: &str =
@@ -58,28 +61,59 @@ pub(super) fn application(row: &Row<'_>) -> rusqlite::Result<Application> {
     Ok(Application {
         id: id(row, 0)?,
         env: EnvKey(row.get(2)?),
-        uid: row.get(3)?,
-        version: row.get(4)?,
-        spec: json(row, 5)?,
-        created_at: row.get(6)?,
-        updated_at: row.get(7)?,
+        kind: AppKind::from_code(row.get(3)?),
+        uid: row.get(4)?,
+        version: row.get(5)?,
+        spec: json(row, 6)?,
+        created_at: row.get(7)?,
+        updated_at: row.get(8)?,
     })
 }
 
 pub(super) fn endpoint(row: &Row<'_>, sealer: &Sealer) -> rusqlite::Result<Endpoint> {
     let id = id(row, 0)?;
     let mut spec = json(row, 5)?;
-    let secret = sealed::open(sealer, id.key, row.get_ref(6)?.as_blob()?, &mut spec);
+    let secrets = sealed::open(sealer, id.key, row.get_ref(6)?.as_blob()?, &mut spec);
+    let failing_since: Option<i64> = row.get(7)?;
+    let warned = row.get(8)?;
     Ok(Endpoint {
         id,
         app: AppKey(row.get(2)?),
         uid: row.get(3)?,
         url_id: row.get(4)?,
         spec,
-        secret: secret.map_err(|error| damaged(6, error))?,
-        created_at: row.get(7)?,
-        updated_at: row.get(8)?,
+        secrets: secrets.map_err(|error| damaged(6, error))?,
+        failing: failing_since.map(|since| Failing { since, warned }),
+        created_at: row.get(9)?,
+        updated_at: row.get(10)?,
     })
+}
+
+pub(super) fn portal_token(row: &Row<'_>) -> rusqlite::Result<PortalToken> {
+    Ok(PortalToken {
+        id: id(row, 0)?,
+        env: EnvKey(row.get(2)?),
+        app: AppKey(row.get(3)?),
+        capabilities: json(row, 4)?,
+        feature_flags: json(row, 5)?,
+        created_at: row.get(6)?,
+        expires_at: row.get(7)?,
+    })
+}
+
+/// What holds for an environment; its event types are read for their retry schedules only.
+pub(super) fn env_policy(connection: &Connection, env: EnvKey) -> rusqlite::Result<Option<EnvPolicy>> {
+    let settings = connection
+        .prepare_cached("SELECT settings FROM environment WHERE key = ?")?
+        .query_row([env.0], |row| json(row, 0))
+        .optional()?;
+    let Some(settings) = settings else { return Ok(None) };
+    let mut statement = connection.prepare_cached(
+        "SELECT name, json_extract(spec, '$.retry_schedule') FROM event_type
+         WHERE env = ? AND json_extract(spec, '$.retry_schedule') IS NOT NULL",
+    )?;
+    let event_types = statement.query_map([env.0], |row| Ok((row.get(0)?, json(row, 1)?)))?;
+    Ok(Some(EnvPolicy { settings, event_types: event_types.collect::<Result<_, _>>()? }))
 }
 
 pub(super) fn event_type(row: &Row<'_>) -> rusqlite::Result<EventType> {
@@ -108,6 +142,14 @@ pub(super) fn message_with_payload(row: &Row<'_>) -> rusqlite::Result<Message> {
     let mut message = message(row)?;
     message.payload = row.get_ref(9)?.as_blob_or_null()?.map(Bytes::copy_from_slice);
     Ok(message)
+}
+
+/// The application of an environment whose endpoints take operational webhooks.
+pub(super) fn operational_app(connection: &Connection, env: EnvKey) -> rusqlite::Result<Option<AppKey>> {
+    connection
+        .prepare_cached("SELECT key FROM application WHERE env = ? AND kind = ?")?
+        .query_row([env.0, AppKind::Operational.code()], |row| row.get(0).map(AppKey))
+        .optional()
 }
 
 /// An application with its endpoints, by key.

@@ -8,18 +8,25 @@ use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 
 use crate::model::url::masked;
-use crate::model::{Endpoint, EndpointSpec, SecretBytes};
+use crate::model::{Endpoint, EndpointSpec, SecretBytes, SigningSecret, UnixMs};
 use crate::store::seal::{SealError, Sealer};
 
 const TABLE: &str = "endpoint";
 const VERSION: u8 = 1;
 
+/// A signing secret, its key as base64.
+#[derive(Serialize, Deserialize)]
+struct Secret {
+    key: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    expires_at: Option<UnixMs>,
+}
+
 /// What is sealed, as JSON.
 #[derive(Serialize, Deserialize)]
 struct Content {
     version: u8,
-    /// As base64.
-    secret: String,
+    secrets: Vec<Secret>,
     url: String,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     headers: BTreeMap<String, String>,
@@ -30,7 +37,11 @@ pub(super) fn close(sealer: &Sealer, endpoint: &Endpoint) -> (String, Vec<u8>) {
     let spec = &endpoint.spec;
     let content = Content {
         version: VERSION,
-        secret: STANDARD.encode(endpoint.secret.expose()),
+        secrets: endpoint
+            .secrets
+            .iter()
+            .map(|secret| Secret { key: STANDARD.encode(secret.key.expose()), expires_at: secret.expires_at })
+            .collect(),
         url: spec.url.clone(),
         headers: spec.headers.clone(),
     };
@@ -41,7 +52,12 @@ pub(super) fn close(sealer: &Sealer, endpoint: &Endpoint) -> (String, Vec<u8>) {
 }
 
 /// Puts what was sealed for the endpoint of this key where it belongs.
-pub(super) fn open(sealer: &Sealer, key: i64, blob: &[u8], spec: &mut EndpointSpec) -> Result<SecretBytes, SealError> {
+pub(super) fn open(
+    sealer: &Sealer,
+    key: i64,
+    blob: &[u8],
+    spec: &mut EndpointSpec,
+) -> Result<Vec<SigningSecret>, SealError> {
     let plain = sealer.open(TABLE, key, blob)?;
     let content: Content = serde_json::from_slice(&plain).map_err(|_| SealError::Damaged)?;
     if content.version != VERSION {
@@ -49,5 +65,9 @@ pub(super) fn open(sealer: &Sealer, key: i64, blob: &[u8], spec: &mut EndpointSp
     }
     spec.url = content.url;
     spec.headers = content.headers;
-    STANDARD.decode(content.secret).map(SecretBytes::new).map_err(|_| SealError::Damaged)
+    let secret = |secret: Secret| {
+        let key = STANDARD.decode(secret.key).map_err(|_| SealError::Damaged)?;
+        Ok(SigningSecret { key: SecretBytes::new(key), expires_at: secret.expires_at })
+    };
+    content.secrets.into_iter().map(secret).collect()
 }

@@ -15,7 +15,7 @@ use super::apply::{HotStatements, WriterState};
 use super::change::Changer;
 use super::{SqliteOptions, index};
 use crate::model::UnixMs;
-use crate::store::command::{Command, Done, Reply};
+use crate::store::command::{Command, Done, Raised, Reply};
 use crate::store::{CommitError, StoreWriter};
 
 /// Index entries inserted in a commit for each message in it, and at least.
@@ -140,12 +140,9 @@ impl SqliteWriter {
                 Command::Publish(publish) => hot.publish(&mut self.state, publish)?,
                 Command::Settle(settle) => {
                     let mut settled = hot.settle(&mut self.state, settle)?;
-                    if let Some(reason) = settle.disable.filter(|_| settled.applied) {
-                        settled.disabled = self.changer(&connection, settle.at).disable_endpoint(
-                            settle.app,
-                            settle.endpoint,
-                            reason,
-                        )?;
+                    if let Some(step) = settle.health.filter(|_| settled.applied) {
+                        settled.endpoint =
+                            self.changer(&connection, settle.at).health(settle.app, settle.endpoint, step)?;
                     }
                     Ok(Done::Settled(settled))
                 }
@@ -247,6 +244,10 @@ impl StoreWriter for SqliteWriter {
             }
             Err(error) => Err(self.roll_back(&error)),
         }
+    }
+
+    fn take_raised(&mut self) -> Vec<Raised> {
+        std::mem::take(&mut self.state.raised)
     }
 
     fn backup(&mut self, file: &Path, between: &mut dyn FnMut(&mut dyn StoreWriter)) -> anyhow::Result<()> {

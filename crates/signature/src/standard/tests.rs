@@ -1,3 +1,5 @@
+mod asymmetric;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -13,8 +15,12 @@ fn secret() -> Secret {
     Secret::parse(SECRET).expect("the vector's secret")
 }
 
+fn key(secret: &Secret) -> VerifyingKey {
+    VerifyingKey::Symmetric(secret.clone())
+}
+
 fn check(id: &str, timestamp: &str, header: &str, body: &[u8], now: i64) -> Result<(), Cause> {
-    verify([&secret()], id, timestamp, header, body, now, TOLERANCE_S)
+    verify([&key(&secret())], id, timestamp, header, body, now, TOLERANCE_S)
 }
 
 #[test]
@@ -28,10 +34,11 @@ fn several_signatures_and_secrets() {
     let (old, new) = (secret(), Secret::from_bytes(&[7; 24]).expect("24 bytes"));
     let at = AT.to_string();
     let header = format!("v1a,AAAA v1,short {} {SIGNATURE}", sign(&new, ID, AT, BODY));
-    for secrets in [vec![&old], vec![&new], vec![&new, &old]] {
-        assert_eq!(verify(secrets, ID, &at, &header, BODY, AT, 300), Ok(()));
+    let (old, new) = (key(&old), key(&new));
+    for keys in [vec![&old], vec![&new], vec![&new, &old]] {
+        assert_eq!(verify(keys, ID, &at, &header, BODY, AT, 300), Ok(()));
     }
-    let other = Secret::from_bytes(&[8; 24]).expect("24 bytes");
+    let other = key(&Secret::from_bytes(&[8; 24]).expect("24 bytes"));
     let mismatch = Err(Cause::Mismatch);
     assert_eq!(verify([&other], ID, &at, &header, BODY, AT, 300), mismatch);
     assert_eq!(verify([], ID, &at, &header, BODY, AT, 300), mismatch);
@@ -92,9 +99,14 @@ fn secrets_are_read_and_shown() {
         assert_eq!(seen, Err(SecretError::Length), "{length}");
     }
     let key = "A".repeat(32);
-    for prefix in ASYMMETRIC_PREFIXES {
+    for (prefix, cause) in [
+        ("whsk_", SecretError::Asymmetric),
+        ("whpk_", SecretError::PublicKey),
+        ("whsk1_", SecretError::UnknownPrefix),
+        ("whpk1_", SecretError::UnknownPrefix),
+    ] {
         let seen = Secret::parse(&format!("{prefix}{key}")).map(|_| ());
-        assert_eq!(seen, Err(SecretError::Asymmetric), "{prefix}");
+        assert_eq!(seen, Err(cause), "{prefix}");
     }
     for (text, cause) in [
         ("", SecretError::Length),
@@ -124,14 +136,14 @@ fn decimals_are_written_like_the_standard_library_does() {
 proptest! {
     #[test]
     fn what_was_signed_verifies(
-        key in prop::collection::vec(any::<u8>(), 24..=75),
+        bytes in prop::collection::vec(any::<u8>(), 24..=75),
         id in "[a-zA-Z0-9_-]{1,40}",
         at in 0..=4_102_444_800_i64,
         body in prop::collection::vec(any::<u8>(), 0..300),
     ) {
-        let secret = Secret::from_bytes(&key).expect("24 to 75 bytes");
+        let secret = Secret::from_bytes(&bytes).expect("24 to 75 bytes");
         let header = sign(&secret, &id, at, &body);
-        prop_assert_eq!(verify([&secret], &id, &at.to_string(), &header, &body, at, 0), Ok(()));
+        prop_assert_eq!(verify([&key(&secret)], &id, &at.to_string(), &header, &body, at, 0), Ok(()));
     }
 
     #[test]

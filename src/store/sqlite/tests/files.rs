@@ -137,10 +137,10 @@ async fn no_secret_is_in_the_files_in_clear() {
     };
     let (app, secret) = (config.app.key(), SecretBytes::new(SECRET.to_vec()));
     let made = store.change(Change::CreateEndpoint { app, uid: None, spec: Box::new(spec.clone()), secret });
-    let Changed::Endpoint(made, true) = made else { panic!("{made:?}") };
+    let Changed::Endpoint(made, Became::New) = made else { panic!("{made:?}") };
     let other_url = EndpointPatch { url: Some(url("pass-word-two")), ..EndpointPatch::default() };
     let change = Change::PatchEndpoint { app, endpoint: made.key(), patch: Box::new(other_url) };
-    let Changed::Endpoint(after, false) = store.change(change) else { panic!("not changed") };
+    let Changed::Endpoint(after, Became::Changed) = store.change(change) else { panic!("not changed") };
     assert_eq!(after.spec, EndpointSpec { url: url("pass-word-two"), ..spec });
     // In memory it is whole, in the records of attempts the password is masked.
     let read = crate::store::StoreReader::app_config(&store.reader, app).await.expect("read").expect("there");

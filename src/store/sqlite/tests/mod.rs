@@ -16,7 +16,7 @@ use crate::model::{
     Taken, Trigger, UnixMs, routing,
 };
 use crate::store::command::{
-    AttemptRecord, Change, ChangeRequest, Changed, Command, Done, Idempotency, Publish, Reply, Settle,
+    AttemptRecord, Became, Change, ChangeRequest, Changed, Command, Done, Idempotency, Publish, Reply, Settle,
 };
 use crate::store::seal::Sealer;
 use crate::store::{CommitError, StoreWriter};
@@ -90,7 +90,7 @@ impl Store {
         let spec = Box::new(EndpointSpec { url: "http://a.example/".into(), ..EndpointSpec::default() });
         let secret = SecretBytes::new(SECRET.to_vec());
         let made = self.change(Change::CreateEndpoint { app: app.key(), uid: None, spec, secret });
-        let Changed::Endpoint(endpoint, true) = made else { panic!("{made:?}") };
+        let Changed::Endpoint(endpoint, Became::New) = made else { panic!("{made:?}") };
         app.version += 1;
         Arc::new(AppConfig { app, endpoints: vec![endpoint] })
     }
@@ -140,7 +140,8 @@ impl Store {
             trigger: Trigger::Scheduled,
             attempt: Some(AttemptRecord { outcome, url_id: endpoint.url_id }),
             next: Next::Done,
-            disable: None,
+            health: None,
+            tell: None,
             at: self.now,
         }))
     }

@@ -1,0 +1,106 @@
+//! Access of customers to their own application: a link with a token, and its end.
+
+use axum::body::Body;
+use http::Response;
+use rand::Rng;
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+
+use super::application;
+use super::auth::PORTAL_PREFIX;
+use super::call::Call;
+use super::change;
+use super::error::ApiError;
+use super::json::{Fields, Given, Null};
+use super::validate;
+use crate::model::{Capability, IdKind};
+use crate::store::command::{Change, Target};
+
+type Answer = Result<Response<Body>, ApiError>;
+
+pub(super) const FIELDS: [&str; 6] = ["application", "readOnly", "capabilities", "featureFlags", "expiry", "sessionId"];
+const EXPIRY_S: u32 = 604_800;
+const EXPIRY_S_MIN: u32 = 3_600;
+const FEATURE_FLAGS_MAX: usize = 25;
+/// Random bytes of a token.
+const TOKEN_BYTES: usize = 32;
+
+#[derive(Serialize)]
+pub(super) struct AccessOut {
+    url: String,
+    token: String,
+}
+
+/// `POST /auth/app-portal-access/{app_id}`: a token for the application, which is made if it is not
+/// there and the body says how.
+pub(super) async fn access(call: Call, body: Body) -> Answer {
+    let name = call.param("app_id")?.into_owned();
+    let body = call.read(body).await?;
+    let mut fields = Fields::parse(&body, &FIELDS, call.gateway.limits.json_depth_max)?;
+    let capabilities = capabilities(&mut fields);
+    let feature_flags = fields.texts("featureFlags", (1, FEATURE_FLAGS_MAX), Null::Taken, &validate::EVENT_TYPE);
+    let expiry = fields.read("expiry", Null::Taken, "must be a number of seconds", |seconds: &u32| {
+        if (EXPIRY_S_MIN..=EXPIRY_S).contains(seconds) { Ok(()) } else { Err("must be from 3600 to 604800 seconds") }
+    });
+    // Names a session whose tokens a hosted operation ends together; each ends for itself here.
+    fields.text("sessionId", Null::Taken, |text| validate::SESSION.check(text));
+    let application = match fields.raw("application", Null::Taken) {
+        Given::Value(raw) => application::read_inline(raw, &name, &mut fields, "application"),
+        Given::Absent | Given::Null => None,
+    };
+    fields.finish()?;
+    let target = application::target(IdKind::Application, name)?;
+    if application.is_some() && matches!(target, Target::Id(_)) {
+        // An id names one that is there, or nothing.
+        call.app().await?;
+    }
+    let token = new_token();
+    let change = Change::CreatePortalToken {
+        env: call.env,
+        target,
+        create: application,
+        hash: Sha256::digest(&token).into(),
+        capabilities,
+        feature_flags: feature_flags.value().unwrap_or_default(),
+        lifetime_ms: i64::from(expiry.value().unwrap_or(EXPIRY_S)) * 1000,
+    };
+    let url = format!("{}/portal#token={token}", call.gateway.public_url());
+    let out = AccessOut { url, token };
+    change::commit(&call, change, &body, move |_| change::rendered(200, &out)).await
+}
+
+/// `POST /auth/logout`: the portal token that was sent opens nothing any more.
+pub(super) async fn logout(call: Call, _: Body) -> Answer {
+    let id = call.portal.as_ref().map(|token| token.id).ok_or(ApiError::not_found())?;
+    change::commit(&call, Change::RevokePortalToken { id }, &[], change::nothing).await
+}
+
+/// What the token allows: all, unless it is said.
+fn capabilities<const N: usize>(fields: &mut Fields<'_, N>) -> Vec<Capability> {
+    let read_only = fields.read("readOnly", Null::Taken, "must be true or false", |_: &bool| Ok(()));
+    let given = fields.read("capabilities", Null::Taken, "must be an array of capabilities", |names: &Vec<String>| {
+        let known = |name: &String| Capability::ALL.iter().any(|capability| capability.as_str() == name);
+        if !names.iter().all(known) {
+            return Err("each must be one of ViewBase, ViewEndpointSecret, ManageEndpointSecret, \
+                        ManageTransformations, CreateAttempts, ManageEndpoint");
+        }
+        let twice = names.iter().enumerate().any(|(i, name)| names[..i].contains(name));
+        if twice { Err("has an item twice") } else { Ok(()) }
+    });
+    if read_only.value() == Some(true) {
+        return vec![Capability::ViewBase];
+    }
+    match given.value() {
+        Some(names) => {
+            let named = |capability: &Capability| names.iter().any(|name| name == capability.as_str());
+            Capability::ALL.into_iter().filter(named).collect()
+        }
+        None => Capability::ALL.to_vec(),
+    }
+}
+
+fn new_token() -> String {
+    let mut bytes = [0_u8; TOKEN_BYTES];
+    rand::rng().fill_bytes(&mut bytes);
+    format!("{PORTAL_PREFIX}{}", crate::store::seal::hex(&bytes))
+}

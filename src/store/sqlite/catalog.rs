@@ -1,0 +1,220 @@
+//! Changes of what an environment has beside applications: keys, event types, settings, portal tokens.
+
+use rusqlite::{OptionalExtension, params};
+
+use super::change::{Changer, Stop, json};
+use super::rows;
+use crate::model::{
+    ApiKey, AppKey, AppKind, Application, ApplicationSpec, EnvKey, EnvSettings, Environment, EventType, EventTypeSpec,
+    Id, PortalToken,
+};
+use crate::store::command::{Change, Changed, EventTypePatch, Refusal, SettingsPatch, Target};
+
+/// Portal tokens whose time is over that are removed along with the making of one.
+const EXPIRED_AT_ONCE: i64 = 100;
+
+impl Changer<'_> {
+    pub(super) fn create_environment(&mut self, name: &str) -> Result<Changed, Stop> {
+        if self.exists("SELECT 1 FROM environment WHERE name = ?", [name])? {
+            return Err(Refusal::Exists.into());
+        }
+        let id = self.state.new_id(self.at);
+        self.run(
+            "INSERT INTO environment (key, nonce, name, created_at) VALUES (?, ?, ?, ?)",
+            params![id.key, id.nonce.as_slice(), name, self.at],
+        )?;
+        let app = self.state.new_id(self.at);
+        self.run(
+            "INSERT INTO application (key, nonce, env, kind, version, spec, created_at, updated_at)
+             VALUES (?, ?, ?, ?, 1, ?, ?, ?)",
+            params![
+                app.key,
+                app.nonce.as_slice(),
+                id.key,
+                AppKind::Operational.code(),
+                json(&ApplicationSpec::default()),
+                self.at,
+                self.at
+            ],
+        )?;
+        Ok(Changed::Environment(Environment { id, name: name.to_owned(), created_at: self.at }))
+    }
+
+    pub(super) fn create_api_key(&mut self, env: EnvKey, name: &str, hash: &[u8; 32]) -> Result<Changed, Stop> {
+        if !self.exists("SELECT 1 FROM environment WHERE key = ?", [env.0])? {
+            return Err(Refusal::NotFound.into());
+        }
+        let id = self.state.new_id(self.at);
+        self.run(
+            "INSERT INTO api_key (key, nonce, env, name, hash, created_at) VALUES (?, ?, ?, ?, ?, ?)",
+            params![id.key, id.nonce.as_slice(), env.0, name, hash.as_slice(), self.at],
+        )?;
+        let key = ApiKey { id, env, name: name.to_owned(), created_at: self.at, revoked_at: None };
+        Ok(Changed::ApiKey(key))
+    }
+
+    pub(super) fn revoke_api_key(&mut self, id: Id) -> Result<Changed, Stop> {
+        self.run(
+            "UPDATE api_key SET revoked_at = coalesce(revoked_at, ?) WHERE key = ? AND nonce = ?",
+            params![self.at, id.key, id.nonce.as_slice()],
+        )?;
+        let key = self
+            .connection
+            .prepare_cached(&format!("SELECT {} FROM api_key WHERE key = ? AND nonce = ?", rows::API_KEY))?
+            .query_row(params![id.key, id.nonce.as_slice()], rows::api_key)
+            .optional()?;
+        key.map(Changed::ApiKey).ok_or(Stop::Refused(Refusal::NotFound))
+    }
+
+    fn event_type(&self, env: EnvKey, name: &str) -> rusqlite::Result<Option<EventType>> {
+        self.connection
+            .prepare_cached(&format!("SELECT {} FROM event_type WHERE env = ? AND name = ?", rows::EVENT_TYPE))?
+            .query_row(params![env.0, name], rows::event_type)
+            .optional()
+    }
+
+    /// Stores an event type; `existing` is what it was.
+    fn store_event_type(
+        &mut self,
+        env: EnvKey,
+        name: &str,
+        spec: EventTypeSpec,
+        existing: Option<&EventType>,
+    ) -> Result<Changed, Stop> {
+        let created_at = existing.map_or(self.at, |existing| existing.created_at);
+        self.run(
+            "INSERT OR REPLACE INTO event_type (env, name, spec, created_at, updated_at) VALUES (?, ?, ?, ?, ?)",
+            params![env.0, name, json(&spec), created_at, self.at],
+        )?;
+        let stored = EventType { name: name.to_owned(), spec, created_at, updated_at: self.at };
+        Ok(Changed::EventType(env, stored, existing.is_none()))
+    }
+
+    /// One that is archived is taken up again, with the schedule that it had.
+    pub(super) fn create_event_type(&mut self, env: EnvKey, name: &str, spec: &EventTypeSpec) -> Result<Changed, Stop> {
+        let existing = self.event_type(env, name)?;
+        if existing.as_ref().is_some_and(|existing| !existing.spec.archived) {
+            return Err(Refusal::Exists.into());
+        }
+        match self.replace_event_type(env, name, spec, existing.as_ref())? {
+            Changed::EventType(env, stored, _) => Ok(Changed::EventType(env, stored, true)),
+            other => Ok(other),
+        }
+    }
+
+    pub(super) fn patch_event_type(
+        &mut self,
+        env: EnvKey,
+        name: &str,
+        patch: &EventTypePatch,
+    ) -> Result<Changed, Stop> {
+        let existing = self.event_type(env, name)?.ok_or(Refusal::NotFound)?;
+        let mut spec = existing.spec.clone();
+        patch.apply(&mut spec);
+        self.store_event_type(env, name, spec, Some(&existing))
+    }
+
+    pub(super) fn put_event_type(&mut self, env: EnvKey, name: &str, spec: &EventTypeSpec) -> Result<Changed, Stop> {
+        let existing = self.event_type(env, name)?;
+        self.replace_event_type(env, name, spec, existing.as_ref())
+    }
+
+    fn replace_event_type(
+        &mut self,
+        env: EnvKey,
+        name: &str,
+        spec: &EventTypeSpec,
+        existing: Option<&EventType>,
+    ) -> Result<Changed, Stop> {
+        let retry_schedule = existing.and_then(|existing| existing.spec.retry_schedule.clone());
+        self.store_event_type(env, name, EventTypeSpec { retry_schedule, ..spec.clone() }, existing)
+    }
+
+    pub(super) fn delete_event_type(&mut self, env: EnvKey, name: &str, expunge: bool) -> Result<Changed, Stop> {
+        if expunge {
+            if self.run("DELETE FROM event_type WHERE env = ? AND name = ?", params![env.0, name])? == 0 {
+                return Err(Refusal::NotFound.into());
+            }
+        } else {
+            let archive = EventTypePatch { archived: Some(true), ..EventTypePatch::default() };
+            self.patch_event_type(env, name, &archive)?;
+        }
+        Ok(Changed::EventTypeDeleted(env))
+    }
+
+    pub(super) fn patch_settings(&mut self, env: EnvKey, patch: &SettingsPatch) -> Result<Changed, Stop> {
+        let policy = rows::env_policy(self.connection, env)?.ok_or(Refusal::NotFound)?;
+        let mut settings: EnvSettings = policy.settings;
+        patch.apply(&mut settings);
+        self.run("UPDATE environment SET settings = ? WHERE key = ?", params![json(&settings), env.0])?;
+        Ok(Changed::Settings(env, settings))
+    }
+
+    pub(super) fn create_portal_token(&mut self, change: &Change) -> Result<Changed, Stop> {
+        let Change::CreatePortalToken { env, target, create, hash, capabilities, feature_flags, lifetime_ms } = change
+        else {
+            return Err(Refusal::Failed.into());
+        };
+        let (app, made) = self.portal_app(*env, target, create.as_ref())?;
+        self.run(
+            "DELETE FROM portal_token WHERE key IN (SELECT key FROM portal_token WHERE expires_at <= ? LIMIT ?)",
+            params![self.at, EXPIRED_AT_ONCE],
+        )?;
+        let token = PortalToken {
+            id: self.state.new_id(self.at),
+            env: *env,
+            app,
+            capabilities: capabilities.clone(),
+            feature_flags: feature_flags.clone(),
+            created_at: self.at,
+            expires_at: self.at + lifetime_ms,
+        };
+        self.run(
+            "INSERT INTO portal_token (key, nonce, env, app, hash, capabilities, feature_flags, created_at, expires_at)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            params![
+                token.id.key,
+                token.id.nonce.as_slice(),
+                env.0,
+                app.0,
+                hash.as_slice(),
+                json(&token.capabilities),
+                json(&token.feature_flags),
+                token.created_at,
+                token.expires_at
+            ],
+        )?;
+        Ok(Changed::PortalToken(token, made))
+    }
+
+    /// The application that a token opens; made where it is not there and the call says how.
+    fn portal_app(
+        &mut self,
+        env: EnvKey,
+        target: &Target,
+        create: Option<&ApplicationSpec>,
+    ) -> Result<(AppKey, Option<Application>), Stop> {
+        let existing = match target {
+            Target::Id(id) => super::apply::application(self.connection, AppKey(id.key))?
+                .filter(|app| app.id == *id && app.env == env && app.kind == AppKind::Customer),
+            Target::Uid(uid) => self.application_of_uid(env, uid)?,
+        };
+        match (existing, target, create) {
+            (Some(app), ..) => Ok((app.key(), None)),
+            (None, Target::Uid(uid), Some(spec)) => match self.create_application(env, Some(uid), spec, true)? {
+                Changed::Application(app, _) => Ok((app.key(), Some(app))),
+                _ => Err(Refusal::Failed.into()),
+            },
+            (None, ..) => Err(Refusal::NotFound.into()),
+        }
+    }
+
+    pub(super) fn revoke_portal_token(&mut self, id: Id) -> Result<Changed, Stop> {
+        let sql = "DELETE FROM portal_token WHERE key = ? AND nonce = ?";
+        if self.run(sql, params![id.key, id.nonce.as_slice()])? == 0 {
+            return Err(Refusal::NotFound.into());
+        }
+        self.keep_highest_key()?;
+        Ok(Changed::PortalTokenRevoked)
+    }
+}
