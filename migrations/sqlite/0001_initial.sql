@@ -186,10 +186,12 @@ CREATE TABLE idempotency_run (
 
 -- Answers to changes of configuration, by idempotency key, sealed. Seldom written.
 CREATE TABLE remembered_change (
-    hash        BLOB PRIMARY KEY,
+    -- The beginning of the hash: what the body is sealed to.
+    row         INTEGER PRIMARY KEY,
+    hash        BLOB NOT NULL UNIQUE,
     fingerprint BLOB NOT NULL,
     status      INTEGER NOT NULL,
     body        BLOB NOT NULL,
     expires_at  INTEGER NOT NULL
-) STRICT, WITHOUT ROWID;
+) STRICT;
 CREATE INDEX remembered_change_expiry ON remembered_change (expires_at);

@@ -2,6 +2,7 @@
 
 pub mod admission;
 pub mod limited;
+pub mod quota;
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -62,6 +63,8 @@ pub struct Gateway {
     pub delivery: Delivery,
     /// Bytes of bodies that are being read.
     pub body_budget: limited::BodyBudget,
+    /// Requests of each key.
+    pub quotas: quota::Quotas,
 }
 
 /// Why something was not accepted.

@@ -39,13 +39,16 @@ pub(super) async fn caller(gateway: &Gateway, headers: &HeaderMap) -> Result<Cal
     let token = bearer(headers).ok_or_else(|| failed("Send the header `Authorization: Bearer <key>`"))?;
     let hash: [u8; 32] = Sha256::digest(token).into();
     let (snapshots, queries) = (&gateway.snapshots, &*gateway.queries);
-    if token.starts_with(PORTAL_PREFIX.as_bytes()) {
-        let found = snapshots.portal_token(queries, hash).await?;
-        let live = found.filter(|token| gateway.clock.now_ms() < token.expires_at);
-        return live.map(Caller::Portal).ok_or_else(|| failed("The token is not known, or its time is over"));
-    }
-    let key = snapshots.api_key(queries, hash).await?;
-    key.map(|key| Caller::Environment(key.env)).ok_or_else(|| failed("The key is not known"))
+    let now = gateway.clock.now_ms();
+    let caller = if token.starts_with(PORTAL_PREFIX.as_bytes()) {
+        let found = snapshots.portal_token(queries, hash).await?.filter(|token| now < token.expires_at);
+        Caller::Portal(found.ok_or_else(|| failed("The token is not known, or its time is over"))?)
+    } else {
+        let key = snapshots.api_key(queries, hash).await?.ok_or_else(|| failed("The key is not known"))?;
+        Caller::Environment(key.env)
+    };
+    gateway.quotas.spend(&hash, now)?;
+    Ok(caller)
 }
 
 fn failed(detail: &'static str) -> ApiError {

@@ -10,6 +10,7 @@ use serde::Serialize;
 use super::answer;
 use crate::accept::NotAccepted;
 use crate::accept::limited::BodyError;
+use crate::accept::quota::QuotaExceeded;
 use crate::store::ReadError;
 use crate::store::command::Refusal;
 use crate::store::journal::NotTaken;
@@ -35,6 +36,8 @@ pub(super) enum Code {
     MethodNotAllowed,
     /// The body came too slowly.
     RequestTimeout,
+    /// The body is compressed.
+    UnsupportedEncoding,
     /// A uid, a name or an event type is taken.
     Conflict,
     /// A message with this `eventId` is stored.
@@ -47,6 +50,8 @@ pub(super) enum Code {
     TooManyEndpointHeaders,
     /// The body is longer than `limits.body_bytes_max`.
     PayloadTooLarge,
+    /// The key made more requests than `limits.requests_per_second_per_key`.
+    RateLimited,
     /// An operation of hosted services.
     NotImplemented,
     /// Too many bodies are being read.
@@ -64,7 +69,7 @@ pub(super) enum Code {
 impl Code {
     /// Every one of them: what the documentation lists.
     #[cfg(test)]
-    pub(super) const ALL: [Self; 21] = [
+    pub(super) const ALL: [Self; 23] = [
         Self::AmbiguousLength,
         Self::TooManyHeaders,
         Self::InvalidJson,
@@ -74,12 +79,14 @@ impl Code {
         Self::NotFound,
         Self::MethodNotAllowed,
         Self::RequestTimeout,
+        Self::UnsupportedEncoding,
         Self::Conflict,
         Self::EventExists,
         Self::IdempotencyConflict,
         Self::TooManyEndpoints,
         Self::TooManyEndpointHeaders,
         Self::PayloadTooLarge,
+        Self::RateLimited,
         Self::NotImplemented,
         Self::TooBusy,
         Self::JournalFull,
@@ -100,12 +107,14 @@ impl Code {
             Self::NotFound => "not_found",
             Self::MethodNotAllowed => "method_not_allowed",
             Self::RequestTimeout => "request_timeout",
+            Self::UnsupportedEncoding => "unsupported_encoding",
             Self::Conflict => "conflict",
             Self::EventExists => "event_exists",
             Self::IdempotencyConflict => "idempotency_conflict",
             Self::TooManyEndpoints => "too_many_endpoints",
             Self::TooManyEndpointHeaders => "too_many_endpoint_headers",
             Self::PayloadTooLarge => "payload_too_large",
+            Self::RateLimited => "rate_limited",
             Self::NotImplemented => "not_implemented",
             Self::TooBusy => "too_busy",
             Self::JournalFull => "journal_full",
@@ -130,7 +139,9 @@ impl Code {
             | Self::IdempotencyConflict
             | Self::TooManyEndpoints
             | Self::TooManyEndpointHeaders => StatusCode::CONFLICT,
+            Self::UnsupportedEncoding => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::PayloadTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::RateLimited => StatusCode::TOO_MANY_REQUESTS,
             Self::NotImplemented => StatusCode::NOT_IMPLEMENTED,
             Self::TooBusy | Self::JournalFull | Self::StorageFull | Self::StorageFailed | Self::Unavailable => {
                 StatusCode::SERVICE_UNAVAILABLE
@@ -227,6 +238,8 @@ impl ApiError {
         let header: Option<(HeaderName, &'static str)> = match code {
             Code::AuthenticationFailed => Some((WWW_AUTHENTICATE, "Bearer")),
             Code::RequestTimeout | Code::PayloadTooLarge => Some((CONNECTION, "close")),
+            // A bucket of requests fills within a second.
+            Code::RateLimited => Some((RETRY_AFTER, "1")),
             _ if code.status() == StatusCode::SERVICE_UNAVAILABLE => Some((RETRY_AFTER, "1")),
             _ => None,
         };
@@ -246,6 +259,12 @@ impl From<BodyError> for ApiError {
             BodyError::Broken => Code::InvalidJson,
         };
         Self::Coded(code, error.to_string().into())
+    }
+}
+
+impl From<QuotaExceeded> for ApiError {
+    fn from(error: QuotaExceeded) -> Self {
+        Self::Coded(Code::RateLimited, error.to_string().into())
     }
 }
 

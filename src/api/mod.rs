@@ -52,3 +52,9 @@ pub(crate) fn ambiguous_length() -> axum::response::Response {
 pub(crate) fn too_many_headers() -> axum::response::Response {
     error::ApiError::Coded(error::Code::TooManyHeaders, "Send at most 64 headers".into()).into_answer()
 }
+
+/// The answer to a compressed body: what it unfolds to would have to be bounded before it is known.
+pub(crate) fn unsupported_encoding() -> axum::response::Response {
+    let detail = "Send the body without Content-Encoding";
+    error::ApiError::Coded(error::Code::UnsupportedEncoding, detail.into()).into_answer()
+}

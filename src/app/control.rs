@@ -17,6 +17,7 @@ use tokio::time::Instant;
 
 use super::App;
 use super::folder::{InUse, socket_of};
+use super::rotation::Rotation;
 use crate::accept::{ChangeAccepted, Gateway};
 use crate::config::Config;
 use crate::model::{ApiKey, EnvKey, Id, IdKind};
@@ -63,6 +64,8 @@ pub enum Request {
         /// An absolute path.
         file: PathBuf,
     },
+    /// Replace the encryption key.
+    RotateKeyFile,
     /// What waits.
     QueueShape {
         /// How many endpoints.
@@ -115,7 +118,7 @@ pub async fn call(config: Config, request: &Request) -> anyhow::Result<Value> {
             opened => break opened?,
         }
     };
-    let result = handle(&app.gateway, request).await;
+    let result = handle(&app.gateway, &app.rotation, request).await;
     app.close().await?;
     result
 }
@@ -133,13 +136,17 @@ async fn ask(mut stream: UnixStream, request: &Request) -> anyhow::Result<Value>
 }
 
 /// Answers commands until the process ends.
-pub(super) async fn serve(listener: UnixListener, gateway: Arc<Gateway>) -> std::convert::Infallible {
+pub(super) async fn serve(
+    listener: UnixListener,
+    gateway: Arc<Gateway>,
+    rotation: Arc<Rotation>,
+) -> std::convert::Infallible {
     loop {
         match listener.accept().await {
             Ok((stream, _)) => {
-                let gateway = Arc::clone(&gateway);
+                let (gateway, rotation) = (Arc::clone(&gateway), Arc::clone(&rotation));
                 tokio::spawn(async move {
-                    if let Err(error) = answer(stream, &gateway).await {
+                    if let Err(error) = answer(stream, &gateway, &rotation).await {
                         tracing::debug!(%error, "a command went away");
                     }
                 });
@@ -161,12 +168,12 @@ pub(super) fn bind(socket: &Path) -> anyhow::Result<UnixListener> {
     Ok(listener)
 }
 
-async fn answer(stream: UnixStream, gateway: &Gateway) -> anyhow::Result<()> {
+async fn answer(stream: UnixStream, gateway: &Gateway, rotation: &Rotation) -> anyhow::Result<()> {
     let (read, mut write) = stream.into_split();
     let mut line = String::new();
     BufReader::new(read.take(REQUEST_BYTES_MAX)).read_line(&mut line).await?;
     let result = match serde_json::from_str(&line) {
-        Ok(request) => handle(gateway, &request).await,
+        Ok(request) => handle(gateway, rotation, &request).await,
         Err(error) => Err(error.into()),
     };
     let answer = match result {
@@ -179,7 +186,7 @@ async fn answer(stream: UnixStream, gateway: &Gateway) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn handle(gateway: &Gateway, request: &Request) -> anyhow::Result<Value> {
+async fn handle(gateway: &Gateway, rotation: &Rotation, request: &Request) -> anyhow::Result<Value> {
     match request {
         Request::CreateEnvironment { name } => {
             let id = create_environment(gateway, name).await?;
@@ -207,6 +214,10 @@ async fn handle(gateway: &Gateway, request: &Request) -> anyhow::Result<Value> {
         Request::Backup { file } => {
             gateway.journal.backup(file.clone()).await?;
             Ok(json!({ "file": file }))
+        }
+        Request::RotateKeyFile => {
+            let rotated = rotation.rotate(gateway).await?;
+            Ok(json!({ "resealed": rotated.resealed, "continued": rotated.continued }))
         }
         Request::QueueShape { limit } => {
             let shape = gateway.queries.queue_shape(gateway.clock.now_ms(), *limit).await?;

@@ -9,6 +9,7 @@ use anyhow::{Context, bail};
 use sha2::{Digest, Sha256};
 
 use crate::config::Storage;
+use crate::store::key_file::KeyFile;
 use crate::store::seal::Sealer;
 
 /// The embedded store's file.
@@ -27,7 +28,7 @@ pub(super) struct InUse {
 /// A locked data folder.
 pub(super) struct Folder {
     path: PathBuf,
-    key_file: PathBuf,
+    key_file: KeyFile,
     _lock: File,
 }
 
@@ -59,7 +60,7 @@ impl Folder {
         lock.set_len(0)?;
         lock.rewind()?;
         writeln!(lock, "{}", std::process::id())?;
-        let key_file = storage.key_file.clone().unwrap_or_else(|| path.join("key"));
+        let key_file = key_file_of(storage);
         Ok(Self { path, key_file, _lock: lock })
     }
 
@@ -69,13 +70,17 @@ impl Folder {
 
     /// The encryption key; made at the first start, and only then.
     pub(super) fn sealer(&self) -> anyhow::Result<Sealer> {
-        if has_store(&self.path) && !self.key_file.exists() {
+        if has_store(&self.path) && !self.key_file.path().exists() {
             bail!(
                 "the key file {} is missing, and the store cannot be opened without it: put it back from your backup",
-                self.key_file.display()
+                self.key_file.path().display()
             );
         }
-        Sealer::from_file(&self.key_file)
+        self.key_file.sealer()
+    }
+
+    pub(super) fn key_file(&self) -> &KeyFile {
+        &self.key_file
     }
 
     pub(super) fn socket(&self) -> PathBuf {
@@ -86,6 +91,11 @@ impl Folder {
     pub(super) fn close(&self) {
         let _ = std::fs::remove_file(self.socket());
     }
+}
+
+/// Where the encryption key is: as configured, or in the data folder.
+pub(super) fn key_file_of(storage: &Storage) -> KeyFile {
+    KeyFile::new(storage.key_file.clone().unwrap_or_else(|| storage.data_dir.join("key")))
 }
 
 /// Where the control socket of a data folder is: inside, or, where that path is too long for a

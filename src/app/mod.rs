@@ -9,7 +9,9 @@
 pub mod control;
 mod first_start;
 mod folder;
+mod heads;
 mod listen;
+mod rotation;
 mod timed;
 
 use std::sync::Arc;
@@ -20,6 +22,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use crate::accept::limited::BodyBudget;
+use crate::accept::quota::Quotas;
 use crate::accept::{Admission, Gateway};
 use crate::config::{AttemptLines, Config, LogFormat};
 use crate::deliver::http::HttpDeliver;
@@ -53,6 +56,7 @@ pub struct App {
     lines: Option<Lines>,
     journal_thread: std::thread::JoinHandle<Health>,
     folder: folder::Folder,
+    rotation: Arc<rotation::Rotation>,
 }
 
 /// How serving ended.
@@ -121,13 +125,15 @@ impl App {
                 config.limits.body_bytes_max,
                 Duration::from_millis(config.server.body_timeout_ms),
             ),
+            quotas: Quotas::new(config.limits.requests_per_second_per_key),
             limits: config.limits.clone(),
             server: config.server.clone(),
             listening: std::sync::OnceLock::new(),
             https_only: config.egress.https_only,
             delivery: config.delivery.clone(),
         });
-        Ok(Self { config, gateway, dispatcher, deliver, lines, journal_thread, folder })
+        let rotation = Arc::new(rotation::Rotation::new(folder.key_file().clone()));
+        Ok(Self { config, gateway, dispatcher, deliver, lines, journal_thread, folder, rotation })
     }
 
     /// Serves until it is told to end.
@@ -139,7 +145,7 @@ impl App {
         let _ = self.gateway.listening.set(url.clone());
         let first = first_start::make_environment(&self.gateway).await?;
         let control = control::bind(&self.folder.socket())?;
-        let control = tokio::spawn(control::serve(control, Arc::clone(&self.gateway)));
+        let control = tokio::spawn(control::serve(control, Arc::clone(&self.gateway), Arc::clone(&self.rotation)));
         let pending = self.dispatcher.recover().await.context("reading what is pending")?;
         first_start::announce_listening(&url, self.config.log.format);
         tracing::info!(pending, "recovered");
@@ -155,6 +161,8 @@ impl App {
             self.folder.path().to_owned(),
             self.config.storage.disk_reserve_bytes,
         ));
+        // Ends by itself: with the rotation, or with a log line that says what to do.
+        tokio::spawn(Arc::clone(&self.rotation).go_on(Arc::clone(&self.gateway)));
         let listening = tokio::spawn(listen::serve(listener, Arc::clone(&self.gateway), stopped));
         let mut health = self.gateway.journal.health();
         let ended = tokio::select! {

@@ -1,5 +1,5 @@
 //! A connection whose silence has bounds: so long for a head, so long between requests, so long for
-//! a client to take what it is sent. It also looks at each head for two lengths of one body.
+//! a client to take what it is sent. What comes is also shown to [`Heads`].
 //!
 //! hyper's own time-out counts idle time as part of the next head and arms a timer for each
 //! request; this keeps one timer a connection, which is armed anew only when it fires or is too late.
@@ -15,13 +15,13 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep};
 
+use super::heads::Heads;
+
 /// How long a connection may be idle between requests.
 const IDLE: Duration = Duration::from_secs(75);
 
 /// How long a client may leave what it is sent untaken.
 const WRITE: Duration = Duration::from_secs(30);
-/// Bytes of a head that are looked at; hyper refuses longer ones.
-const HEAD_BYTES_MAX: usize = 16 * 1024;
 
 const WAITING: u8 = 0;
 const HEAD: u8 = 1;
@@ -34,18 +34,26 @@ pub(super) struct Phase(Arc<Shared>);
 struct Shared {
     phase: AtomicU8,
     two_lengths: AtomicBool,
+    unseen: AtomicBool,
 }
 
 impl Phase {
     /// A request is being answered: its body has bounds of its own.
     pub(super) fn busy(&self) {
-        self.0.phase.store(BUSY, Ordering::Relaxed);
+        if self.0.phase.swap(BUSY, Ordering::Relaxed) != HEAD {
+            // Its head came with what was read before.
+            self.0.unseen.store(true, Ordering::Relaxed);
+        }
     }
 
-    /// Whether the last head said two lengths: `Content-Length` and `Transfer-Encoding` (RFC 9112,
-    /// section 6.1). hyper drops the former, so that nobody behind it can see both.
+    /// Whether the last head said two lengths: `Content-Length` and `Transfer-Encoding`.
     pub(super) fn has_two_lengths(&self) -> bool {
         self.0.two_lengths.load(Ordering::Relaxed)
+    }
+
+    /// Whether the present head may say two lengths, for all that is known.
+    pub(super) fn has_unseen_head(&self) -> bool {
+        self.0.unseen.load(Ordering::Relaxed)
     }
 
     /// The request is answered.
@@ -66,9 +74,7 @@ pub(super) struct TimedStream {
     deadline: Instant,
     head: Duration,
     sleep: Pin<Box<Sleep>>,
-    /// The present head, where it came in pieces.
-    partial: Vec<u8>,
-    head_is_seen: bool,
+    heads: Heads,
     /// Armed while the client takes nothing.
     write_sleep: Option<Pin<Box<Sleep>>>,
 }
@@ -76,7 +82,8 @@ pub(super) struct TimedStream {
 impl TimedStream {
     /// The first head must come within `head`, as each later one from its first byte.
     pub(super) fn new(inner: TcpStream, head: Duration) -> (Self, Phase) {
-        let shared = Shared { phase: AtomicU8::new(HEAD), two_lengths: AtomicBool::new(false) };
+        let flag = || AtomicBool::new(false);
+        let shared = Shared { phase: AtomicU8::new(HEAD), two_lengths: flag(), unseen: flag() };
         let phase = Phase(Arc::new(shared));
         let deadline = Instant::now() + head;
         let sleep = Box::pin(tokio::time::sleep_until(deadline));
@@ -87,8 +94,7 @@ impl TimedStream {
             deadline,
             head,
             sleep,
-            partial: Vec::new(),
-            head_is_seen: false,
+            heads: Heads::new(),
             write_sleep: None,
         };
         (stream, phase)
@@ -104,28 +110,13 @@ impl TimedStream {
 }
 
 impl TimedStream {
-    /// Bytes came while no request was being answered: they are of a head.
-    fn look_at_head(&mut self, bytes: &[u8]) {
-        if self.head_is_seen {
-            return;
+    fn look_at(&mut self, bytes: &[u8]) {
+        self.heads.take(bytes);
+        let shared = &self.phase.0;
+        shared.two_lengths.store(self.heads.has_two_lengths(), Ordering::Relaxed);
+        if self.heads.has_unseen() {
+            shared.unseen.store(true, Ordering::Relaxed);
         }
-        let whole = if self.partial.is_empty() {
-            bytes
-        } else {
-            self.partial.extend_from_slice(bytes);
-            &self.partial
-        };
-        let end = whole.windows(4).position(|four| four == b"\r\n\r\n");
-        if end.is_none() && whole.len() < HEAD_BYTES_MAX {
-            if self.partial.is_empty() {
-                self.partial.extend_from_slice(bytes);
-            }
-            return;
-        }
-        let two_lengths = says_two_lengths(&whole[..end.unwrap_or(whole.len())]);
-        self.phase.0.two_lengths.store(two_lengths, Ordering::Relaxed);
-        self.head_is_seen = true;
-        self.partial = Vec::new();
     }
 
     /// Bounds the time that a write stands still.
@@ -140,14 +131,6 @@ impl TimedStream {
     }
 }
 
-fn says_two_lengths(head: &[u8]) -> bool {
-    let has = |name: &[u8]| {
-        head.split(|byte| *byte == b'\n')
-            .any(|line| line.len() > name.len() && line[..name.len()].eq_ignore_ascii_case(name))
-    };
-    has(b"transfer-encoding") && has(b"content-length")
-}
-
 impl AsyncRead for TimedStream {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
@@ -156,11 +139,9 @@ impl AsyncRead for TimedStream {
                 if self.phase.get() == WAITING {
                     self.phase.0.phase.store(HEAD, Ordering::Relaxed);
                     self.enter(HEAD);
-                    self.head_is_seen = false;
+                    self.heads.begin();
                 }
-                if self.phase.get() == HEAD {
-                    self.look_at_head(&buf.filled()[before..]);
-                }
+                self.look_at(&buf.filled()[before..]);
             }
             return Poll::Ready(result);
         }

@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use config::{ConfigCommand, ConfigFlags};
-use operate::{EnvironmentCommand, KeyCommand, QueueCommand};
+use operate::{EnvironmentCommand, KeyCommand, KeyFileCommand, QueueCommand};
 
 /// The input or the configuration is wrong.
 const EXIT_USAGE: u8 = 2;
@@ -35,6 +35,9 @@ enum Command {
     /// Make, list and revoke environment keys
     #[command(subcommand)]
     Key(KeyCommand),
+    /// Replace the encryption key
+    #[command(subcommand)]
+    KeyFile(KeyFileCommand),
     /// Copy the store to a file, while it is served or not
     Backup(operate::BackupArgs),
     /// Show what waits
@@ -54,6 +57,7 @@ pub fn main() -> ExitCode {
         Command::Serve(args) => serve::run(args, &cli.flags),
         Command::Environment(command) => operate::environment(command, &cli.flags),
         Command::Key(command) => operate::key(command, &cli.flags),
+        Command::KeyFile(command) => operate::key_file(&command, &cli.flags),
         Command::Backup(args) => operate::backup(&args, &cli.flags),
         Command::Queue(command) => operate::queue(&command, &cli.flags),
         Command::Config(command) => command.run(&cli.flags).map(|()| ExitCode::SUCCESS),

@@ -1,4 +1,4 @@
-//! `posthouse environment|key|backup|queue`: through the running server, or straight on the store.
+//! `posthouse environment|key|key-file|backup|queue`: through the running server, or straight on the store.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -52,6 +52,17 @@ pub(super) enum KeyCommand {
     Revoke {
         /// Its id (key_…)
         id: String,
+    },
+}
+
+/// `posthouse key-file`.
+#[derive(Debug, Subcommand)]
+pub(super) enum KeyFileCommand {
+    /// Replace the encryption key, while the store is served or not
+    Rotate {
+        /// As JSON
+        #[arg(long)]
+        json: bool,
     },
 }
 
@@ -140,6 +151,19 @@ pub(super) fn key(command: KeyCommand, flags: &ConfigFlags) -> anyhow::Result<Ex
             print(&format!("{} is revoked", text(&revoked, "id")))?;
         }
     }
+    Ok(ExitCode::SUCCESS)
+}
+
+pub(super) fn key_file(command: &KeyFileCommand, flags: &ConfigFlags) -> anyhow::Result<ExitCode> {
+    let KeyFileCommand::Rotate { json } = command;
+    let answer = call(flags, &Request::RotateKeyFile)?;
+    if *json {
+        print(&answer.to_string())?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let begun = if answer["continued"] == true { "the rotation that was begun is done" } else { "a new key is in use" };
+    print(&format!("{begun}; {} values were sealed anew", answer["resealed"]))?;
+    print("backups made until now open with the replaced key only: make a new one")?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -13,8 +13,8 @@ pub struct Limits {
     pub body_bytes_max: usize,
 
     /// Bytes of request bodies held in memory while they are read, over all clients. A request
-    /// that finds no room is answered 503 at once. At least
-    /// `limits.body_bytes_max`.
+    /// that finds no room is answered 503 at once. Bodies that take longer than two seconds
+    /// may hold half of it. At least `limits.body_bytes_max`.
     #[schemars(range(min = 1_024, max = 4_294_967_295_u64))]
     pub body_bytes_in_memory_max: usize,
 
@@ -41,6 +41,18 @@ pub struct Limits {
     #[schemars(range(min = 1, max = 10_000_000))]
     pub routing_cache_applications: usize,
 
+    /// Requests per second of one key, with a burst of one second's worth; what is more is
+    /// answered 429 with `Retry-After`. So that one tenant cannot fill the journal that all share.
+    /// 0: any number.
+    #[schemars(range(min = 0, max = 1_000_000))]
+    pub requests_per_second_per_key: u32,
+
+    /// Client connections open at once from one address (of IPv6, one network of 64 bits); what is
+    /// more is closed. All of them together are bounded by `server.connections_max`. Behind a proxy
+    /// all clients have its address. 0: any number.
+    #[schemars(range(min = 0, max = 1_000_000))]
+    pub connections_per_address: u32,
+
     /// The number of files that the process may open below which the start warns, after it has
     /// raised the number as far as the machine lets it. Enough for `server.connections_max`,
     /// `delivery.attempts_in_flight_max` and the store.
@@ -58,6 +70,8 @@ impl Default for Limits {
             journal_bytes_max: 64 << 20,
             endpoints_per_application: 1_000,
             routing_cache_applications: 100_000,
+            requests_per_second_per_key: 0,
+            connections_per_address: 0,
             open_files_warn_below: 16_384,
         }
     }

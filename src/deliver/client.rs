@@ -5,7 +5,7 @@
 
 use std::future::Future;
 use std::pin::{Pin, pin};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -21,6 +21,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::classify;
 use super::connect::Connector;
+use super::decode::Coding;
 use super::guard::AddressGuard;
 use super::pool::{Conn, Pool, PoolLimits};
 use super::resolve::Resolve;
@@ -104,6 +105,8 @@ pub struct Client {
     pool: Pool,
     http: http1::Builder,
     response_bytes_max: usize,
+    /// Held while an answer is decoded, so that there is one decoder's memory and not one a core.
+    decoding: Mutex<()>,
 }
 
 impl Client {
@@ -127,6 +130,7 @@ impl Client {
             }),
             http,
             response_bytes_max: config.response_bytes_max,
+            decoding: Mutex::new(()),
         })
     }
 
@@ -149,7 +153,8 @@ impl Client {
     /// Sends one request, once, and says what it came to. `timeout` covers everything: DNS,
     /// connecting, TLS, the request, the answer's head and its body.
     ///
-    /// An attempt that fails after the answer's head came keeps its status and what was read.
+    /// An attempt that fails after the answer's head came keeps its status and what was read. A
+    /// compressed body is kept as what it says, if that can be told.
     pub async fn attempt(&self, request: OutboundRequest, timeout: Duration, clock: &dyn Clock) -> Outcome {
         let started_at = clock.now_ms();
         let began = Instant::now();
@@ -168,7 +173,7 @@ impl Client {
             kind,
             status: if answer.came { answer.status.as_u16() } else { 0 },
             retry_after_s: answer.retry_after_s,
-            body: Bytes::from(answer.body),
+            body: Bytes::from(self.readable(answer.coding, answer.body)),
             started_at,
             duration_ms: u32::try_from(began.elapsed().as_millis()).unwrap_or(u32::MAX),
         }
@@ -197,6 +202,13 @@ impl Client {
         Ok(())
     }
 
+    /// The body without its compression; as it came, where it has none or cannot be read.
+    fn readable(&self, coding: Option<Coding>, body: Vec<u8>) -> Vec<u8> {
+        let Some(coding) = coding.filter(|_| !body.is_empty()) else { return body };
+        let _alone = self.decoding.lock().unwrap_or_else(PoisonError::into_inner);
+        coding.decode(&body, self.response_bytes_max).unwrap_or(body)
+    }
+
     async fn connect(&self, target: &Target) -> Result<Box<Conn>, OutcomeKind> {
         let stream = self.connector.connect(&target.key).await?;
         let handshake = self.http.handshake(TokioIo::new(stream)).await;
@@ -211,6 +223,7 @@ struct Answer {
     came: bool,
     status: StatusCode,
     retry_after_s: Option<RetryAfterS>,
+    coding: Option<Coding>,
     body: Vec<u8>,
 }
 
@@ -218,6 +231,7 @@ impl Answer {
     fn read_head<B>(&mut self, response: &http::Response<B>, clock: &dyn Clock) {
         self.came = true;
         self.status = response.status();
+        self.coding = Coding::of(response.headers());
         let overloaded = [StatusCode::TOO_MANY_REQUESTS, StatusCode::SERVICE_UNAVAILABLE];
         if overloaded.contains(&self.status) {
             let header = response.headers().get(RETRY_AFTER);

@@ -5,12 +5,13 @@
 //! by a [`Resolve`], every answer is judged by the [`AddressGuard`], and the connection goes to
 //! an address that was judged, without a second look-up in between.
 //!
-//! Deliberately absent: redirects, proxies from the environment, decompression, HTTP/2, and
-//! any repetition of a request. Whether to try again is decided in `record`.
+//! Deliberately absent: redirects, proxies from the environment, HTTP/2, and any repetition of a
+//! request. Compression is never asked for, and taken off what is kept of an answer (`decode`). Whether to try again is decided in `record`.
 
 mod classify;
 pub mod client;
 mod connect;
+mod decode;
 pub mod guard;
 pub mod http;
 mod pool;

@@ -523,6 +523,7 @@ impl Inner {
             Changed::Resent { app, endpoint, waiting } => scheduler.wait(*endpoint, *app, *waiting, now),
             Changed::Environment(_)
             | Changed::ApiKey(_)
+            | Changed::Resealed(_)
             | Changed::EventType(..)
             | Changed::EventTypeDeleted(_)
             | Changed::Settings(..)

@@ -345,6 +345,25 @@ pub enum Change {
         /// Which message.
         message: MessageKey,
     },
+    /// Sealed values, some hundred of them, are sealed with the newest encryption key.
+    Reseal {
+        /// Where this slice begins.
+        from: ResealPlace,
+    },
+}
+
+/// How far all sealed values have been looked at, in the order in which the engine keeps them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ResealPlace {
+    /// Which of the engine's columns.
+    pub column: usize,
+    /// Behind which row of it.
+    pub after: i64,
+}
+
+impl ResealPlace {
+    /// Before the first value.
+    pub const START: Self = Self { column: 0, after: i64::MIN };
 }
 
 /// What a `PUT` names: an id, or a uid that may not exist yet.
@@ -630,6 +649,8 @@ pub enum Changed {
         /// Which.
         endpoint: EndpointKey,
     },
+    /// A slice of sealed values was looked at.
+    Resealed(Resealed),
     /// A resend has its place.
     Resent {
         /// Whose.
@@ -650,6 +671,17 @@ pub enum Became {
     Changed,
     /// It was disabled, and is enabled now: its first delivery is a probe.
     Enabled,
+}
+
+/// What a slice of resealing did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Resealed {
+    /// Values that are sealed with the newest key now, and were not before.
+    pub resealed: u64,
+    /// Values that no key opens; the log names them.
+    pub unreadable: u64,
+    /// Where the next slice begins, if there is one.
+    pub next: Option<ResealPlace>,
 }
 
 /// Why a command was not applied. Expected: the caller's to mend.

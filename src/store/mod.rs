@@ -14,6 +14,7 @@ pub mod command;
 mod conformance;
 pub mod idempotency;
 pub mod journal;
+pub mod key_file;
 pub mod memory;
 pub mod query;
 pub mod seal;
@@ -30,6 +31,12 @@ fn suffixed(path: &std::path::Path, suffix: &str) -> std::path::PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
     name.into()
+}
+
+/// Makes durable that a file has its name.
+fn sync_folder_of(file: &std::path::Path) -> std::io::Result<()> {
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
+    std::fs::File::open(folder.unwrap_or(std::path::Path::new(".")))?.sync_all()
 }
 
 /// A batch that was not committed, as a whole.

@@ -17,6 +17,8 @@ use crate::store::command::Changed;
 const API_KEYS_MAX: usize = 10_000;
 /// Environments that are kept in memory.
 const ENVIRONMENTS_MAX: usize = 10_000;
+/// Hashes of keys that are known not to be there.
+const UNKNOWN_KEYS_MAX: usize = 10_000;
 
 /// The snapshots of a node. Shared.
 pub struct Snapshots {
@@ -27,6 +29,8 @@ pub struct Snapshots {
     portal_tokens: Cache<[u8; 32], Arc<PortalToken>>,
     operational: Cache<EnvKey, AppKey>,
     policies: Cache<EnvKey, Arc<EnvPolicy>>,
+    /// Hashes that were looked up and not found, so that one who tries does not cost a read each time.
+    unknown_keys: Cache<[u8; 32], ()>,
     epoch: AtomicU64,
 }
 
@@ -41,6 +45,7 @@ impl Snapshots {
             portal_tokens: Cache::new(API_KEYS_MAX),
             operational: Cache::new(ENVIRONMENTS_MAX),
             policies: Cache::new(ENVIRONMENTS_MAX),
+            unknown_keys: Cache::new(UNKNOWN_KEYS_MAX),
             epoch: AtomicU64::new(0),
         }
     }
@@ -125,8 +130,14 @@ impl Snapshots {
         if let Some(token) = self.portal_tokens.get(&hash) {
             return Ok(Some(token));
         }
+        if self.unknown_keys.get(&hash).is_some() {
+            return Ok(None);
+        }
         let epoch = self.epoch.load(Ordering::Acquire);
-        let Some(token) = queries.portal_token_by_hash(hash).await?.map(Arc::new) else { return Ok(None) };
+        let Some(token) = queries.portal_token_by_hash(hash).await?.map(Arc::new) else {
+            self.note_unknown(hash, epoch);
+            return Ok(None);
+        };
         self.portal_tokens.insert(hash, Arc::clone(&token));
         if self.epoch.load(Ordering::Acquire) != epoch {
             self.portal_tokens.remove(&hash);
@@ -139,13 +150,27 @@ impl Snapshots {
         if let Some(key) = self.api_keys.get(&hash) {
             return Ok(Some(key));
         }
+        if self.unknown_keys.get(&hash).is_some() {
+            return Ok(None);
+        }
         let epoch = self.epoch.load(Ordering::Acquire);
-        let Some(key) = queries.api_key_by_hash(hash).await?.map(Arc::new) else { return Ok(None) };
+        let Some(key) = queries.api_key_by_hash(hash).await?.map(Arc::new) else {
+            self.note_unknown(hash, epoch);
+            return Ok(None);
+        };
         self.api_keys.insert(hash, Arc::clone(&key));
         if self.epoch.load(Ordering::Acquire) != epoch {
             self.api_keys.remove(&hash);
         }
         Ok(Some(key))
+    }
+
+    /// A key that was looked up since `epoch` is not there.
+    fn note_unknown(&self, hash: [u8; 32], epoch: u64) {
+        self.unknown_keys.insert(hash, ());
+        if self.epoch.load(Ordering::Acquire) != epoch {
+            self.unknown_keys.remove(&hash);
+        }
     }
 
     /// An application was changed or is gone.
@@ -157,14 +182,14 @@ impl Snapshots {
     /// What was committed holds from now on. Said before anybody is answered.
     pub fn changed(&self, changed: &Changed) {
         match changed {
-            Changed::Environment(_) | Changed::Resent { .. } => {}
+            Changed::Environment(_) | Changed::Resealed(_) | Changed::Resent { .. } => {}
             Changed::ApiKey(_) => self.api_keys_changed(),
             Changed::EventType(env, ..) | Changed::EventTypeDeleted(env) | Changed::Settings(env, _) => {
                 self.epoch.fetch_add(1, Ordering::AcqRel);
                 self.policies.remove(env);
             }
             Changed::Application(app, _) => self.app_changed(app.key()),
-            Changed::PortalToken(..) => {}
+            Changed::PortalToken(..) => self.portal_tokens_changed(),
             Changed::PortalTokenRevoked => self.portal_tokens_changed(),
             Changed::ApplicationDeleted { app, .. } => {
                 self.app_changed(*app);
@@ -178,11 +203,13 @@ impl Snapshots {
     fn portal_tokens_changed(&self) {
         self.epoch.fetch_add(1, Ordering::AcqRel);
         self.portal_tokens.clear();
+        self.unknown_keys.clear();
     }
 
     /// A key was made or revoked.
     pub fn api_keys_changed(&self) {
         self.epoch.fetch_add(1, Ordering::AcqRel);
         self.api_keys.clear();
+        self.unknown_keys.clear();
     }
 }

@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::support::app::TestApp;
 use crate::support::receiver::{Received, Receiver};
 use crate::support::reply::Reply;
-use crate::support::wait::{SOON, eventually, when};
+use crate::support::wait::{SOON, eventually, join_all, when};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn only_2xx_is_a_success_and_no_redirect_is_followed() {
@@ -118,16 +118,6 @@ async fn retry_after_is_honoured_on_429_and_503_and_nonsense_is_ignored() {
         assert!(expected.contains(&gap.as_millis()), "{name}: {value}: tried again after {gap:?}");
     });
     join_all(gaps).await;
-}
-
-/// Runs futures of one task side by side.
-async fn join_all(futures: impl Iterator<Item = impl Future<Output = ()>>) {
-    let mut pending: Vec<_> = futures.map(Box::pin).collect();
-    std::future::poll_fn(|context| {
-        pending.retain_mut(|future| future.as_mut().poll(context).is_pending());
-        if pending.is_empty() { std::task::Poll::Ready(()) } else { std::task::Poll::Pending }
-    })
-    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

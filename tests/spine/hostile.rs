@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use crate::support::app::TestApp;
+use crate::support::memory::resident_kib;
 use crate::support::receiver::Receiver;
 use crate::support::reply::Reply;
 use crate::support::wait::{SOON, eventually, when};
@@ -43,13 +44,6 @@ fn misdeeds() -> Vec<(&'static str, Reply, bool)> {
         ("endless-body", Reply::EndlessBody, true),
         ("until-closed", raw("HTTP/1.1 200 OK\r\n\r\nok"), true),
     ]
-}
-
-/// Resident memory of a process.
-fn resident_kib(pid: u32) -> u64 {
-    let status = posthouse::config::read_capped(format!("/proc/{pid}/status").as_ref(), 1 << 16).unwrap_or_default();
-    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap_or_default();
-    line.split_whitespace().nth(1).and_then(|kib| kib.parse().ok()).unwrap_or(0)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

@@ -5,6 +5,7 @@
 
 pub(crate) mod app;
 pub(crate) mod http;
+pub(crate) mod memory;
 pub(crate) mod names;
 pub(crate) mod receiver;
 pub(crate) mod reply;

@@ -30,6 +30,10 @@ pub(crate) enum Reply {
     Reset,
     /// Bytes as they are, then the connection is reset.
     RawThenReset(Vec<u8>),
+    /// Bytes as they are, and others after this long, though nobody asked.
+    RawThenMore(Vec<u8>, Duration, Vec<u8>),
+    /// Bytes, and then others without an end, as fast as it goes.
+    Flood(Vec<u8>, Vec<u8>),
     /// A body without an end, as fast as it goes.
     EndlessBody,
     /// `102 Processing` without an end.
@@ -107,6 +111,13 @@ impl Reply {
                 let _ = stream.write_all(&bytes).await;
                 reset(stream);
             }
+            Self::RawThenMore(bytes, pause, more) => {
+                let _ = stream.write_all(&bytes).await;
+                tokio::time::sleep(pause).await;
+                let _ = stream.write_all(&more).await;
+                hang(stream).await;
+            }
+            Self::Flood(first, again) => flood(stream, &first, &again).await,
             Self::EndlessBody => {
                 flood(stream, b"HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\n\r\n", &vec![b'x'; CHUNK_BYTES]).await;
             }

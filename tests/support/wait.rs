@@ -40,5 +40,15 @@ pub(crate) fn poll_blocking(within: Duration, mut condition: impl FnMut() -> boo
     true
 }
 
+/// Runs futures of one task side by side.
+pub(crate) async fn join_all(futures: impl Iterator<Item = impl Future<Output = ()>>) {
+    let mut pending: Vec<_> = futures.map(Box::pin).collect();
+    std::future::poll_fn(|context| {
+        pending.retain_mut(|future| future.as_mut().poll(context).is_pending());
+        if pending.is_empty() { std::task::Poll::Ready(()) } else { std::task::Poll::Pending }
+    })
+    .await;
+}
+
 /// How long a test waits for what should come soon. Generous: two cores are shared by two tests.
 pub(crate) const SOON: Duration = Duration::from_secs(10);

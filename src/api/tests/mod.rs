@@ -1,8 +1,10 @@
 //! The API without sockets: each operation against the embedded store.
 
+mod credentials;
 mod errors;
 mod lists;
 mod messages;
+mod policies;
 mod resources;
 mod support;
 mod table;

@@ -77,10 +77,19 @@ async fn bodies_in_every_framing() {
 }
 
 #[tokio::test]
-async fn a_compressed_body_is_kept_as_it_came() {
-    let answer = b"HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: 4\r\n\r\n\x1f\x8b\x08\xff";
-    let receiver = Receiver::answering(&answer[..]).await;
-    assert_eq!(&attempt(&client(), &receiver.url()).await.body[..], b"\x1f\x8b\x08\xff");
+async fn a_compressed_body_is_kept_as_what_it_says_or_as_it_came() {
+    let brotli = [0x8b, 0x01, 0x80, b's', b'u', b'r', b'e', 0x03];
+    for (coding, bytes, kept) in [
+        ("br", &brotli[..], &b"sure"[..]),
+        ("gzip", &b"\x1f\x8b\x08\xff"[..], &b"\x1f\x8b\x08\xff"[..]),
+        ("gzip", &b"plain"[..], &b"plain"[..]),
+        ("unknown", &b"plain"[..], &b"plain"[..]),
+    ] {
+        let head = format!("HTTP/1.1 200 OK\r\ncontent-encoding: {coding}\r\ncontent-length: {}\r\n\r\n", bytes.len());
+        let receiver = Receiver::answering([head.as_bytes(), bytes].concat()).await;
+        let seen = attempt(&client(), &receiver.url()).await;
+        assert_eq!((seen.kind, &seen.body[..]), (Success, kept), "{coding}");
+    }
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use crate::model::{
     Failing, MessageKey, SecretBytes, SigningSecret, Trigger, UnixMs, Waiting,
 };
 use crate::store::command::{
-    Became, Change, ChangeRequest, Changed, Done, FAILURES_BEFORE_DISABLE, HealthStep, Refusal, Reply, Target,
+    Became, Change, ChangeRequest, Changed, Done, FAILURES_BEFORE_DISABLE, HealthStep, Refusal, Reply, Resealed, Target,
 };
 
 const REMEMBERED_MS: UnixMs = 24 * 3_600_000;
@@ -82,6 +82,8 @@ impl Data {
                 }
                 self.replace_endpoint(&before, endpoint, at)
             }
+            // Nothing of it is ever at rest.
+            Change::Reseal { .. } => Ok(Changed::Resealed(Resealed::default())),
             Change::CreateEnvironment { .. }
             | Change::CreateApiKey { .. }
             | Change::RevokeApiKey { .. }

@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension, Params, params};
 
 use super::apply::{WriterState, application, touch_routing};
 use super::keys::KeyIndex;
-use super::{raise, rows, sealed};
+use super::{raise, reseal, rows, sealed};
 use crate::model::operational::Happening;
 use crate::model::url::masked;
 use crate::model::{
@@ -82,8 +82,10 @@ impl Changer<'_> {
         let changed = self.change(&request.change)?;
         let (status, body) = (remembered.render)(&changed);
         self.run(
-            "INSERT OR REPLACE INTO remembered_change (hash, fingerprint, status, body, expires_at) VALUES (?, ?, ?, ?, ?)",
+            "INSERT OR REPLACE INTO remembered_change (row, hash, fingerprint, status, body, expires_at)
+             VALUES (?, ?, ?, ?, ?, ?)",
             params![
+                row_of(hash),
                 hash.as_slice(),
                 remembered.key.fingerprint.as_slice(),
                 status,
@@ -127,6 +129,9 @@ impl Changer<'_> {
             Change::SetHeaders { app, endpoint, patch } => self.set_headers(*app, *endpoint, patch),
             Change::DeleteEndpoint { app, endpoint } => self.delete_endpoint(*app, *endpoint),
             Change::Resend { app, endpoint, message } => self.resend(*app, *endpoint, message.0),
+            Change::Reseal { from } => {
+                Ok(Changed::Resealed(reseal::slice(self.connection, &self.state.sealer, *from)?))
+            }
         }
     }
 

@@ -13,6 +13,7 @@ mod keys;
 mod query;
 mod raise;
 mod reader;
+mod reseal;
 mod rows;
 mod sealed;
 #[cfg(test)]
@@ -35,7 +36,6 @@ const SQLITE_VERSION_MIN: i32 = 3_051_003;
 const MIGRATIONS: [&str; 1] = [include_str!("../../../migrations/sqlite/0001_initial.sql")];
 /// Rights of the store's files.
 const PRIVATE: u32 = 0o600;
-const SEAL_CHECK: &[u8] = b"posthouse";
 
 /// Where the embedded store is, and its bounds.
 #[derive(Clone)]
@@ -67,7 +67,7 @@ pub fn prepare(options: &SqliteOptions) -> anyhow::Result<()> {
     }
     let mut connection = open_writer(&file)?;
     migrate(&mut connection)?;
-    check_key(&connection, &options.sealer)
+    reseal::check_key(&mut connection, &options.sealer)
 }
 
 /// Makes an empty file that only its owner can read and write. SQLite takes an empty file as an
@@ -135,23 +135,6 @@ fn migrate(connection: &mut Connection) -> anyhow::Result<()> {
         transaction.execute_batch(sql)?;
         transaction.pragma_update(None, "user_version", i64::try_from(i + 1)?)?;
         transaction.commit()?;
-    }
-    Ok(())
-}
-
-/// The store keeps a sealed value of known content: a wrong key file is noticed at start, not at
-/// the first delivery.
-fn check_key(connection: &Connection, sealer: &Sealer) -> anyhow::Result<()> {
-    use rusqlite::OptionalExtension;
-    let stored: Option<Vec<u8>> =
-        connection.query_row("SELECT value FROM meta WHERE name = 'seal_check'", [], |row| row.get(0)).optional()?;
-    if let Some(stored) = stored {
-        if sealer.open("meta", 0, &stored).ok().as_deref() != Some(SEAL_CHECK) {
-            bail!("the key file does not open this store: it belongs to another one");
-        }
-    } else {
-        let value = sealer.seal("meta", 0, SEAL_CHECK);
-        connection.execute("INSERT INTO meta (name, value) VALUES ('seal_check', ?)", [value])?;
     }
     Ok(())
 }

@@ -259,8 +259,7 @@ impl StoreWriter for SqliteWriter {
             return Err(error);
         }
         std::fs::rename(&temporary, file)?;
-        let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        std::fs::File::open(folder)?.sync_all()?;
+        crate::store::sync_folder_of(file)?;
         Ok(())
     }
 }

@@ -5,6 +5,7 @@ mod crash;
 mod files;
 mod keys;
 mod lists;
+mod reseal;
 
 use std::sync::Arc;
 

@@ -1,0 +1,118 @@
+//! Quotas of keys: requests per second (`limits.requests_per_second_per_key`), so that one tenant
+//! cannot fill the journal that all share.
+//!
+//! A key's allowance is a bucket that holds one second's worth and fills evenly. It is kept as the
+//! moment at which the bucket will be full again, in one number a key.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use quick_cache::sync::Cache;
+
+use crate::model::UnixMs;
+
+/// Keys whose buckets are kept. One beyond begins with a full bucket.
+const KEYS_MAX: usize = 100_000;
+/// What a bucket holds, in microseconds of filling.
+const BURST_US: i64 = 1_000_000;
+
+/// The buckets of all keys. Shared.
+pub struct Quotas {
+    /// What one request takes, in microseconds of filling.
+    request_us: i64,
+    /// By the key's hash; `None` where nothing is limited.
+    full_at_us: Option<Cache<[u8; 32], Arc<AtomicI64>>>,
+}
+
+/// The key has used up its allowance. There is room again within a second.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the key may not make more requests per second")]
+pub struct QuotaExceeded;
+
+impl Quotas {
+    /// At most `requests_per_second` for each key; 0 means any number.
+    pub fn new(requests_per_second: u32) -> Self {
+        let limited = requests_per_second > 0;
+        Self {
+            request_us: BURST_US / i64::from(requests_per_second.max(1)),
+            full_at_us: limited.then(|| Cache::new(KEYS_MAX)),
+        }
+    }
+
+    /// Counts a request of the key with this hash.
+    pub fn spend(&self, key_hash: &[u8; 32], now: UnixMs) -> Result<(), QuotaExceeded> {
+        let Some(buckets) = &self.full_at_us else { return Ok(()) };
+        let bucket = match buckets.get(key_hash) {
+            Some(bucket) => bucket,
+            None => buckets.get_or_insert_with(key_hash, || Ok::<_, QuotaExceeded>(Arc::default()))?,
+        };
+        let now_us = now.saturating_mul(1_000);
+        // A clock that was set back costs no more than one bucket.
+        bucket.fetch_min(now_us + BURST_US, Ordering::Relaxed);
+        let spend = |full_at: i64| {
+            let full_at = full_at.max(now_us) + self.request_us;
+            (full_at <= now_us + BURST_US).then_some(full_at)
+        };
+        let spent = bucket.fetch_update(Ordering::Relaxed, Ordering::Relaxed, spend);
+        spent.map(|_| ()).map_err(|_| QuotaExceeded)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const KEY: [u8; 32] = [1; 32];
+
+    fn granted(quotas: &Quotas, key: [u8; 32], now: UnixMs, tries: usize) -> usize {
+        (0..tries).filter(|_| quotas.spend(&key, now).is_ok()).count()
+    }
+
+    #[test]
+    fn a_second_holds_its_number_and_no_more() {
+        let quotas = Quotas::new(10);
+        assert_eq!(granted(&quotas, KEY, 5_000, 50), 10);
+        assert_eq!(granted(&quotas, KEY, 5_099, 50), 0);
+        assert_eq!(granted(&quotas, KEY, 5_100, 50), 1);
+        assert_eq!(granted(&quotas, KEY, 5_600, 50), 5);
+        assert_eq!(granted(&quotas, KEY, 60_000, 50), 10, "what was not used is not saved up");
+    }
+
+    #[test]
+    fn keys_do_not_share() {
+        let quotas = Quotas::new(3);
+        assert_eq!(granted(&quotas, KEY, 0, 9), 3);
+        assert_eq!(granted(&quotas, [2; 32], 0, 9), 3);
+    }
+
+    #[test]
+    fn nothing_is_limited_by_nothing() {
+        assert_eq!(granted(&Quotas::new(0), KEY, 0, 10_000), 10_000);
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_costs_a_second_at_most() {
+        let quotas = Quotas::new(2);
+        assert_eq!(granted(&quotas, KEY, 9_000_000, 9), 2);
+        assert_eq!(granted(&quotas, KEY, 1_000, 9), 0);
+        assert_eq!(granted(&quotas, KEY, 2_000, 9), 2);
+    }
+
+    proptest! {
+        #[test]
+        fn no_second_has_more_than_two_buckets(per_s in 1_u32..300, steps in proptest::collection::vec(0_i64..80, 1..400)) {
+            let quotas = Quotas::new(per_s);
+            let (mut now, mut times) = (0, Vec::new());
+            for step in steps {
+                now += step;
+                times.extend(std::iter::repeat_n(now, granted(&quotas, KEY, now, 5)));
+            }
+            for (at, first) in times.iter().enumerate() {
+                let within = times[at..].iter().take_while(|time| **time < first + 1_000).count();
+                prop_assert!(within <= 2 * per_s as usize);
+            }
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! The encryption key in the store: the value that checks it, the key of the hashes, and the list of
+//! all that is sealed, so that it can be sealed anew when the key is replaced.
+
+use anyhow::bail;
+use rusqlite::{Connection, OptionalExtension, params};
+
+use crate::store::command::{ResealPlace, Resealed};
+use crate::store::key_file;
+use crate::store::seal::Sealer;
+
+/// A column of sealed values. Each is bound to its table's name and its row.
+struct Sealed {
+    table: &'static str,
+    /// Column of the integer that names the row.
+    row: &'static str,
+    column: &'static str,
+}
+
+/// All of them. A column that is missing here becomes unreadable when the key is replaced; a test
+/// compares this list with what the store holds.
+const SEALED: [Sealed; 2] = [
+    Sealed { table: "endpoint", row: "key", column: "secret" },
+    Sealed { table: "remembered_change", row: "row", column: "body" },
+];
+
+/// Values looked at in one slice: some milliseconds of a commit.
+const SLICE: i64 = 256;
+
+const META: &str = "meta";
+/// Sealed values in `meta`, by name, with the row that they are bound to.
+const SEALED_META: [(&str, i64); 2] = [(CHECK, CHECK_ROW), (MAC_KEY, MAC_KEY_ROW)];
+const CHECK: &str = "seal_check";
+const CHECK_ROW: i64 = 0;
+const MAC_KEY: &str = "mac_key";
+const MAC_KEY_ROW: i64 = 1;
+/// What is sealed for the check.
+const CHECK_PLAIN: &[u8] = b"posthouse";
+
+/// The store keeps a sealed value of known content: a wrong key file is noticed at start, not at
+/// the first delivery. With it comes the key of the hashes, drawn when the store is made.
+pub(super) fn check_key(connection: &mut Connection, sealer: &Sealer) -> anyhow::Result<()> {
+    let transaction = connection.transaction()?;
+    let checked = match meta(&transaction, CHECK)? {
+        Some(stored) if sealer.open(META, CHECK_ROW, &stored).ok().as_deref() == Some(CHECK_PLAIN) => true,
+        Some(_) => bail!("the key file does not open this store: it belongs to another one"),
+        None => false,
+    };
+    if let Some(stored) = meta(&transaction, MAC_KEY)? {
+        let plain = sealer.open(META, MAC_KEY_ROW, &stored)?;
+        let Ok(mac_key) = plain.try_into() else { bail!("the store's hash key is damaged") };
+        sealer.set_mac_key(mac_key);
+    } else {
+        // A store that was made before it kept this key goes on with the one that it derived.
+        if !checked {
+            sealer.set_mac_key(key_file::draw());
+        }
+        put_meta(&transaction, MAC_KEY, &sealer.seal(META, MAC_KEY_ROW, &sealer.mac_key()))?;
+    }
+    if !checked {
+        put_meta(&transaction, CHECK, &sealer.seal(META, CHECK_ROW, CHECK_PLAIN))?;
+    }
+    transaction.commit()?;
+    Ok(())
+}
+
+/// Seals the values of one slice with the newest key, where they are not yet.
+pub(super) fn slice(connection: &Connection, sealer: &Sealer, from: ResealPlace) -> rusqlite::Result<Resealed> {
+    let mut done = Resealed::default();
+    if from == ResealPlace::START {
+        for (name, row) in SEALED_META {
+            let Some(value) = meta(connection, name)? else { continue };
+            if let Some(sealed) = again(sealer, META, row, &value, &mut done) {
+                put_meta(connection, name, &sealed)?;
+            }
+        }
+    }
+    let Some(Sealed { table, row, column }) = SEALED.get(from.column) else { return Ok(done) };
+    let select =
+        format!("SELECT {row}, {column} FROM {table} WHERE {row} > ? AND {column} IS NOT NULL ORDER BY {row} LIMIT ?");
+    let mut select = connection.prepare_cached(&select)?;
+    let values = select.query_map(params![from.after, SLICE], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let values: Vec<(i64, Vec<u8>)> = values.collect::<Result<_, _>>()?;
+    let mut update = connection.prepare_cached(&format!("UPDATE {table} SET {column} = ? WHERE {row} = ?"))?;
+    for (key, value) in &values {
+        if let Some(sealed) = again(sealer, table, *key, value, &mut done) {
+            update.execute(params![sealed, key])?;
+        }
+    }
+    done.next = match values.last() {
+        Some((last, _)) if values.len() as i64 == SLICE => Some(ResealPlace { column: from.column, after: *last }),
+        _ if from.column + 1 < SEALED.len() => Some(ResealPlace { column: from.column + 1, after: i64::MIN }),
+        _ => None,
+    };
+    Ok(done)
+}
+
+fn again(sealer: &Sealer, table: &str, row: i64, value: &[u8], done: &mut Resealed) -> Option<Vec<u8>> {
+    match sealer.reseal(table, row, value) {
+        Ok(sealed) => {
+            done.resealed += u64::from(sealed.is_some());
+            sealed
+        }
+        Err(error) => {
+            tracing::error!(%error, table, row, "a sealed value cannot be opened");
+            done.unreadable += 1;
+            None
+        }
+    }
+}
+
+/// Sealed values whose key the sealer does not have.
+pub(super) fn sealed_by_others(connection: &Connection, sealer: &Sealer) -> rusqlite::Result<i64> {
+    let mut count = 0;
+    for Sealed { table, column, .. } in &SEALED {
+        // Version and key id are the first five bytes; the rest is not read.
+        let sql = format!(
+            "SELECT min(substr({column}, 1, 17)), count(*) FROM {table} WHERE {column} IS NOT NULL
+              GROUP BY substr({column}, 1, 5)"
+        );
+        let mut statement = connection.prepare(&sql)?;
+        let heads = statement.query_map([], |row| Ok((row.get::<_, Vec<u8>>(0)?, row.get::<_, i64>(1)?)))?;
+        for head in heads {
+            let (head, values) = head?;
+            count += if sealer.has_key_of(&head) { 0 } else { values };
+        }
+    }
+    Ok(count)
+}
+
+fn meta(connection: &Connection, name: &str) -> rusqlite::Result<Option<Vec<u8>>> {
+    connection.query_row("SELECT value FROM meta WHERE name = ?", [name], |row| row.get(0)).optional()
+}
+
+fn put_meta(connection: &Connection, name: &str, value: &[u8]) -> rusqlite::Result<()> {
+    connection.execute("INSERT OR REPLACE INTO meta (name, value) VALUES (?, ?)", params![name, value])?;
+    Ok(())
+}
