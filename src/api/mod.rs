@@ -18,6 +18,7 @@ mod endpoint;
 mod endpoint_in;
 mod error;
 mod event_type;
+mod first_sdks;
 mod headers;
 mod health;
 mod hosted;
