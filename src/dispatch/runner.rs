@@ -560,6 +560,7 @@ impl Inner {
             | Changed::Settings(..)
             | Changed::PortalToken(..)
             | Changed::PortalTokenRevoked
+            | Changed::AnswerExpunged
             | Changed::Task(_) => {}
         }
     }

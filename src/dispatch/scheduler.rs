@@ -74,6 +74,8 @@ struct Lane {
     /// Places from here on are only in the store; `None`: everything is in memory.
     bound: Option<Place>,
     loading: bool,
+    /// What was stored while a page was being read, which may not hold it.
+    stored_while_loading: Option<Place>,
     /// Places that were settled while a page was being read, which may still hold them.
     settled_while_loading: Vec<Place>,
     in_flight: u32,
@@ -96,6 +98,7 @@ impl Lane {
             waiting: BTreeMap::new(),
             bound: None,
             loading: false,
+            stored_while_loading: None,
             settled_while_loading: Vec::new(),
             in_flight: 0,
             taken: FxHashSet::default(),
@@ -252,6 +255,9 @@ impl Scheduler {
         let lane = self.lane(endpoint, app);
         let place = (due, MessageKey(i64::MIN));
         lane.bound = Some(lane.bound.map_or(place, |bound| bound.min(place)));
+        if lane.loading {
+            lane.stored_while_loading = Some(lane.stored_while_loading.map_or(place, |before| before.min(place)));
+        }
         self.refresh(endpoint, now);
     }
 
@@ -311,10 +317,11 @@ impl Scheduler {
         let lane = self.lanes.get_mut(&endpoint);
         if let Some(lane) = lane {
             lane.loading = false;
-            lane.bound = match page.last() {
+            let behind = match page.last() {
                 Some(last) if !whole => Some((last.due, MessageKey(last.message.0 + 1))),
                 _ => None,
             };
+            lane.bound = behind.into_iter().chain(lane.stored_while_loading.take()).min();
         }
         self.refresh(endpoint, now);
     }
@@ -322,7 +329,9 @@ impl Scheduler {
     /// A page could not be read: it is asked for again.
     pub fn load_failed(&mut self, endpoint: EndpointKey, now: UnixMs) {
         if let Some(lane) = self.lanes.get_mut(&endpoint) {
+            // The bound is as low as what was stored meanwhile asked for.
             lane.loading = false;
+            lane.stored_while_loading = None;
             let again = now + 1_000;
             if lane.wake.is_none_or(|wake| wake > again) {
                 if let Some(wake) = lane.wake.replace(again) {
