@@ -26,7 +26,7 @@ dev: ## start the server with what has changed since, logging more (ARGS="--list
 
 test: ## all tests (ARGS="--test crash" for some)
 	.ci/prepare
-	POSTHOUSE_TEST_PYTHON=$(CURDIR)/.venv/bin/python cargo test --release --workspace $(ARGS)
+	cargo test --release --workspace $(ARGS)
 
 lint: ## formatting, clippy, licences
 	cargo fmt --all --check
@@ -42,12 +42,11 @@ bench: ## load, sink and report on this machine, as a Markdown table in bench-re
 	$(POSTHOUSE) bench suite --out bench-report.md
 
 # The fault tests, each at its full length. To add one: its name here, its length by POSTHOUSE_SOAK.
-SOAKED := crash simulation durability isolation
+SOAKED := crash simulation durability isolation herd
 
 soak: ## the fault tests at full length (hours)
 	.ci/prepare
-	POSTHOUSE_SOAK=1 POSTHOUSE_TEST_PYTHON=$(CURDIR)/.venv/bin/python \
-		cargo test --release $(SOAKED:%=--test %) -- --nocapture
+	POSTHOUSE_SOAK=1 cargo test --release $(SOAKED:%=--test %) -- --nocapture
 
 generated: ## write the generated files that are committed (references, schemas)
 	UPDATE_GENERATED=1 cargo test --release --workspace --quiet fresh

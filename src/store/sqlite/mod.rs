@@ -19,6 +19,7 @@ mod raise;
 mod reader;
 mod recover;
 mod reseal;
+mod restore;
 mod retention;
 mod rows;
 mod sealed;
@@ -36,6 +37,7 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::seal::Sealer;
 pub use reader::SqliteReader;
+pub use restore::restore;
 pub use writer::SqliteWriter;
 
 /// The oldest SQLite that may run: 3.51.3 mends a fault by which a reset of the log could lose data.
