@@ -173,8 +173,8 @@ pub(super) fn hours(connection: &Connection, before: UnixMs, budget: usize) -> r
     Ok(Maintained { rows, more: rows == budget, ..Maintained::default() })
 }
 
-/// Removes deliveries set aside whose message is gone, and lets event ids of messages that are gone be
-/// swept.
+/// Removes deliveries set aside whose message is gone and background tasks that ended before, and lets
+/// event ids of messages that are gone be swept.
 pub(super) fn leftovers(
     connection: &Connection,
     state: &mut WriterState,
@@ -182,6 +182,13 @@ pub(super) fn leftovers(
     mut budget: usize,
 ) -> rusqlite::Result<Maintained> {
     let before = first_key_at(before);
+    let tasks = connection
+        .prepare_cached(
+            "DELETE FROM background_task WHERE key IN
+               (SELECT key FROM background_task WHERE key < ? AND status <> 0 ORDER BY key LIMIT ?)",
+        )?
+        .execute(params![before, budget as i64])?;
+    budget -= tasks;
     let (mut endpoint, mut message) = state.retention.parked_after;
     let mut gone: Vec<(i64, i64)> = Vec::new();
     let mut more = true;
@@ -221,5 +228,5 @@ pub(super) fn leftovers(
         let oldest: Option<i64> = connection.query_row("SELECT min(key) FROM message", [], |row| row.get(0))?;
         state.seen.expire_events(oldest.unwrap_or(before));
     }
-    Ok(Maintained { rows: gone.len(), more, ..Maintained::default() })
+    Ok(Maintained { rows: gone.len() + tasks, more, ..Maintained::default() })
 }
