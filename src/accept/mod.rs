@@ -13,8 +13,8 @@ pub use admission::Admission;
 
 use crate::config::{Delivery, Limits, Retention, Server};
 use crate::metrics::Metrics;
-use crate::model::routing::route;
-use crate::model::{AppConfig, Clock, EnvKey, Envelope, Id, Message};
+use crate::model::routing::{route, route_only};
+use crate::model::{AppConfig, Clock, EndpointKey, EnvKey, Envelope, Id, Message};
 use crate::store::ReadError;
 use crate::store::StoreReader;
 use crate::store::command::{
@@ -117,13 +117,34 @@ impl Gateway {
         payload_days: Option<u16>,
         idempotency: Option<Idempotency>,
     ) -> Result<Accepted, NotAccepted> {
-        self.admission.check().map_err(NotAccepted::Closed)?;
-        // A slice of the connection's buffer would keep all of that buffer in memory.
-        let payload = if payload.len() < COPY_BELOW { Bytes::copy_from_slice(&payload) } else { payload };
         let routes = route(&config, &envelope.event_type, &envelope.channels);
         let payload_days = payload_days.unwrap_or(self.retention.payload_days);
         let at = self.clock.now_ms();
-        let publish = Publish { config, routes, envelope, payload, payload_days, idempotency, at };
+        let only = None;
+        self.commit(Publish { config, routes, only, envelope, payload, payload_days, idempotency, at }).await
+    }
+
+    /// Stores a message for one endpoint alone, whatever that takes; returns after the commit.
+    pub async fn publish_to(
+        &self,
+        config: Arc<AppConfig>,
+        endpoint: EndpointKey,
+        envelope: Envelope,
+        payload: Bytes,
+        idempotency: Option<Idempotency>,
+    ) -> Result<Accepted, NotAccepted> {
+        let routes = vec![route_only(&config, endpoint).ok_or(Refusal::NotFound)?];
+        let (at, payload_days) = (self.clock.now_ms(), self.retention.payload_days);
+        let only = Some(endpoint);
+        self.commit(Publish { config, routes, only, envelope, payload, payload_days, idempotency, at }).await
+    }
+
+    async fn commit(&self, mut publish: Publish) -> Result<Accepted, NotAccepted> {
+        self.admission.check().map_err(NotAccepted::Closed)?;
+        // A slice of the connection's buffer would keep all of that buffer in memory.
+        if publish.payload.len() < COPY_BELOW {
+            publish.payload = Bytes::copy_from_slice(&publish.payload);
+        }
         match self.journal.commit(Command::Publish(Box::new(publish))).await?? {
             Done::Published(published) => {
                 self.metrics.messages_accepted.inc();

@@ -5,11 +5,12 @@ use std::borrow::Cow;
 use bytes::Bytes;
 use http::HeaderValue;
 
+use super::application;
 use super::error::{ApiError, Kind};
 use super::json::{Fields, Given, Null};
 use super::time;
 use super::validate;
-use crate::model::{Envelope, UnixMs};
+use crate::model::{ApplicationSpec, Envelope, UnixMs};
 
 const FIELDS: [&str; 10] = [
     "eventType",
@@ -38,12 +39,13 @@ pub(super) struct MessageIn {
     pub(super) payload: Bytes,
     /// Days that its bytes are kept, if it says so.
     pub(super) payload_days: Option<u16>,
-    /// An application was sent along, to be made if it is not there.
-    pub(super) has_application: bool,
+    /// An application to be made if it is not there.
+    pub(super) application: Option<ApplicationSpec>,
 }
 
 /// Reads a message. `payload` is exactly the bytes between its braces as they stand in `body`.
-pub(super) fn read(body: &Bytes, depth_max: usize, now: UnixMs) -> Result<MessageIn, ApiError> {
+/// `named` is the name of the application where it is not there yet.
+pub(super) fn read(body: &Bytes, depth_max: usize, now: UnixMs, named: Option<&str>) -> Result<MessageIn, ApiError> {
     let mut fields: Reader<'_> = Fields::parse(body, &FIELDS, depth_max)?;
     let event_type = fields.text("eventType", Null::Refused, |text| validate::EVENT_TYPE.check(text));
     let event_type = fields.require("eventType", event_type);
@@ -58,7 +60,10 @@ pub(super) fn read(body: &Bytes, depth_max: usize, now: UnixMs) -> Result<Messag
     let deliver_at = deliver_at(&mut fields, now);
     let payload_days = payload_days(&mut fields);
     let raw = raw_payload(&mut fields);
-    let has_application = matches!(fields.raw("application", Null::Taken), Given::Value(_));
+    let application = match fields.raw("application", Null::Taken) {
+        Given::Value(raw) => application::read_inline(raw, named, &mut fields, "application"),
+        Given::Null | Given::Absent => None,
+    };
     fields.finish()?;
     let (payload, content_type) = match raw {
         Some((text, content_type)) => (Bytes::from(text), Some(content_type)),
@@ -72,7 +77,7 @@ pub(super) fn read(body: &Bytes, depth_max: usize, now: UnixMs) -> Result<Messag
         deliver_at,
         content_type,
     };
-    Ok(MessageIn { envelope, payload, payload_days, has_application })
+    Ok(MessageIn { envelope, payload, payload_days, application })
 }
 
 /// The past means now.

@@ -11,6 +11,7 @@
 mod answer;
 mod application;
 mod attempt;
+mod attempted;
 mod auth;
 mod background_task;
 mod call;
@@ -20,6 +21,7 @@ mod endpoint;
 mod endpoint_in;
 mod error;
 mod event_type;
+mod example;
 mod headers;
 mod health;
 mod hosted;
@@ -32,10 +34,12 @@ mod metrics;
 mod page;
 mod portal;
 mod query;
+mod raw;
 mod recover;
 mod routes;
 mod secret;
 mod settings;
+mod stats;
 #[cfg(test)]
 mod tests;
 mod time;

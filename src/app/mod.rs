@@ -11,6 +11,7 @@ mod first_start;
 mod folder;
 mod heads;
 mod listen;
+pub mod restore;
 mod rotation;
 mod timed;
 

@@ -45,6 +45,17 @@ impl Parked {
             Self::Cancelled => 3,
         }
     }
+
+    /// What a stored code means; `None` for a code of a newer version.
+    pub const fn from_code(code: i64) -> Option<Self> {
+        match code {
+            0 => Some(Self::Failed),
+            1 => Some(Self::Held),
+            2 => Some(Self::Quarantined),
+            3 => Some(Self::Cancelled),
+            _ => None,
+        }
+    }
 }
 
 /// The state in which an attempt's delivery was taken. Its result is applied only if the

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::maintenance::{Maintained, Maintenance};
 use crate::model::operational::MessageHappening;
-use crate::model::routing::Route;
+use crate::model::routing::{Route, route, route_only};
 use crate::model::{
     ApiKey, AppConfig, AppKey, Application, ApplicationSpec, BackgroundTask, Capability, DisabledReason, Endpoint,
     EndpointKey, EndpointSpec, EnvKey, EnvSettings, Envelope, Environment, EventType, EventTypeSpec, Id, Message,
@@ -52,6 +52,8 @@ pub struct Publish {
     pub config: Arc<AppConfig>,
     /// Where it goes.
     pub routes: Vec<Route>,
+    /// It goes to this endpoint alone, whatever that takes: an example that was asked for.
+    pub only: Option<EndpointKey>,
     /// What it is.
     pub envelope: Envelope,
     /// Its exact bytes.
@@ -62,6 +64,16 @@ pub struct Publish {
     pub idempotency: Option<Idempotency>,
     /// When it was accepted.
     pub at: UnixMs,
+}
+
+impl Publish {
+    /// Where it goes by another configuration; nowhere where the one endpoint that it is for is gone.
+    pub fn routed_by(&self, config: &AppConfig) -> Result<Vec<Route>, Refusal> {
+        match self.only {
+            None => Ok(route(config, &self.envelope.event_type, &self.envelope.channels)),
+            Some(endpoint) => route_only(config, endpoint).map(|route| vec![route]).ok_or(Refusal::NotFound),
+        }
+    }
 }
 
 /// An idempotency key as the store sees it.

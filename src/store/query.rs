@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use super::ReadError;
 use super::maintenance::{Due, Horizon};
 use crate::model::{
-    ApiKey, AppKey, Application, Attempt, BackgroundTask, Endpoint, EndpointKey, EnvKey, Environment, EventType, Id,
-    Key, Message, MessageKey, PortalToken, TaskStatus, UnixMs,
+    ApiKey, AppKey, Application, Attempt, BackgroundTask, DeliveryState, DeliveryStatus, Endpoint, EndpointKey, EnvKey,
+    Environment, EventType, Id, Key, Message, MessageKey, PortalToken, TaskStatus, UnixMs,
 };
 
 /// Which way a list runs.
@@ -91,6 +91,15 @@ pub struct AttemptFilter {
     pub with_content: bool,
     /// With the message.
     pub with_message: bool,
+}
+
+/// What deliveries a list takes.
+#[derive(Debug, Clone, Default)]
+pub struct DeliveryFilter {
+    /// Only those that stand so.
+    pub status: Option<DeliveryStatus>,
+    /// Only of messages like this.
+    pub message: MessageFilter,
 }
 
 /// An attempt with its message, if that was asked for.
@@ -190,6 +199,21 @@ pub trait StoreQueries: Send + Sync + 'static {
     ) -> Result<Rows<AttemptRow>, ReadError>;
     /// One attempt of a message.
     async fn attempt(&self, message: MessageKey, id: Id) -> Result<Option<Attempt>, ReadError>;
+    /// The messages of an application that go, or went, to one of its endpoints, and where they stand.
+    async fn deliveries_to(
+        &self,
+        app: AppKey,
+        endpoint: EndpointKey,
+        page: Page<Key>,
+        filter: DeliveryFilter,
+    ) -> Result<Rows<(Message, DeliveryState)>, ReadError>;
+    /// Those of `endpoints` that a message goes, or went, to, and where it stands there.
+    async fn deliveries_of(
+        &self,
+        message: MessageKey,
+        endpoints: Vec<EndpointKey>,
+        page: Page<Key>,
+    ) -> Result<Rows<(EndpointKey, DeliveryState)>, ReadError>;
     /// What became of an endpoint's deliveries. Attempts are counted in the hours from the one that
     /// `since` is in to the one that ends at or after `until`; deliveries are those of messages made
     /// from `since` until before `until`, of each state at most 1,000,000. Reads one row an hour and a

@@ -4,6 +4,7 @@
 //! (`reopen`) proves on an engine with a disk that nothing lived in memory only.
 
 mod configuration;
+mod health;
 mod maintenance;
 mod publish;
 mod settle;
@@ -166,6 +167,7 @@ impl Fixture {
             envelope,
             payload: body.into(),
             payload_days: 30,
+            only: None,
             idempotency: None,
             at: self.now,
         }

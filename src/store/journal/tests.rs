@@ -138,6 +138,7 @@ impl Bench {
             envelope,
             payload: bytes::Bytes::copy_from_slice(body.as_bytes()),
             payload_days: 1,
+            only: None,
             idempotency: None,
             at: NOW,
         }))

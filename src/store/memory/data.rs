@@ -7,7 +7,6 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
 use super::slices::StoredTask;
-use crate::model::routing::route;
 use crate::model::{
     AppConfig, AppKey, Application, Endpoint, EndpointKey, EnvKey, EnvPolicy, Id, KeyMaker, Message, MessageKey, Next,
     Outcome, Parked, Pending, Taken, Trigger, UnixMs, Waiting,
@@ -132,7 +131,7 @@ impl Data {
             None
         } else {
             let config = self.app_config(app).ok_or(Refusal::NotFound)?;
-            let routes = route(&config, &publish.envelope.event_type, &publish.envelope.channels);
+            let routes = publish.routed_by(&config)?;
             Some((Arc::new(config), routes))
         };
         let id = self.new_id(publish.at);

@@ -12,7 +12,7 @@ use super::retention::Retention;
 use super::{raise, rows};
 use crate::model::delivery::FAILING_AFTER;
 use crate::model::operational::{LastAttempt, MessageHappening};
-use crate::model::routing::{Route, route};
+use crate::model::routing::Route;
 use crate::model::{
     AppConfig, AppKey, AppKind, Application, EndpointKey, EnvKey, Id, KeyMaker, Message, Next, Nonce, Parked, Taken,
     Trigger, UnixMs,
@@ -280,8 +280,10 @@ impl<'c> HotStatements<'c> {
             let Some(config) = rows::app_config(self.connection, &state.sealer, app)? else {
                 return Ok(Err(Refusal::NotFound));
             };
-            let routes = route(&config, &publish.envelope.event_type, &publish.envelope.channels);
-            Some((Arc::new(config), routes))
+            match publish.routed_by(&config) {
+                Ok(routes) => Some((Arc::new(config), routes)),
+                Err(refusal) => return Ok(Err(refusal)),
+            }
         };
         let id = state.new_id(publish.at);
         self.insert_message(state, id, publish)?;

@@ -3,6 +3,7 @@
 
 mod counters;
 mod crash;
+mod deliveries;
 mod files;
 mod keys;
 mod lists;
@@ -114,6 +115,7 @@ impl Store {
             envelope,
             payload: bytes::Bytes::from_static(b"{}"),
             payload_days: 90,
+            only: None,
             idempotency: None,
             at: self.now,
         }
