@@ -141,7 +141,8 @@ fn the_unit_runs_the_server_and_waits_for_its_drain() {
 /// As systemd reads it, where systemd is installed.
 #[test]
 fn the_unit_is_understood_by_systemd() {
-    let installed = Command::new("systemd-analyze").arg("--version").output().is_ok_and(|output| output.status.success());
+    let installed =
+        Command::new("systemd-analyze").arg("--version").output().is_ok_and(|output| output.status.success());
     if !installed {
         println!("NOT checked: systemd-analyze is not installed");
         return;
@@ -149,7 +150,8 @@ fn the_unit_is_understood_by_systemd() {
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
     let unit = folder.path().join("posthouse.service");
     // It wants the binary to be there.
-    std::fs::write(&unit, file("packaging/posthouse.service").replace("/usr/local/bin/posthouse", BINARY)).expect("written");
+    std::fs::write(&unit, file("packaging/posthouse.service").replace("/usr/local/bin/posthouse", BINARY))
+        .expect("written");
     let verified = Command::new("systemd-analyze").args(["verify", "--man=no"]).arg(&unit).output().expect("runs");
     let said = String::from_utf8_lossy(&verified.stderr);
     assert!(verified.status.success() && !said.contains("posthouse.service"), "{said}");
