@@ -1,6 +1,8 @@
 //! What is too old, or was deleted, goes with every row of it; nothing else does, and the file's
 //! room is used again.
 
+use std::io::Read as _;
+
 use super::*;
 use crate::model::{AppKey, EndpointKey, Key};
 use crate::store::query::{AttemptFilter, AttemptsOf, MessageFilter, Order, Page, StoreQueries};
@@ -286,7 +288,6 @@ fn deleted_content_is_overwritten_in_the_file() {
 fn marks_in_file(store: &Store) -> (bool, bool, bool) {
     let copied = store.writer.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0));
     assert_eq!(copied.expect("a checkpoint"), 0);
-    use std::io::Read as _;
     let mut file = Vec::new();
     let opened = std::fs::File::open(store.options.file()).expect("opens");
     opened.take(64 << 20).read_to_end(&mut file).expect("read");
