@@ -609,3 +609,6 @@ impl Scheduler {
         (counts, oldest)
     }
 }
+
+#[cfg(test)]
+mod tests;
