@@ -72,7 +72,6 @@ pub(super) enum Code {
 
 impl Code {
     /// Every one of them: what the documentation lists.
-    #[cfg(test)]
     pub(super) const ALL: [Self; 25] = [
         Self::AmbiguousLength,
         Self::TooManyHeaders,

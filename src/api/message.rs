@@ -24,7 +24,7 @@ use crate::store::query::{MessageFilter, Order};
 type Answer = Result<Response<Body>, ApiError>;
 
 /// Event types that a list can be filtered by.
-const EVENT_TYPES_MAX: usize = 500;
+pub(super) const EVENT_TYPES_MAX: usize = 500;
 /// Levels of a payload that is shown.
 const DEPTH_MAX: usize = 128;
 

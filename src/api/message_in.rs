@@ -12,7 +12,7 @@ use super::time;
 use super::validate;
 use crate::model::{ApplicationSpec, Envelope, UnixMs};
 
-const FIELDS: [&str; 10] = [
+pub(super) const FIELDS: [&str; 10] = [
     "eventType",
     "payload",
     "eventId",
@@ -24,12 +24,12 @@ const FIELDS: [&str; 10] = [
     "transformationsParams",
     "application",
 ];
-const CHANNELS_MAX: usize = 10;
-const TAGS_MAX: usize = 5;
+pub(super) const CHANNELS_MAX: usize = 10;
+pub(super) const TAGS_MAX: usize = 5;
 /// How far ahead `deliverAt` may be.
 const DELIVER_AT_MS_MAX: i64 = 90 * 86_400_000;
-const RETENTION_HOURS_MAX: u16 = 2_160;
-const RETENTION_DAYS_MAX: u16 = 90;
+pub(super) const RETENTION_HOURS_MAX: u16 = 2_160;
+pub(super) const RETENTION_DAYS_MAX: u16 = 90;
 const CONTENT_TYPE_BYTES_MAX: usize = 256;
 type Reader<'a> = Fields<'a, { FIELDS.len() }>;
 

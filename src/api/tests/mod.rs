@@ -2,6 +2,7 @@
 
 mod attempted;
 mod credentials;
+mod described;
 mod errors;
 mod examples;
 mod lists;
@@ -11,3 +12,5 @@ mod policies;
 mod resources;
 mod support;
 mod table;
+
+pub(super) use table::contract;
