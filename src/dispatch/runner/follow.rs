@@ -101,7 +101,7 @@ impl Inner {
     }
 
     /// A slice of maintenance was committed: what it removed is not sent, what it recovered is.
-    fn maintained(&self, scheduler: &mut Scheduler, maintained: &Maintained, now: UnixMs) {
+    fn maintained(scheduler: &mut Scheduler, maintained: &Maintained, now: UnixMs) {
         let mut gone: HashMap<EndpointKey, FxHashSet<MessageKey>> = HashMap::new();
         for pending in &maintained.withdrawn {
             gone.entry(pending.endpoint).or_default().insert(pending.message);
@@ -141,7 +141,7 @@ impl Observer for Dispatcher {
                         inner.settled(&mut scheduler, settle, settled, now);
                     }
                     (_, Ok(Done::Changed(changed))) => inner.changed(&mut scheduler, changed, now),
-                    (_, Ok(Done::Maintained(maintained))) => inner.maintained(&mut scheduler, maintained, now),
+                    (_, Ok(Done::Maintained(maintained))) => Inner::maintained(&mut scheduler, maintained, now),
                     _ => {}
                 }
             }
