@@ -137,7 +137,9 @@ pub(super) fn messages(
             ended = false;
         }
         withdrawn.retain(|pending| gathered.binary_search_by_key(&pending.message.0, |row| row.key).is_ok());
-        gathered.into_iter().for_each(|row| sweep.add(row));
+        for row in gathered {
+            sweep.add(row);
+        }
     }
     if ended || sweep.room() == 0 {
         sweep.close();
@@ -211,13 +213,11 @@ pub(super) fn leftovers(
             break;
         }
         budget -= 1;
-        match next.query_row([endpoint], |row| row.get(0)).optional()? {
-            Some(following) => (endpoint, message) = (following, 0),
-            None => {
-                more = false;
-                break;
-            }
-        }
+        let Some(following) = next.query_row([endpoint], |row| row.get(0)).optional()? else {
+            more = false;
+            break;
+        };
+        (endpoint, message) = (following, 0);
     }
     let mut delete = connection.prepare_cached("DELETE FROM parked WHERE endpoint = ? AND message = ?")?;
     for &(endpoint, message) in &gone {
