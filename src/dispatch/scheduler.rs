@@ -74,7 +74,7 @@ struct Lane {
     /// Places from here on are only in the store; `None`: everything is in memory.
     bound: Option<Place>,
     loading: bool,
-    /// What was stored while a page was being read, which may not hold it.
+    /// Where deliveries begin that were stored while a page was being read, which may not hold them.
     stored_while_loading: Option<Place>,
     /// Places that were settled while a page was being read, which may still hold them.
     settled_while_loading: Vec<Place>,
@@ -254,10 +254,8 @@ impl Scheduler {
     pub fn stored(&mut self, endpoint: EndpointKey, app: AppKey, due: UnixMs, now: UnixMs) {
         let lane = self.lane(endpoint, app);
         let place = (due, MessageKey(i64::MIN));
-        lane.bound = Some(lane.bound.map_or(place, |bound| bound.min(place)));
-        if lane.loading {
-            lane.stored_while_loading = Some(lane.stored_while_loading.map_or(place, |before| before.min(place)));
-        }
+        let bound = if lane.loading { &mut lane.stored_while_loading } else { &mut lane.bound };
+        *bound = Some(bound.map_or(place, |bound| bound.min(place)));
         self.refresh(endpoint, now);
     }
 
@@ -317,11 +315,11 @@ impl Scheduler {
         let lane = self.lanes.get_mut(&endpoint);
         if let Some(lane) = lane {
             lane.loading = false;
-            let behind = match page.last() {
+            lane.bound = match page.last() {
                 Some(last) if !whole => Some((last.due, MessageKey(last.message.0 + 1))),
                 _ => None,
             };
-            lane.bound = behind.into_iter().chain(lane.stored_while_loading.take()).min();
+            lane.bound = lane.bound.into_iter().chain(lane.stored_while_loading.take()).min();
         }
         self.refresh(endpoint, now);
     }
@@ -329,9 +327,8 @@ impl Scheduler {
     /// A page could not be read: it is asked for again.
     pub fn load_failed(&mut self, endpoint: EndpointKey, now: UnixMs) {
         if let Some(lane) = self.lanes.get_mut(&endpoint) {
-            // The bound is as low as what was stored meanwhile asked for.
             lane.loading = false;
-            lane.stored_while_loading = None;
+            lane.bound = lane.bound.into_iter().chain(lane.stored_while_loading.take()).min();
             let again = now + 1_000;
             if lane.wake.is_none_or(|wake| wake > again) {
                 if let Some(wake) = lane.wake.replace(again) {
@@ -612,3 +609,6 @@ impl Scheduler {
         (counts, oldest)
     }
 }
+
+#[cfg(test)]
+mod tests;
