@@ -8,6 +8,7 @@ use bytes::Bytes;
 use http::request::Parts;
 
 use super::error::{ApiError, Kind};
+use super::first_sdks;
 use super::query::Query;
 use super::validate;
 use crate::accept::Gateway;
@@ -17,7 +18,7 @@ use crate::store::command::Idempotency;
 /// Operations on the endpoints of the environment itself begin with this.
 const OPERATIONAL: &str = "/api/v1/operational-webhook/";
 /// Longest idempotency key.
-const IDEMPOTENCY_KEY_BYTES_MAX: usize = 256;
+pub(super) const IDEMPOTENCY_KEY_BYTES_MAX: usize = 256;
 
 /// A request whose key was found good. Its body travels beside it.
 pub(super) struct Call {
@@ -53,7 +54,8 @@ impl Call {
 
     /// Reads the body with the limits of all bodies.
     pub(super) async fn read(&self, body: Body) -> Result<Bytes, ApiError> {
-        Ok(self.gateway.body_budget.read(body).await?)
+        let body = self.gateway.body_budget.read(body).await?;
+        Ok(if first_sdks::concerned(self.pattern, &self.parts.headers) { first_sdks::read(body) } else { body })
     }
 
     /// The idempotency key that was sent, in its scope.

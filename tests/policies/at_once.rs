@@ -86,8 +86,9 @@ async fn nothing_is_sent_after_a_deletion_was_answered() {
     receiver.on("/d", [Reply::ok().after(Duration::from_millis(20))]);
     let kept = app.application("Kept").await;
     let gone = app.application("Gone").await;
-    let endpoint = app.endpoint(&kept, &receiver.url("/d")).await;
-    app.endpoint(&gone, &receiver.url("/d")).await;
+    let slow = json!({ "throttleRate": 20 });
+    let endpoint = app.endpoint_with(&kept, &receiver.url("/d"), slow.clone()).await;
+    app.endpoint_with(&gone, &receiver.url("/d"), slow).await;
     for number in 0..300 {
         app.publish_numbered(&kept, number).await;
         app.publish_numbered(&gone, number).await;
