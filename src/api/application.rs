@@ -141,17 +141,17 @@ pub(super) fn target(kind: IdKind, name: String) -> Result<Target, ApiError> {
     }
 }
 
-/// Reads an application that travels inside another body, to be made under the name `named` if nothing
-/// is there. What is wrong is said of the field `name` of `outer`.
+/// Reads an application that travels inside another body. Where none is there yet, it is to be made
+/// under the name `named`. What is wrong is said of the field `name` of `outer`.
 pub(super) fn read_inline<const N: usize>(
     raw: &RawValue,
-    named: &str,
+    named: Option<&str>,
     outer: &mut Fields<'_, N>,
     name: &'static str,
 ) -> Option<ApplicationSpec> {
     // Its depth was judged with the whole body's.
     match read(raw.get().as_bytes(), usize::MAX) {
-        Ok((Some(uid), _)) if uid != named => {
+        Ok((Some(uid), _)) if named.is_some_and(|named| named != uid) => {
             outer.problem_in(name, "uid".to_owned(), "must be what the path names");
             None
         }

@@ -50,7 +50,7 @@ pub(super) async fn access(call: Call, body: Body) -> Answer {
     // Names a session whose tokens a hosted operation ends together; each ends for itself here.
     fields.text("sessionId", Null::Taken, |text| validate::SESSION.check(text));
     let application = match fields.raw("application", Null::Taken) {
-        Given::Value(raw) => application::read_inline(raw, &name, &mut fields, "application"),
+        Given::Value(raw) => application::read_inline(raw, Some(&name), &mut fields, "application"),
         Given::Absent | Given::Null => None,
     };
     fields.finish()?;

@@ -55,6 +55,7 @@ async fn every_operation_refuses_what_it_does_not_describe() {
     let world = World::start().await;
     let document = world.document().await;
     let mut chance = Chance::new();
+    world.mend().await;
     let (mut refused, mut others, mut wrong) = (0, 0, Vec::new());
     for operation in Operation::all(&document) {
         let (bad, open): (Vec<Case>, Vec<Case>) =

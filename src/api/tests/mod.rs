@@ -1,9 +1,12 @@
 //! The API without sockets: each operation against the embedded store.
 
+mod attempted;
 mod credentials;
 mod described;
 mod errors;
+mod examples;
 mod lists;
+mod maintenance;
 mod messages;
 mod policies;
 mod resources;

@@ -17,7 +17,7 @@ use crate::accept::quota::Quotas;
 use crate::accept::{Admission, Gateway};
 use crate::api::query::asked;
 use crate::api::router;
-use crate::config::{Delivery, Limits, Server};
+use crate::config::{Delivery, Limits, Retention, Server};
 use crate::deliver::AddressGuard;
 use crate::metrics::Metrics;
 use crate::model::{
@@ -138,6 +138,7 @@ impl TestApi {
             listening: std::sync::OnceLock::new(),
             https_only: false,
             delivery: Delivery::default(),
+            retention: Retention::default(),
         });
         let (router, env) = (router(Arc::clone(&gateway)), EnvKey(0));
         let mut api = Self { router, gateway, writer: Some(writer), env, _folder: folder };
