@@ -40,7 +40,8 @@ fn common(body: &str, name: &str) -> Option<Value> {
         )),
         "metadata" => json!({
             "type": "object",
-            "additionalProperties": { "type": "string" },
+            "propertyNames": { "pattern": "^[^\\x00]*$" },
+            "additionalProperties": { "type": "string", "pattern": "^[^\\x00]*$" },
             "description": format!("Texts by name that are kept with it, {TEXT_BYTES_MAX} bytes together."),
         }),
         "throttleRate" if is_patch => {
