@@ -22,7 +22,7 @@ use crate::world::World;
 /// Random cases of each parameter and property, while there is time.
 const RANDOM_CASES: usize = 6;
 /// How long random cases are added to the fixed ones.
-const RANDOM_TIME_MAX: Duration = Duration::from_secs(30);
+const RANDOM_TIME_MAX: Duration = Duration::from_secs(20);
 /// Set it to see again what a failure printed.
 const SEED_VARIABLE: &str = "POSTHOUSE_TEST_SEED";
 

@@ -20,6 +20,8 @@ const RESTLESS: [&str; 5] = [
 ];
 /// What a receiver that does not answer changes by itself.
 const RESTLESS_FIELD: &str = "failingSince";
+/// Under which the endpoint of operational webhooks is kept.
+const OPERATIONAL: &str = "operational endpoint_id";
 /// Our own example's name.
 const EVENT_TYPE: &str = "bad.input";
 
@@ -44,6 +46,9 @@ impl World {
         let since = json!({ "since": "2026-01-01T00:00:00Z" });
         let recover = format!("/api/v1/app/{app_id}/endpoint/{endpoint_id}/recover");
         let task_id = id_of(&app.client.post(recover, since).await.expect(202).json());
+        let operational = json!({ "url": receiver.url("/operational") });
+        let operational = app.client.post("/api/v1/operational-webhook/endpoint", operational).await.expect(201);
+        let operational_id = id_of(&operational.json());
         let named = BTreeMap::from([
             ("app_id", app_id),
             ("endpoint_id", endpoint_id),
@@ -51,6 +56,7 @@ impl World {
             ("attempt_id", attempt_id),
             ("event_type_name", EVENT_TYPE.to_owned()),
             ("task_id", task_id),
+            (OPERATIONAL, operational_id),
         ]);
         let access = format!("/api/v1/auth/app-portal-access/{}", named["app_id"]);
         let access = app.client.post(access, json!({})).await.expect(200).json();
@@ -73,6 +79,7 @@ impl World {
             None => part.to_owned(),
             Some(name) => match but {
                 Some((other, text)) if other == name => text.to_owned(),
+                _ if name == "endpoint_id" && path.contains("/operational-webhook/") => self.named[OPERATIONAL].clone(),
                 _ => self.named.get(name).unwrap_or_else(|| panic!("a value of {name} in the world")).clone(),
             },
         };
