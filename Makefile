@@ -26,7 +26,7 @@ dev: ## start the server with what has changed since, logging more (ARGS="--list
 
 test: ## all tests (ARGS="--test crash" for some)
 	.ci/prepare
-	POSTHOUSE_TEST_PYTHON=$(CURDIR)/.venv/bin/python cargo test --release --workspace $(ARGS)
+	cargo test --release --workspace $(ARGS)
 
 lint: ## formatting, clippy, licences
 	cargo fmt --all --check
@@ -46,8 +46,7 @@ SOAKED := crash simulation durability isolation herd
 
 soak: ## the fault tests at full length (hours)
 	.ci/prepare
-	POSTHOUSE_SOAK=1 POSTHOUSE_TEST_PYTHON=$(CURDIR)/.venv/bin/python \
-		cargo test --release $(SOAKED:%=--test %) -- --nocapture
+	POSTHOUSE_SOAK=1 cargo test --release $(SOAKED:%=--test %) -- --nocapture
 
 generated: ## write the generated files that are committed (references, schemas)
 	UPDATE_GENERATED=1 cargo test --release --workspace --quiet fresh

@@ -1,48 +1,178 @@
-//! The official SDK for Python, unmodified, against the shipped binary.
+//! The official SDKs, unmodified, against the shipped binary: Python, JavaScript and Rust, of each
+//! the newest and an older major version, through every operation that they offer.
+//!
+//! The programs are in `tests/sdk/`, and `.ci/prepare` installs what they need. Each says
+//! `proved METHOD PATH` when an operation did all that is expected of it.
 
 mod support;
 
-use std::path::PathBuf;
-use std::process::{Command, Output};
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use support::app::TestApp;
 
-/// The Python that has the SDKs: `POSTHOUSE_TEST_PYTHON`, or `.venv` of the repository.
-fn python() -> PathBuf {
-    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
-    let given = std::env::var_os("POSTHOUSE_TEST_PYTHON").map(PathBuf::from);
-    let python = given.unwrap_or_else(|| root.join(".venv/bin/python"));
-    assert!(
-        python.exists(),
-        "{} is missing: `make test` makes it (.ci/prepare installs the SDKs in .venv), or name another in \
-         POSTHOUSE_TEST_PYTHON",
-        python.display()
-    );
-    python
+/// What the SDKs offer of the operations that are served. Each of them proves every one of these.
+const OFFERED: [&str; 49] = [
+    "GET /api/v1/health",
+    "GET /api/v1/app",
+    "POST /api/v1/app",
+    "GET /api/v1/app/{app_id}",
+    "PUT /api/v1/app/{app_id}",
+    "PATCH /api/v1/app/{app_id}",
+    "DELETE /api/v1/app/{app_id}",
+    "GET /api/v1/event-type",
+    "POST /api/v1/event-type",
+    "GET /api/v1/event-type/{event_type_name}",
+    "PUT /api/v1/event-type/{event_type_name}",
+    "PATCH /api/v1/event-type/{event_type_name}",
+    "DELETE /api/v1/event-type/{event_type_name}",
+    "GET /api/v1/app/{app_id}/endpoint",
+    "POST /api/v1/app/{app_id}/endpoint",
+    "GET /api/v1/app/{app_id}/endpoint/{endpoint_id}",
+    "PUT /api/v1/app/{app_id}/endpoint/{endpoint_id}",
+    "PATCH /api/v1/app/{app_id}/endpoint/{endpoint_id}",
+    "DELETE /api/v1/app/{app_id}/endpoint/{endpoint_id}",
+    "GET /api/v1/app/{app_id}/endpoint/{endpoint_id}/headers",
+    "PUT /api/v1/app/{app_id}/endpoint/{endpoint_id}/headers",
+    "PATCH /api/v1/app/{app_id}/endpoint/{endpoint_id}/headers",
+    "GET /api/v1/app/{app_id}/endpoint/{endpoint_id}/secret",
+    "POST /api/v1/app/{app_id}/endpoint/{endpoint_id}/secret/rotate",
+    "POST /api/v1/app/{app_id}/endpoint/{endpoint_id}/recover",
+    "POST /api/v1/app/{app_id}/endpoint/{endpoint_id}/send-example",
+    "GET /api/v1/app/{app_id}/endpoint/{endpoint_id}/stats",
+    "GET /api/v1/app/{app_id}/endpoint/{endpoint_id}/msg",
+    "GET /api/v1/app/{app_id}/msg",
+    "POST /api/v1/app/{app_id}/msg",
+    "GET /api/v1/app/{app_id}/msg/{msg_id}",
+    "DELETE /api/v1/app/{app_id}/msg/{msg_id}/content",
+    "GET /api/v1/app/{app_id}/msg/{msg_id}/endpoint",
+    "POST /api/v1/app/{app_id}/msg/{msg_id}/endpoint/{endpoint_id}/resend",
+    "GET /api/v1/app/{app_id}/msg/{msg_id}/attempt/{attempt_id}",
+    "DELETE /api/v1/app/{app_id}/msg/{msg_id}/attempt/{attempt_id}/content",
+    "GET /api/v1/app/{app_id}/attempt/endpoint/{endpoint_id}",
+    "GET /api/v1/app/{app_id}/attempt/msg/{msg_id}",
+    "POST /api/v1/auth/app-portal-access/{app_id}",
+    "POST /api/v1/auth/logout",
+    "GET /api/v1/operational-webhook/endpoint",
+    "POST /api/v1/operational-webhook/endpoint",
+    "GET /api/v1/operational-webhook/endpoint/{endpoint_id}",
+    "PUT /api/v1/operational-webhook/endpoint/{endpoint_id}",
+    "DELETE /api/v1/operational-webhook/endpoint/{endpoint_id}",
+    "GET /api/v1/operational-webhook/endpoint/{endpoint_id}/headers",
+    "PUT /api/v1/operational-webhook/endpoint/{endpoint_id}/headers",
+    "GET /api/v1/operational-webhook/endpoint/{endpoint_id}/secret",
+    "POST /api/v1/operational-webhook/endpoint/{endpoint_id}/secret/rotate",
+];
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-fn run(app: &TestApp, script: &str) -> Output {
-    let script = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(script);
-    let mut command = Command::new(python());
-    command.arg(&script).env("POSTHOUSE_URL", app.url()).env("POSTHOUSE_KEY", &app.key);
-    let output = command.output().expect("python starts");
+/// A file that `.ci/prepare` puts in place, or another of its kind that a variable names.
+fn prepared(variable: &str, file: &str) -> PathBuf {
+    let given = std::env::var_os(variable).map(PathBuf::from);
+    let path = given.unwrap_or_else(|| root().join(file));
+    assert!(
+        path.exists(),
+        "{} is missing: `make test` installs it (.ci/prepare), or name another in {variable}",
+        path.display()
+    );
+    path
+}
+
+fn python_newest() -> Command {
+    Command::new(prepared("POSTHOUSE_TEST_PYTHON", ".venv/bin/python"))
+}
+
+fn python_older() -> Command {
+    Command::new(prepared("POSTHOUSE_TEST_PYTHON_OLDER", ".venv-older/bin/python"))
+}
+
+fn node() -> Command {
+    prepared("POSTHOUSE_TEST_NODE_MODULES", "tests/sdk/js/node_modules/lock.installed");
+    Command::new("node")
+}
+
+/// The program with the Rust SDKs, built if its sources have changed: in a folder of its own, and as a
+/// package of its own, so that the server's dependencies are not theirs.
+fn rust() -> Command {
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().expect("a target folder").join("sdk-rust");
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut build = Command::new(cargo);
+    build.args(["build", "--quiet", "--locked", "--manifest-path"]).arg(root().join("tests/sdk/rust/Cargo.toml"));
+    let output = build.arg("--target-dir").arg(&target).output().expect("cargo starts");
+    assert!(output.status.success(), "building tests/sdk/rust: {}", String::from_utf8_lossy(&output.stderr));
+    Command::new(target.join("debug/sdk-drive"))
+}
+
+/// What a program says, which must end well.
+fn said(app: &TestApp, mut command: Command) -> String {
+    let output = command.env("POSTHOUSE_URL", app.url()).env("POSTHOUSE_KEY", &app.key).output();
+    let output = output.unwrap_or_else(|error| panic!("{command:?}: {error}"));
     let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.success(), "{}:\n{out}\n{err}", script.display());
-    output
+    assert!(output.status.success(), "{command:?}:\n{out}\n{err}");
+    out.into_owned()
+}
+
+/// Runs a program on a server of its own, and checks that it is the version that is meant and that it
+/// proved every operation.
+async fn drives_everything(version: &str, command: Command) {
+    let app = TestApp::builder().set("delivery.retry_schedule", "1").start().await;
+    let said = said(&app, command);
+    assert_eq!(said.lines().next(), Some(&*format!("svix {version}")), "the version that was driven");
+    assert_eq!(said.lines().last(), Some("all well"));
+    let proved: BTreeSet<&str> = said.lines().filter_map(|line| line.strip_prefix("proved ")).collect();
+    assert_eq!(proved, BTreeSet::from(OFFERED), "what svix {version} proved, and what it should");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_python_sdk_drives_the_whole_way_of_a_message() {
-    let app = TestApp::start_retrying().await;
-    let output = run(&app, "tests/sdk/spine.py");
-    let said = String::from_utf8_lossy(&output.stdout);
-    assert!(said.trim_end().ends_with("all well"), "{said}");
+async fn the_newest_python_sdk_drives_every_operation() {
+    let mut command = python_newest();
+    command.arg(root().join("tests/sdk/python/drive.py"));
+    drives_everything("2.9.1", command).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_older_python_sdk_drives_every_operation() {
+    let mut command = python_older();
+    command.arg(root().join("tests/sdk/python/drive.py"));
+    drives_everything("1.99.1", command).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_newest_javascript_sdk_drives_every_operation() {
+    let mut command = node();
+    command.arg(root().join("tests/sdk/js/drive.mjs")).arg("svix");
+    drives_everything("2.5.0", command).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_older_javascript_sdk_drives_every_operation() {
+    let mut command = node();
+    command.arg(root().join("tests/sdk/js/drive.mjs")).arg("svix-older");
+    drives_everything("1.99.1", command).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_newest_rust_sdk_drives_every_operation() {
+    let mut command = rust();
+    command.arg("newest");
+    drives_everything("2.9.1", command).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_older_rust_sdk_drives_every_operation() {
+    let mut command = rust();
+    command.arg("older");
+    drives_everything("1.99.1", command).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_quickstart_works_as_it_stands() {
     let app = TestApp::start().await;
-    let output = run(&app, "examples/quickstart.py");
-    let said = String::from_utf8_lossy(&output.stdout);
+    let mut command = python_newest();
+    command.arg(root().join("examples/quickstart.py"));
+    let said = said(&app, command);
     assert!(said.contains("the signature holds"), "{said}");
 }

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use http::request::Parts;
 
 use super::error::{ApiError, Kind};
+use super::first_sdks;
 use super::query::Query;
 use super::validate;
 use crate::accept::Gateway;
@@ -53,7 +54,8 @@ impl Call {
 
     /// Reads the body with the limits of all bodies.
     pub(super) async fn read(&self, body: Body) -> Result<Bytes, ApiError> {
-        Ok(self.gateway.body_budget.read(body).await?)
+        let body = self.gateway.body_budget.read(body).await?;
+        Ok(if first_sdks::concerned(self.pattern, &self.parts.headers) { first_sdks::read(body) } else { body })
     }
 
     /// The idempotency key that was sent, in its scope.

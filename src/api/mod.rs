@@ -23,6 +23,7 @@ mod endpoint_in;
 mod error;
 mod event_type;
 mod example;
+mod first_sdks;
 mod headers;
 mod health;
 mod hosted;

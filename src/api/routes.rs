@@ -13,8 +13,8 @@ use super::auth::{self, Caller};
 use super::call::Call;
 use super::error::{ApiError, Code};
 use super::{
-    application, attempt, attempted, background_task, content, docs, endpoint, event_type, example, headers, health,
-    hosted, jwks, message, metrics, openapi, portal, raw, recover, secret, settings, stats,
+    application, attempt, attempted, background_task, content, docs, endpoint, event_type, example, first_sdks,
+    headers, health, hosted, jwks, message, metrics, openapi, portal, raw, recover, secret, settings, stats,
 };
 use crate::accept::Gateway;
 use crate::model::{Capability, EnvKey};
@@ -223,7 +223,9 @@ async fn answer(gateway: Arc<Gateway>, here: &[Operation], request: Request<Body
             Caller::Portal(token) => (env, Some(token)),
         }
     };
-    (operation.handler)(Call { gateway, env, portal, parts, pattern: operation.path }, body).await
+    let by_first_sdk = first_sdks::concerned(operation.path, &parts.headers);
+    let answered = (operation.handler)(Call { gateway, env, portal, parts, pattern: operation.path }, body).await;
+    if by_first_sdk { Ok(first_sdks::answer(answered.unwrap_or_else(ApiError::into_answer)).await) } else { answered }
 }
 
 /// `HEAD` is `GET` without the body, which the server leaves out.
