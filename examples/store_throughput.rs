@@ -118,6 +118,7 @@ fn message(config: &Arc<AppConfig>) -> Command {
         },
         payload: Bytes::from_static(&[b'x'; PAYLOAD]),
         payload_days: 90,
+        only: None,
         idempotency: Some(Idempotency { hash, fingerprint: [0; 8], auto: true }),
         at: SystemClock.now_ms(),
     }))

@@ -7,6 +7,7 @@ pub mod cli;
 pub mod config;
 pub mod deliver;
 pub mod dispatch;
+pub mod maintain;
 pub mod metrics;
 pub mod model;
 pub mod record;

@@ -126,7 +126,7 @@ CREATE TABLE waiting (
     PRIMARY KEY (endpoint, due, message)
 ) STRICT, WITHOUT ROWID;
 
--- Deliveries that are set aside: 0 failed, 1 held, 2 quarantined.
+-- Deliveries that are set aside: 0 failed, 1 held, 2 quarantined, 3 cancelled.
 CREATE TABLE parked (
     endpoint INTEGER NOT NULL,
     message  INTEGER NOT NULL,
@@ -195,3 +195,42 @@ CREATE TABLE remembered_change (
     expires_at  INTEGER NOT NULL
 ) STRICT;
 CREATE INDEX remembered_change_expiry ON remembered_change (expires_at);
+
+-- Attempts by endpoint and hour (of their keys), counted with the entries of attempt_by_endpoint.
+-- By hour first: all that is counted now is on a few pages, whatever the number of endpoints.
+CREATE TABLE endpoint_hour (
+    hour     INTEGER NOT NULL,
+    endpoint INTEGER NOT NULL,
+    success  INTEGER NOT NULL,
+    failure  INTEGER NOT NULL,
+    PRIMARY KEY (hour, endpoint)
+) STRICT, WITHOUT ROWID;
+
+-- What was deleted and still has rows. kind: 0 application, 1 endpoint. url: of an endpoint, the
+-- last that attempts went to. Gone for good only some time after the deletion, when all attempts
+-- that were in flight are on record.
+CREATE TABLE purge (
+    target     INTEGER PRIMARY KEY,
+    kind       INTEGER NOT NULL,
+    url        INTEGER,
+    deleted_at INTEGER NOT NULL,
+    next_at    INTEGER NOT NULL
+) STRICT;
+CREATE INDEX purge_next ON purge (next_at);
+
+-- Work that was asked for and goes on in slices. status: 0 running, 1 finished, 2 failed.
+CREATE TABLE background_task (
+    key        INTEGER PRIMARY KEY,
+    nonce      BLOB NOT NULL,
+    env        INTEGER NOT NULL,
+    app        INTEGER NOT NULL,
+    endpoint   INTEGER NOT NULL,
+    status     INTEGER NOT NULL,
+    -- Messages before this key; those up to done_to are done.
+    before     INTEGER NOT NULL,
+    done_to    INTEGER NOT NULL,
+    moved      INTEGER NOT NULL,
+    updated_at INTEGER NOT NULL
+) STRICT;
+CREATE INDEX background_task_env ON background_task (env, key);
+CREATE INDEX background_task_running ON background_task (updated_at, key) WHERE status = 0;

@@ -11,10 +11,10 @@ use bytes::Bytes;
 
 pub use admission::Admission;
 
-use crate::config::{Delivery, Limits, Server};
+use crate::config::{Delivery, Limits, Retention, Server};
 use crate::metrics::Metrics;
-use crate::model::routing::route;
-use crate::model::{AppConfig, Clock, EnvKey, Envelope, Id, Message};
+use crate::model::routing::{route, route_only};
+use crate::model::{AppConfig, Clock, EndpointKey, EnvKey, Envelope, Id, Message};
 use crate::store::ReadError;
 use crate::store::StoreReader;
 use crate::store::command::{
@@ -24,9 +24,6 @@ use crate::store::journal::{Journal, NotTaken};
 use crate::store::query::StoreQueries;
 use crate::store::seal::Sealer;
 use crate::store::snapshots::Snapshots;
-
-/// Days that the bytes of a message are kept unless it says otherwise.
-pub const PAYLOAD_DAYS: u16 = 90;
 
 /// Payloads shorter than this get memory of their own.
 const COPY_BELOW: usize = 64 * 1024;
@@ -61,6 +58,8 @@ pub struct Gateway {
     pub https_only: bool,
     /// Defaults of delivery.
     pub delivery: Delivery,
+    /// How long what is accepted is kept.
+    pub retention: Retention,
     /// Bytes of bodies that are being read.
     pub body_budget: limited::BodyBudget,
     /// Requests of each key.
@@ -115,22 +114,46 @@ impl Gateway {
         config: Arc<AppConfig>,
         envelope: Envelope,
         payload: Bytes,
-        payload_days: u16,
+        payload_days: Option<u16>,
         idempotency: Option<Idempotency>,
     ) -> Result<Accepted, NotAccepted> {
+        let routes = route(&config, &envelope.event_type, &envelope.channels);
+        let payload_days = payload_days.unwrap_or(self.retention.payload_days);
+        let at = self.clock.now_ms();
+        let only = None;
+        self.commit(Publish { config, routes, only, envelope, payload, payload_days, idempotency, at }).await
+    }
+
+    /// Stores a message for one endpoint alone, whatever that takes; returns after the commit.
+    pub async fn publish_to(
+        &self,
+        config: Arc<AppConfig>,
+        endpoint: EndpointKey,
+        envelope: Envelope,
+        payload: Bytes,
+        idempotency: Option<Idempotency>,
+    ) -> Result<Accepted, NotAccepted> {
+        let routes = vec![route_only(&config, endpoint).ok_or(Refusal::NotFound)?];
+        let (at, payload_days) = (self.clock.now_ms(), self.retention.payload_days);
+        let only = Some(endpoint);
+        self.commit(Publish { config, routes, only, envelope, payload, payload_days, idempotency, at }).await
+    }
+
+    async fn commit(&self, mut publish: Publish) -> Result<Accepted, NotAccepted> {
         self.admission.check().map_err(NotAccepted::Closed)?;
         // A slice of the connection's buffer would keep all of that buffer in memory.
-        let payload = if payload.len() < COPY_BELOW { Bytes::copy_from_slice(&payload) } else { payload };
-        let routes = route(&config, &envelope.event_type, &envelope.channels);
-        let at = self.clock.now_ms();
-        let publish = Publish { config, routes, envelope, payload, payload_days, idempotency, at };
+        if publish.payload.len() < COPY_BELOW {
+            publish.payload = Bytes::copy_from_slice(&publish.payload);
+        }
         match self.journal.commit(Command::Publish(Box::new(publish))).await?? {
             Done::Published(published) => {
                 self.metrics.messages_accepted.inc();
                 Ok(Accepted::New(published.id))
             }
             Done::Repeated(message) => Ok(Accepted::Repeated(message)),
-            Done::RepeatedChange(..) | Done::Settled(_) | Done::Changed(_) => Err(Refusal::Failed.into()),
+            Done::RepeatedChange(..) | Done::Settled(_) | Done::Changed(_) | Done::Maintained(_) => {
+                Err(Refusal::Failed.into())
+            }
         }
     }
 
@@ -145,7 +168,9 @@ impl Gateway {
         match self.journal.commit(Command::Change(Box::new(request))).await?? {
             Done::Changed(changed) => Ok(ChangeAccepted::New(*changed)),
             Done::RepeatedChange(status, body) => Ok(ChangeAccepted::Repeated(status, body)),
-            Done::Published(_) | Done::Repeated(_) | Done::Settled(_) => Err(Refusal::Failed.into()),
+            Done::Published(_) | Done::Repeated(_) | Done::Settled(_) | Done::Maintained(_) => {
+                Err(Refusal::Failed.into())
+            }
         }
     }
 

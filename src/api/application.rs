@@ -2,6 +2,7 @@
 
 use axum::body::Body;
 use http::{Response, StatusCode};
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
@@ -23,15 +24,24 @@ type Body4<'a> = Fields<'a, 4>;
 pub(super) const FIELDS: [&str; 4] = ["name", "uid", "throttleRate", "metadata"];
 const RATE: &str = "must be a number from 1 to 65535";
 
-#[derive(Serialize)]
+/// An application.
+#[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-struct ApplicationOut<'a> {
+pub(super) struct ApplicationOut<'a> {
+    /// Its id.
+    #[schemars(regex(pattern = r"^app_[A-Za-z0-9]{27}$"))]
     id: String,
+    /// Your own name for it, unique in its environment.
     uid: Option<&'a str>,
+    /// What people call it.
     name: &'a str,
+    /// Attempts in a second, over all its endpoints.
     throttle_rate: Option<u16>,
+    /// When it was created.
     created_at: Time,
+    /// When it was last changed.
     updated_at: Time,
+    /// Texts by name that are kept with it.
     metadata: &'a Metadata,
 }
 
@@ -131,17 +141,17 @@ pub(super) fn target(kind: IdKind, name: String) -> Result<Target, ApiError> {
     }
 }
 
-/// Reads an application that travels inside another body, to be made under the name `named` if nothing
-/// is there. What is wrong is said of the field `name` of `outer`.
+/// Reads an application that travels inside another body. Where none is there yet, it is to be made
+/// under the name `named`. What is wrong is said of the field `name` of `outer`.
 pub(super) fn read_inline<const N: usize>(
     raw: &RawValue,
-    named: &str,
+    named: Option<&str>,
     outer: &mut Fields<'_, N>,
     name: &'static str,
 ) -> Option<ApplicationSpec> {
     // Its depth was judged with the whole body's.
     match read(raw.get().as_bytes(), usize::MAX) {
-        Ok((Some(uid), _)) if uid != named => {
+        Ok((Some(uid), _)) if named.is_some_and(|named| named != uid) => {
             outer.problem_in(name, "uid".to_owned(), "must be what the path names");
             None
         }

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use axum::body::Body;
 use http::{Response, StatusCode};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::answer;
@@ -27,19 +28,37 @@ type Answer = Result<Response<Body>, ApiError>;
 const SUCCESS: u16 = 0;
 const FAIL: u16 = 2;
 
-#[derive(Serialize)]
+/// An attempt.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "MessageAttemptOut")]
 #[serde(rename_all = "camelCase")]
-struct AttemptOut<'a> {
+pub(super) struct AttemptOut<'a> {
+    /// Its id.
+    #[schemars(regex(pattern = r"^atmpt_[A-Za-z0-9]{27}$"))]
     id: String,
+    /// The message.
+    #[schemars(regex(pattern = r"^msg_[A-Za-z0-9]{27}$"))]
     msg_id: String,
+    /// The endpoint.
+    #[schemars(regex(pattern = r"^ep_[A-Za-z0-9]{27}$"))]
     endpoint_id: String,
+    /// Where it was posted to; a password in it is masked.
     url: &'a str,
+    /// The receiver's answer as far as it is kept; without one, how the attempt ended.
     response: Cow<'a, str>,
+    /// The answer's status; 0 where there was none.
     response_status_code: u16,
+    /// How long it took.
     response_duration_ms: u32,
+    /// 0 succeeded, 1 pending, 2 failed, 3 being sent, 4 cancelled.
+    #[schemars(range(min = 0, max = 4))]
     status: u16,
+    /// The same as a word.
     status_text: &'static str,
+    /// 0 by schedule, 1 by hand.
+    #[schemars(range(min = 0, max = 1))]
     trigger_type: i64,
+    /// When it began.
     timestamp: Time,
 }
 

@@ -18,7 +18,7 @@ use crate::store::command::Idempotency;
 /// Operations on the endpoints of the environment itself begin with this.
 const OPERATIONAL: &str = "/api/v1/operational-webhook/";
 /// Longest idempotency key.
-const IDEMPOTENCY_KEY_BYTES_MAX: usize = 256;
+pub(super) const IDEMPOTENCY_KEY_BYTES_MAX: usize = 256;
 
 /// A request whose key was found good. Its body travels beside it.
 pub(super) struct Call {

@@ -3,6 +3,7 @@
 
 use axum::body::Body;
 use http::{Response, StatusCode};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::answer;
@@ -20,25 +21,41 @@ use crate::store::query::Order;
 
 type Answer = Result<Response<Body>, ApiError>;
 
-#[derive(Serialize)]
+/// An endpoint.
+#[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-struct EndpointOut<'a> {
+pub(super) struct EndpointOut<'a> {
+    /// Its id.
+    #[schemars(regex(pattern = r"^ep_[A-Za-z0-9]{27}$"))]
     id: String,
+    /// Your own name for it, unique in its application.
     uid: Option<&'a str>,
+    /// Where messages are posted to; a password in it is masked.
     url: &'a str,
+    /// What people call it.
     description: &'a str,
+    /// Attempts in a second.
     throttle_rate: Option<u16>,
+    /// Whether nothing is sent to it.
     disabled: bool,
+    /// Why it is disabled. An addition of this server.
     #[serde(skip_serializing_if = "Option::is_none")]
     disabled_reason: Option<DisabledReason>,
+    /// Since when nothing has arrived there, where that is so. An addition of this server.
     #[serde(skip_serializing_if = "Option::is_none")]
     failing_since: Option<Time>,
+    /// Types of events that it wants; null means all.
     event_types: Option<&'a [String]>,
+    /// Channels that it wants; null means all.
     channels: Option<&'a [String]>,
+    /// Seconds before each retry, where it has a schedule of its own. An addition of this server.
     #[serde(skip_serializing_if = "Option::is_none")]
     retry_schedule: Option<&'a [u32]>,
+    /// Texts by name that are kept with it.
     metadata: &'a Metadata,
+    /// When it was created.
     created_at: Time,
+    /// When it was last changed.
     updated_at: Time,
 }
 

@@ -27,12 +27,12 @@ pub(super) const FIELDS: [&str; 11] = [
     "headers",
     "retrySchedule",
 ];
-const URL_BYTES_MAX: usize = 65_536;
+pub(super) const URL_BYTES_MAX: usize = 65_536;
 /// Event types that one endpoint can name; the contract sets no bound.
-const EVENT_TYPES_MAX: usize = 2_000;
-const CHANNELS_MAX: usize = 10;
-const RETRIES_MAX: usize = 50;
-const RETRY_S_MAX: u32 = 2_592_000;
+pub(super) const EVENT_TYPES_MAX: usize = 2_000;
+pub(super) const CHANNELS_MAX: usize = 10;
+pub(super) const RETRIES_MAX: usize = 50;
+pub(super) const RETRY_S_MAX: u32 = 2_592_000;
 /// Bytes of a secret that we draw.
 const SECRET_BYTES: usize = 24;
 /// An endpoint as it is to be made, or to be from now on.

@@ -48,6 +48,10 @@ pub(super) enum Code {
     TooManyEndpoints,
     /// The endpoint has as many headers as it may, or as long ones.
     TooManyEndpointHeaders,
+    /// The bytes of the message have expired or were deleted: there is nothing to send.
+    ContentExpired,
+    /// The environment has as many unfinished background tasks as it may.
+    TooManyTasks,
     /// The body is longer than `limits.body_bytes_max`.
     PayloadTooLarge,
     /// The key made more requests than `limits.requests_per_second_per_key`.
@@ -68,8 +72,7 @@ pub(super) enum Code {
 
 impl Code {
     /// Every one of them: what the documentation lists.
-    #[cfg(test)]
-    pub(super) const ALL: [Self; 23] = [
+    pub(super) const ALL: [Self; 25] = [
         Self::AmbiguousLength,
         Self::TooManyHeaders,
         Self::InvalidJson,
@@ -85,6 +88,8 @@ impl Code {
         Self::IdempotencyConflict,
         Self::TooManyEndpoints,
         Self::TooManyEndpointHeaders,
+        Self::ContentExpired,
+        Self::TooManyTasks,
         Self::PayloadTooLarge,
         Self::RateLimited,
         Self::NotImplemented,
@@ -113,6 +118,8 @@ impl Code {
             Self::IdempotencyConflict => "idempotency_conflict",
             Self::TooManyEndpoints => "too_many_endpoints",
             Self::TooManyEndpointHeaders => "too_many_endpoint_headers",
+            Self::ContentExpired => "content_expired",
+            Self::TooManyTasks => "too_many_tasks",
             Self::PayloadTooLarge => "payload_too_large",
             Self::RateLimited => "rate_limited",
             Self::NotImplemented => "not_implemented",
@@ -137,11 +144,12 @@ impl Code {
             Self::Conflict
             | Self::EventExists
             | Self::IdempotencyConflict
+            | Self::ContentExpired
             | Self::TooManyEndpoints
             | Self::TooManyEndpointHeaders => StatusCode::CONFLICT,
             Self::UnsupportedEncoding => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::PayloadTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::RateLimited => StatusCode::TOO_MANY_REQUESTS,
+            Self::TooManyTasks | Self::RateLimited => StatusCode::TOO_MANY_REQUESTS,
             Self::NotImplemented => StatusCode::NOT_IMPLEMENTED,
             Self::TooBusy | Self::JournalFull | Self::StorageFull | Self::StorageFailed | Self::Unavailable => {
                 StatusCode::SERVICE_UNAVAILABLE
@@ -238,6 +246,7 @@ impl ApiError {
         let header: Option<(HeaderName, &'static str)> = match code {
             Code::AuthenticationFailed => Some((WWW_AUTHENTICATE, "Bearer")),
             Code::RequestTimeout | Code::PayloadTooLarge => Some((CONNECTION, "close")),
+            Code::TooManyTasks => Some((RETRY_AFTER, "10")),
             // A bucket of requests fills within a second.
             Code::RateLimited => Some((RETRY_AFTER, "1")),
             _ if code.status() == StatusCode::SERVICE_UNAVAILABLE => Some((RETRY_AFTER, "1")),
@@ -276,6 +285,8 @@ impl From<Refusal> for ApiError {
             Refusal::EventIdExists => Code::EventExists,
             Refusal::IdempotencyMismatch => Code::IdempotencyConflict,
             Refusal::TooManyEndpoints => Code::TooManyEndpoints,
+            Refusal::ContentGone => Code::ContentExpired,
+            Refusal::TooManyTasks => Code::TooManyTasks,
             Refusal::EndpointDisabled => Code::EndpointDisabled,
             Refusal::TooManyHeaders => Code::TooManyEndpointHeaders,
             Refusal::Full => Code::StorageFull,

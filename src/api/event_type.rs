@@ -2,6 +2,7 @@
 
 use axum::body::Body;
 use http::{Response, StatusCode};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::answer;
@@ -23,19 +24,30 @@ pub(super) const FIELDS: [&str; 7] =
 pub(super) const SCHEDULE_FIELDS: [&str; 1] = ["retrySchedule"];
 /// Levels of schemas, which are kept inside other JSON.
 const SCHEMA_DEPTH_MAX: usize = 100;
-const FEATURE_FLAGS_MAX: usize = 100;
+pub(super) const FEATURE_FLAGS_MAX: usize = 100;
 
-#[derive(Serialize)]
+/// An event type.
+#[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-struct EventTypeOut<'a> {
+pub(super) struct EventTypeOut<'a> {
+    /// Its dotted name.
     name: &'a str,
+    /// What has happened when it is sent.
     description: &'a str,
+    /// Whether lists leave it out.
     archived: bool,
+    /// Whether it should no longer be chosen.
     deprecated: bool,
+    /// JSON Schemas of its payload, by version.
+    #[schemars(with = "Option<serde_json::Map<String, serde_json::Value>>")]
     schemas: Option<&'a serde_json::Value>,
+    /// Under which it is shown.
     group_name: Option<&'a str>,
+    /// Kept and shown.
     feature_flags: Option<&'a [String]>,
+    /// When it was created.
     created_at: Time,
+    /// When it was last changed.
     updated_at: Time,
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use axum::body::Body;
 use http::{HeaderName, HeaderValue, Response, StatusCode};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::answer;
@@ -26,9 +27,13 @@ const RESERVED: [&str; 9] =
     ["host", "connection", "content-length", "transfer-encoding", "expect", "trailer", "upgrade", "te", "keep-alive"];
 const RESERVED_PREFIXES: [&str; 3] = ["proxy-", "webhook-", "svix-"];
 
-#[derive(Serialize)]
+/// Headers that every delivery carries.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "EndpointHeadersOut")]
 pub(super) struct HeadersOut<'a> {
+    /// Those that can be shown.
     headers: BTreeMap<&'a str, &'a str>,
+    /// The names of those that cannot.
     sensitive: Vec<&'a str>,
 }
 

@@ -2,6 +2,7 @@
 
 use axum::body::Body;
 use http::{Response, StatusCode};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::answer;
@@ -9,14 +10,19 @@ use super::call::Call;
 use super::error::ApiError;
 use crate::store::journal::Health;
 
-#[derive(Serialize)]
+/// Whether the server takes messages, and why not.
+#[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-struct Ready {
+pub(super) struct Ready {
+    /// `ready` or `unavailable`.
     status: &'static str,
+    /// Whether messages are taken.
     accepting: bool,
+    /// It ends as soon as what is in flight is finished.
     draining: bool,
     /// What is stored can be read, and nothing new is taken.
     read_only: bool,
+    /// `good`, `disk_full`, `failed` or `closed`.
     journal: &'static str,
 }
 

@@ -5,6 +5,7 @@ use axum::body::Body;
 use http::header::{CACHE_CONTROL, HeaderValue};
 use http::{Response, StatusCode};
 use posthouse_signature::standard::Jwk;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::answer;
@@ -16,19 +17,30 @@ use crate::model::{EndpointKey, Id, IdKind};
 /// How long receivers may keep the answer. Shorter than any useful grace period of a rotation.
 const CACHE: HeaderValue = HeaderValue::from_static("public, max-age=300");
 
-#[derive(Serialize)]
+/// Public keys of an endpoint.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Jwks")]
 pub(super) struct JwksOut {
+    /// The newest first.
     keys: Vec<KeyOut>,
 }
 
-#[derive(Serialize)]
+/// A public key (RFC 8037).
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Jwk")]
 struct KeyOut {
+    /// `OKP`.
     kty: &'static str,
+    /// `Ed25519`.
     crv: &'static str,
+    /// `sig`.
     #[serde(rename = "use")]
     usage: &'static str,
+    /// `EdDSA`.
     alg: &'static str,
+    /// Its thumbprint.
     kid: String,
+    /// The key in base64url.
     x: String,
 }
 

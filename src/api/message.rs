@@ -1,6 +1,7 @@
 //! Messages: create (the hot path), get, list.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use axum::body::Body;
 use http::{Response, StatusCode};
@@ -14,15 +15,16 @@ use super::page::PageQuery;
 use super::query::Query;
 use super::time;
 use super::validate;
-use crate::accept::Accepted;
+use crate::accept::{Accepted, ChangeAccepted};
 use crate::model::id::key_time;
-use crate::model::{Envelope, Id, IdKind, Message, UnixMs};
+use crate::model::{AppConfig, ApplicationSpec, Envelope, Id, IdKind, Message, UnixMs};
+use crate::store::command::{Change, Changed};
 use crate::store::query::{MessageFilter, Order};
 
 type Answer = Result<Response<Body>, ApiError>;
 
 /// Event types that a list can be filtered by.
-const EVENT_TYPES_MAX: usize = 500;
+pub(super) const EVENT_TYPES_MAX: usize = 500;
 /// Levels of a payload that is shown.
 const DEPTH_MAX: usize = 128;
 
@@ -34,15 +36,14 @@ pub(super) async fn create(call: Call, body: Body) -> Answer {
     let config = call.app_if_any().await?;
     let body = call.read(body).await?;
     let gateway = &call.gateway;
-    let message = message_in::read(&body, gateway.limits.json_depth_max, gateway.clock.now_ms())?;
+    let name = call.param("app_id")?;
+    let named = config.is_none().then_some(&*name);
+    let message = message_in::read(&body, gateway.limits.json_depth_max, gateway.clock.now_ms(), named)?;
     let idempotency = call.idempotency(&body)?;
-    let Some(config) = config else {
-        // Asked for by name: to pass it over silently would be worse.
-        return Err(if message.has_application {
-            ApiError::not_implemented("Making the application together with a message is not available")
-        } else {
-            ApiError::not_found()
-        });
+    let config = match (config, message.application) {
+        (Some(config), _) => config,
+        (None, Some(spec)) => make_application(&call, &name, spec).await?,
+        (None, None) => return Err(ApiError::not_found()),
     };
     let is_shown = with_content && is_shown(&message.envelope, &message.payload);
     let mut out = Vec::with_capacity(message.payload.len() + 384);
@@ -59,6 +60,20 @@ pub(super) async fn create(call: Call, body: Body) -> Answer {
     };
     push_end(&mut out, id);
     Ok(answer::bytes(StatusCode::ACCEPTED, "application/json", out))
+}
+
+/// Makes the application that a message brings along, if nobody else has made it by now. What is
+/// named by an id cannot be made.
+async fn make_application(call: &Call, name: &str, spec: ApplicationSpec) -> Result<Arc<AppConfig>, ApiError> {
+    if validate::has_form_of(IdKind::Application, name) {
+        return Err(ApiError::not_found());
+    }
+    let (env, uid) = (call.env, Some(name.to_owned()));
+    let create = Change::CreateApplication { env, uid, spec, get_if_exists: true };
+    let ChangeAccepted::New(Changed::Application(app, _)) = call.gateway.change(create, None).await? else {
+        return Err(ApiError::not_found());
+    };
+    call.gateway.snapshots.app(app.key()).await?.ok_or(ApiError::not_found())
 }
 
 /// `GET /app/{app_id}/msg/{msg_id}`.

@@ -5,14 +5,14 @@ use std::borrow::Cow;
 use bytes::Bytes;
 use http::HeaderValue;
 
+use super::application;
 use super::error::{ApiError, Kind};
 use super::json::{Fields, Given, Null};
 use super::time;
 use super::validate;
-use crate::accept::PAYLOAD_DAYS;
-use crate::model::{Envelope, UnixMs};
+use crate::model::{ApplicationSpec, Envelope, UnixMs};
 
-const FIELDS: [&str; 10] = [
+pub(super) const FIELDS: [&str; 10] = [
     "eventType",
     "payload",
     "eventId",
@@ -24,11 +24,12 @@ const FIELDS: [&str; 10] = [
     "transformationsParams",
     "application",
 ];
-const CHANNELS_MAX: usize = 10;
-const TAGS_MAX: usize = 5;
+pub(super) const CHANNELS_MAX: usize = 10;
+pub(super) const TAGS_MAX: usize = 5;
 /// How far ahead `deliverAt` may be.
 const DELIVER_AT_MS_MAX: i64 = 90 * 86_400_000;
-const RETENTION_HOURS_MAX: u16 = 2_160;
+pub(super) const RETENTION_HOURS_MAX: u16 = 2_160;
+pub(super) const RETENTION_DAYS_MAX: u16 = 90;
 const CONTENT_TYPE_BYTES_MAX: usize = 256;
 type Reader<'a> = Fields<'a, { FIELDS.len() }>;
 
@@ -36,13 +37,15 @@ type Reader<'a> = Fields<'a, { FIELDS.len() }>;
 pub(super) struct MessageIn {
     pub(super) envelope: Envelope,
     pub(super) payload: Bytes,
-    pub(super) payload_days: u16,
-    /// An application was sent along, to be made if it is not there.
-    pub(super) has_application: bool,
+    /// Days that its bytes are kept, if it says so.
+    pub(super) payload_days: Option<u16>,
+    /// An application to be made if it is not there.
+    pub(super) application: Option<ApplicationSpec>,
 }
 
 /// Reads a message. `payload` is exactly the bytes between its braces as they stand in `body`.
-pub(super) fn read(body: &Bytes, depth_max: usize, now: UnixMs) -> Result<MessageIn, ApiError> {
+/// `named` is the name of the application where it is not there yet.
+pub(super) fn read(body: &Bytes, depth_max: usize, now: UnixMs, named: Option<&str>) -> Result<MessageIn, ApiError> {
     let mut fields: Reader<'_> = Fields::parse(body, &FIELDS, depth_max)?;
     let event_type = fields.text("eventType", Null::Refused, |text| validate::EVENT_TYPE.check(text));
     let event_type = fields.require("eventType", event_type);
@@ -57,7 +60,10 @@ pub(super) fn read(body: &Bytes, depth_max: usize, now: UnixMs) -> Result<Messag
     let deliver_at = deliver_at(&mut fields, now);
     let payload_days = payload_days(&mut fields);
     let raw = raw_payload(&mut fields);
-    let has_application = matches!(fields.raw("application", Null::Taken), Given::Value(_));
+    let application = match fields.raw("application", Null::Taken) {
+        Given::Value(raw) => application::read_inline(raw, named, &mut fields, "application"),
+        Given::Null | Given::Absent => None,
+    };
     fields.finish()?;
     let (payload, content_type) = match raw {
         Some((text, content_type)) => (Bytes::from(text), Some(content_type)),
@@ -71,7 +77,7 @@ pub(super) fn read(body: &Bytes, depth_max: usize, now: UnixMs) -> Result<Messag
         deliver_at,
         content_type,
     };
-    Ok(MessageIn { envelope, payload, payload_days, has_application })
+    Ok(MessageIn { envelope, payload, payload_days, application })
 }
 
 /// The past means now.
@@ -89,15 +95,16 @@ fn deliver_at(fields: &mut Reader<'_>, now: UnixMs) -> Option<UnixMs> {
 }
 
 /// Hours, where they are given, come before days, and are rounded up to days.
-fn payload_days(fields: &mut Reader<'_>) -> u16 {
-    let days = fields.number("payloadRetentionPeriod", Null::Taken, (1, PAYLOAD_DAYS), "must be a number from 1 to 90");
+fn payload_days(fields: &mut Reader<'_>) -> Option<u16> {
+    let days =
+        fields.number("payloadRetentionPeriod", Null::Taken, (1, RETENTION_DAYS_MAX), "must be a number from 1 to 90");
     let hours = fields.number(
         "payloadRetentionHours",
         Null::Taken,
         (1, RETENTION_HOURS_MAX),
         "must be a number from 1 to 2160",
     );
-    hours.value().map(|hours| hours.div_ceil(24)).or(days.value()).unwrap_or(PAYLOAD_DAYS)
+    hours.value().map(|hours| hours.div_ceil(24)).or(days.value())
 }
 
 /// What the SDKs' raw messages say under `transformationsParams`: the bytes as a text, and their

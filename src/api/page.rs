@@ -16,8 +16,8 @@ use crate::model::{Id, IdKind, Key};
 use crate::store::query::{Order, Page, Rows};
 
 /// Rows of a page where none are asked for, and most that can be.
-const LIMIT_DEFAULT: usize = 50;
-const LIMIT_MAX: usize = 250;
+pub(super) const LIMIT_DEFAULT: usize = 50;
+pub(super) const LIMIT_MAX: usize = 250;
 
 /// A page as it was asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]

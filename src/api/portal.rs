@@ -3,6 +3,7 @@
 use axum::body::Body;
 use http::Response;
 use rand::Rng;
+use schemars::JsonSchema;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
@@ -19,15 +20,19 @@ use crate::store::command::{Change, Target};
 type Answer = Result<Response<Body>, ApiError>;
 
 pub(super) const FIELDS: [&str; 6] = ["application", "readOnly", "capabilities", "featureFlags", "expiry", "sessionId"];
-const EXPIRY_S: u32 = 604_800;
-const EXPIRY_S_MIN: u32 = 3_600;
-const FEATURE_FLAGS_MAX: usize = 25;
+pub(super) const EXPIRY_S: u32 = 604_800;
+pub(super) const EXPIRY_S_MIN: u32 = 3_600;
+pub(super) const FEATURE_FLAGS_MAX: usize = 25;
 /// Random bytes of a token.
 const TOKEN_BYTES: usize = 32;
 
-#[derive(Serialize)]
+/// Access to one application.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "AppPortalAccessOut")]
 pub(super) struct AccessOut {
+    /// Where the customer is sent; the token stands behind its `#`.
     url: String,
+    /// What opens the application's part of this API, as a key does.
     token: String,
 }
 
@@ -45,7 +50,7 @@ pub(super) async fn access(call: Call, body: Body) -> Answer {
     // Names a session whose tokens a hosted operation ends together; each ends for itself here.
     fields.text("sessionId", Null::Taken, |text| validate::SESSION.check(text));
     let application = match fields.raw("application", Null::Taken) {
-        Given::Value(raw) => application::read_inline(raw, &name, &mut fields, "application"),
+        Given::Value(raw) => application::read_inline(raw, Some(&name), &mut fields, "application"),
         Given::Absent | Given::Null => None,
     };
     fields.finish()?;

@@ -28,6 +28,8 @@ impl<'a> Query<'a> {
 
     /// A parameter that may be there once.
     pub(super) fn text(&mut self, name: &'static str) -> Option<Cow<'a, str>> {
+        #[cfg(test)]
+        asked::note(name);
         let mut all = self.pairs.iter().filter(|(key, _)| key == name);
         let value = all.next().map(|(_, value)| value.clone());
         if all.next().is_some() {
@@ -51,6 +53,8 @@ impl<'a> Query<'a> {
 
     /// A list, repeated or with commas.
     pub(super) fn list(&mut self, name: &'static str, items_max: usize, rule: &Rule) -> Vec<String> {
+        #[cfg(test)]
+        asked::note(name);
         let mut found: Vec<String> = Vec::new();
         let mut wrong = None;
         for (_, value) in self.pairs.iter().filter(|(key, _)| key == name) {
@@ -109,5 +113,25 @@ impl<'a> Query<'a> {
     /// All that was wrong.
     pub(super) fn finish(self) -> Result<(), ApiError> {
         if self.problems.is_empty() { Ok(()) } else { Err(ApiError::Invalid(self.problems)) }
+    }
+}
+
+/// Which parameters handlers asked for, so that tests can compare them with the description.
+#[cfg(test)]
+pub(super) mod asked {
+    use std::cell::RefCell;
+
+    thread_local! {
+        static NAMES: RefCell<Vec<&'static str>> = const { RefCell::new(Vec::new()) };
+    }
+
+    /// One was asked for.
+    pub(super) fn note(name: &'static str) {
+        NAMES.with_borrow_mut(|names| names.push(name));
+    }
+
+    /// Those that were asked for on this thread since this was called last.
+    pub(in crate::api) fn take() -> Vec<&'static str> {
+        NAMES.take()
     }
 }

@@ -13,8 +13,8 @@ use super::auth::{self, Caller};
 use super::call::Call;
 use super::error::{ApiError, Code};
 use super::{
-    application, attempt, endpoint, event_type, first_sdks, headers, health, hosted, jwks, message, metrics, portal,
-    secret, settings,
+    application, attempt, attempted, background_task, content, docs, endpoint, event_type, example, first_sdks,
+    headers, health, hosted, jwks, message, metrics, openapi, portal, raw, recover, secret, settings, stats,
 };
 use crate::accept::Gateway;
 use crate::model::{Capability, EnvKey};
@@ -91,6 +91,10 @@ pub(super) fn implemented() -> Vec<Operation> {
         GET "/api/v1/health/ping" Nobody health::alive;
         GET "/api/v1/health/ready" Nobody health::ready;
         GET "/metrics" Key metrics::render;
+        GET "/openapi.json" Nobody openapi::serve;
+        GET "/docs" Nobody docs::page;
+        GET "/docs/style.css" Nobody docs::style;
+        GET "/docs/script.js" Nobody docs::script;
         GET "/api/v1/app" Key application::list;
         POST "/api/v1/app" Key application::create;
         GET "/api/v1/app/{app_id}" View application::get;
@@ -123,6 +127,16 @@ pub(super) fn implemented() -> Vec<Operation> {
         GET "/api/v1/app/{app_id}/attempt/msg/{msg_id}" View attempt::list_by_message;
         GET "/api/v1/app/{app_id}/msg/{msg_id}/attempt/{attempt_id}" View attempt::get;
         POST "/api/v1/app/{app_id}/msg/{msg_id}/endpoint/{endpoint_id}/resend" Send attempt::resend;
+        GET "/api/v1/app/{app_id}/endpoint/{endpoint_id}/msg" View attempted::messages;
+        GET "/api/v1/app/{app_id}/msg/{msg_id}/endpoint" View attempted::destinations;
+        GET "/api/v1/app/{app_id}/msg/{msg_id}/raw" View raw::get;
+        POST "/api/v1/app/{app_id}/endpoint/{endpoint_id}/send-example" Send example::send;
+        GET "/api/v1/app/{app_id}/endpoint/{endpoint_id}/stats" View stats::get;
+        POST "/api/v1/app/{app_id}/endpoint/{endpoint_id}/recover" Send recover::recover;
+        DELETE "/api/v1/app/{app_id}/msg/{msg_id}/content" Key content::expunge_message;
+        DELETE "/api/v1/app/{app_id}/msg/{msg_id}/attempt/{attempt_id}/content" Key content::expunge_attempt;
+        GET "/api/v1/background-task" Key background_task::list;
+        GET "/api/v1/background-task/{task_id}" Key background_task::get;
         POST "/api/v1/auth/app-portal-access/{app_id}" Key portal::access;
         POST "/api/v1/auth/logout" Token portal::logout;
         GET "/api/v1/management/environment-settings" Key settings::get;

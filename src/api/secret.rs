@@ -3,6 +3,7 @@
 use axum::body::Body;
 use http::{Response, StatusCode};
 use posthouse_signature::standard::SigningKey;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::answer;
@@ -18,11 +19,14 @@ type Answer = Result<Response<Body>, ApiError>;
 
 pub(super) const FIELDS: [&str; 2] = ["key", "gracePeriodSeconds"];
 /// How long the secret before goes on signing, unless the call says otherwise.
-const GRACE_S: u32 = 86_400;
-const GRACE_S_MAX: u32 = 604_800;
+pub(super) const GRACE_S: u32 = 86_400;
+pub(super) const GRACE_S_MAX: u32 = 604_800;
 
-#[derive(Serialize)]
+/// The secret of an endpoint.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "EndpointSecretOut")]
 pub(super) struct SecretOut {
+    /// What deliveries are signed with; of a key pair the public half.
     key: String,
 }
 

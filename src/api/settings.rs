@@ -81,7 +81,7 @@ const TRUE: [&str; 2] = ["disableEndpointOnFailure", "showUseSvixPlay"];
 const EMPTY: [&str; 2] = ["advancedEndpointTypes", "applicationAlertEvents"];
 
 /// The one value of a setting that cannot be changed.
-fn fixed(name: &str) -> Value {
+pub(super) fn fixed(name: &str) -> Value {
     if NULL.contains(&name) {
         Value::Null
     } else if EMPTY.contains(&name) {

@@ -1,5 +1,6 @@
 //! Times on the wire: RFC 3339, written with milliseconds and `Z`.
 
+use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 
 use crate::model::UnixMs;
@@ -17,8 +18,9 @@ pub(super) fn parse(text: &str) -> Option<UnixMs> {
 }
 
 /// A time in a struct that is serialised.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Time(pub(super) UnixMs);
+#[derive(Debug, Clone, Copy, JsonSchema)]
+#[schemars(inline, extend("type" = "string", "format" = "date-time"))]
+pub(super) struct Time(#[schemars(with = "String")] pub(super) UnixMs);
 
 impl Serialize for Time {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {

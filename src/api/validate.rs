@@ -5,8 +5,10 @@ use crate::model::id::ID_CHARACTERS;
 
 /// Which texts are taken.
 pub(super) struct Rule {
-    bytes_max: usize,
+    pub(super) bytes_max: usize,
     allowed: fn(u8) -> bool,
+    /// The same as a pattern, for the documentation.
+    pub(super) pattern: &'static str,
     msg: &'static str,
 }
 
@@ -19,8 +21,12 @@ impl Rule {
 }
 
 /// `uid`, `eventId`, and what paths name.
-pub(super) const UID: Rule =
-    Rule { bytes_max: 256, allowed: is_name_byte, msg: "must match ^[a-zA-Z0-9\\-_.]+$ and have 1 to 256 characters" };
+pub(super) const UID: Rule = Rule {
+    bytes_max: 256,
+    allowed: is_name_byte,
+    pattern: r"^[a-zA-Z0-9\-_.]+$",
+    msg: "must match ^[a-zA-Z0-9\\-_.]+$ and have 1 to 256 characters",
+};
 
 /// Names of event types, their groups and feature flags.
 pub(super) const EVENT_TYPE: Rule = UID;
@@ -29,6 +35,7 @@ pub(super) const EVENT_TYPE: Rule = UID;
 pub(super) const SESSION: Rule = Rule {
     bytes_max: 64,
     allowed: |byte| byte.is_ascii_alphanumeric() || matches!(byte, b'@' | b'_' | b'-'),
+    pattern: "^[a-zA-Z0-9@_-]+$",
     msg: "must match ^[a-zA-Z0-9@_-]+$ and have 1 to 64 characters",
 };
 
@@ -36,6 +43,7 @@ pub(super) const SESSION: Rule = Rule {
 pub(super) const HEADER_NAME: Rule = Rule {
     bytes_max: 256,
     allowed: |byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte),
+    pattern: "^[a-zA-Z0-9!#$%&'*+.^_`|~-]+$",
     msg: "must be the name of a header of 1 to 256 characters",
 };
 
@@ -43,6 +51,7 @@ pub(super) const HEADER_NAME: Rule = Rule {
 pub(super) const CHANNEL: Rule = Rule {
     bytes_max: 128,
     allowed: |byte| is_name_byte(byte) || matches!(byte, b':' | b'+'),
+    pattern: r"^[a-zA-Z0-9\-_.:+]+$",
     msg: "must match ^[a-zA-Z0-9\\-_.:+]+$ and have 1 to 128 characters",
 };
 
@@ -50,6 +59,7 @@ pub(super) const CHANNEL: Rule = Rule {
 pub(super) const TAG: Rule = Rule {
     bytes_max: 128,
     allowed: |byte| is_name_byte(byte) || matches!(byte, b'/' | b'\\' | b'#'),
+    pattern: r"^[a-zA-Z0-9\-_./\\#]+$",
     msg: "must match ^[a-zA-Z0-9\\-_./\\\\#]+$ and have 1 to 128 characters",
 };
 
@@ -57,12 +67,16 @@ pub(super) const TAG: Rule = Rule {
 pub(super) const NAME: Rule = Rule {
     bytes_max: 4_096,
     allowed: is_text_byte,
+    pattern: TEXT_PATTERN,
     msg: "must have 1 to 4096 bytes and none of the control characters 0x00-0x08",
 };
 
 const fn is_name_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.')
 }
+
+/// Texts that people read.
+pub(super) const TEXT_PATTERN: &str = r"^[^\x00-\x08]*$";
 
 /// Bytes of texts that people read.
 const fn is_text_byte(byte: u8) -> bool {

@@ -66,6 +66,8 @@ pub enum Request {
     },
     /// Replace the encryption key.
     RotateKeyFile,
+    /// Whether messages are taken. Asks the running server, and nothing else.
+    Health,
     /// What waits.
     QueueShape {
         /// How many endpoints.
@@ -106,6 +108,9 @@ pub async fn call(config: Config, request: &Request) -> anyhow::Result<Value> {
             && let Ok(stream) = UnixStream::connect(&socket).await
         {
             return ask(stream, request).await;
+        }
+        if matches!(request, Request::Health) {
+            bail!("no server runs on {}", config.storage.data_dir.display());
         }
         if !request.may_make_a_store() && !super::folder::has_store(&config.storage.data_dir) {
             bail!(
@@ -218,6 +223,10 @@ async fn handle(gateway: &Gateway, rotation: &Rotation, request: &Request) -> an
         Request::RotateKeyFile => {
             let rotated = rotation.rotate(gateway).await?;
             Ok(json!({ "resealed": rotated.resealed, "continued": rotated.continued }))
+        }
+        Request::Health => {
+            let admission = &gateway.admission;
+            Ok(json!({ "accepting": admission.check().is_ok() && !admission.is_draining() }))
         }
         Request::QueueShape { limit } => {
             let shape = gateway.queries.queue_shape(gateway.clock.now_ms(), *limit).await?;

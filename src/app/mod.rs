@@ -11,6 +11,7 @@ mod first_start;
 mod folder;
 mod heads;
 mod listen;
+pub mod restore;
 mod rotation;
 mod timed;
 
@@ -29,6 +30,7 @@ use crate::deliver::http::HttpDeliver;
 use crate::deliver::{AddressGuard, Client, ClientConfig, DnsResolver, Resolve};
 use crate::dispatch::runner::{Dispatcher, Parts};
 use crate::dispatch::scheduler::SchedulerLimits;
+use crate::maintain::Maintainer;
 use crate::metrics::Metrics;
 use crate::model::{Clock, SystemClock};
 use crate::record::line::Lines;
@@ -131,6 +133,7 @@ impl App {
             listening: std::sync::OnceLock::new(),
             https_only: config.egress.https_only,
             delivery: config.delivery.clone(),
+            retention: config.retention.clone(),
         });
         let rotation = Arc::new(rotation::Rotation::new(folder.key_file().clone()));
         Ok(Self { config, gateway, dispatcher, deliver, lines, journal_thread, folder, rotation })
@@ -161,6 +164,13 @@ impl App {
             self.folder.path().to_owned(),
             self.config.storage.disk_reserve_bytes,
         ));
+        let maintainer = Maintainer {
+            journal: self.gateway.journal.clone(),
+            queries: Arc::clone(&self.gateway.queries),
+            clock: Arc::clone(&self.gateway.clock),
+            retention: self.config.retention.clone(),
+        };
+        let maintenance = tokio::spawn(maintainer.run());
         // Ends by itself: with the rotation, or with a log line that says what to do.
         tokio::spawn(Arc::clone(&self.rotation).go_on(Arc::clone(&self.gateway)));
         let listening = tokio::spawn(listen::serve(listener, Arc::clone(&self.gateway), stopped));
@@ -174,6 +184,7 @@ impl App {
             // None of these ends by itself: one that does takes the process down visibly.
             result = timers => anyhow::bail!("the timers ended: {result:?}"),
             result = housekeeping => anyhow::bail!("housekeeping ended: {result:?}"),
+            result = maintenance => anyhow::bail!("maintenance ended: {result:?}"),
             result = control => anyhow::bail!("the control socket ended: {result:?}"),
         };
         if ended == Ended::DiskFailed {

@@ -3,6 +3,7 @@
 pub mod bench;
 pub mod config;
 mod operate;
+mod restore;
 mod serve;
 
 use std::process::ExitCode;
@@ -40,6 +41,10 @@ enum Command {
     KeyFile(KeyFileCommand),
     /// Copy the store to a file, while it is served or not
     Backup(operate::BackupArgs),
+    /// Put a backup in place, while the store is not served
+    Restore(restore::RestoreArgs),
+    /// Say whether the server runs and takes messages, by its exit code
+    Health,
     /// Show what waits
     #[command(subcommand)]
     Queue(QueueCommand),
@@ -59,6 +64,8 @@ pub fn main() -> ExitCode {
         Command::Key(command) => operate::key(command, &cli.flags),
         Command::KeyFile(command) => operate::key_file(&command, &cli.flags),
         Command::Backup(args) => operate::backup(&args, &cli.flags),
+        Command::Restore(args) => restore::run(&args, &cli.flags),
+        Command::Health => operate::health(&cli.flags),
         Command::Queue(command) => operate::queue(&command, &cli.flags),
         Command::Config(command) => command.run(&cli.flags).map(|()| ExitCode::SUCCESS),
         Command::Bench(args) => bench::run(*args).map(|()| ExitCode::SUCCESS),

@@ -95,7 +95,7 @@ fn call(flags: &ConfigFlags, request: &Request) -> anyhow::Result<Value> {
     answer
 }
 
-fn print(line: &str) -> anyhow::Result<()> {
+pub(super) fn print(line: &str) -> anyhow::Result<()> {
     use std::io::Write;
     writeln!(std::io::stdout().lock(), "{line}").context("writing to standard output")
 }
@@ -172,6 +172,13 @@ pub(super) fn backup(args: &BackupArgs, flags: &ConfigFlags) -> anyhow::Result<E
     call(flags, &Request::Backup { file: file.clone() })?;
     print(&format!("{} holds the store; keep the key file beside it", file.display()))?;
     Ok(ExitCode::SUCCESS)
+}
+
+pub(super) fn health(flags: &ConfigFlags) -> anyhow::Result<ExitCode> {
+    let answer = call(flags, &Request::Health)?;
+    let accepting = answer["accepting"] == true;
+    print(if accepting { "accepting" } else { "not accepting" })?;
+    Ok(if accepting { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 pub(super) fn queue(command: &QueueCommand, flags: &ConfigFlags) -> anyhow::Result<ExitCode> {

@@ -17,6 +17,7 @@ mod limits;
 mod log;
 mod problem;
 mod reference;
+mod retention;
 mod server;
 mod storage;
 #[cfg(test)]
@@ -34,6 +35,7 @@ pub use limits::Limits;
 pub use log::{AttemptLines, Log, LogFormat};
 pub use problem::{ConfigError, Fault, Origin, Problem};
 pub use reference::{reference, schema_json};
+pub use retention::Retention;
 pub use server::Server;
 pub use storage::Storage;
 
@@ -49,6 +51,8 @@ pub struct Config {
     pub egress: Egress,
     /// Attempts, retries, and what waits in memory for them.
     pub delivery: Delivery,
+    /// How long what was accepted is kept.
+    pub retention: Retention,
     /// How much of a thing there may be.
     pub limits: Limits,
     /// What is written to standard error, and how.

@@ -33,7 +33,13 @@ use crate::model::time::Clock;
 
 /// What an answer's head may take, in bytes; at most 100 headers, hyper's own bound (naming it
 /// would cost an allocation per answer).
-const RESPONSE_HEAD_BYTES_MAX: usize = 64 * 1024;
+const RESPONSE_HEAD_BYTES_MAX: usize = 32 * 1024;
+
+/// What may come over the wire until there is a head, with all interim answers (1xx) before it.
+const BYTES_BEFORE_HEAD_MAX: u64 = 8 * RESPONSE_HEAD_BYTES_MAX as u64;
+
+/// Pieces of a body that are taken: one in chunks of a byte each would cost far more than its bytes.
+const BODY_PIECES_MAX: u32 = 4_096;
 
 /// The client's bounds; the names are those of the configuration.
 #[derive(Debug, Clone)]
@@ -211,9 +217,10 @@ impl Client {
 
     async fn connect(&self, target: &Target) -> Result<Box<Conn>, OutcomeKind> {
         let stream = self.connector.connect(&target.key).await?;
+        let meter = stream.meter();
         let handshake = self.http.handshake(TokioIo::new(stream)).await;
         let (sender, connection) = handshake.map_err(|e| classify::exchange_error(&e))?;
-        Ok(Box::new(Conn::new(sender, connection, Instant::now())))
+        Ok(Box::new(Conn::new(sender, connection, meter, Instant::now())))
     }
 }
 
@@ -245,19 +252,23 @@ impl Answer {
 /// hyper's channels between its handle and its I/O get a waker that does nothing: the I/O is
 /// driven right here with the task's own, and nothing else ever fills these channels.
 async fn exchange(conn: &mut Conn, request: Request<Full<Bytes>>) -> Result<http::Response<Incoming>, OutcomeKind> {
+    let read_before = conn.bytes_read();
     let mut response = pin!(conn.sender.send_request(request));
     std::future::poll_fn(|cx| {
         let over = conn.drive(cx);
         match response.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(result) => Poll::Ready(result.map_err(|e| classify::exchange_error(&e))),
             Poll::Pending if over => Poll::Ready(Err(OutcomeKind::Closed)),
+            Poll::Pending if conn.bytes_read() - read_before > BYTES_BEFORE_HEAD_MAX => {
+                Poll::Ready(Err(OutcomeKind::Protocol))
+            }
             Poll::Pending => Poll::Pending,
         }
     })
     .await
 }
 
-/// Reads the body into `kept`, up to `bytes_max`. `true` when it was read to its end; `false`
+/// Reads the body into `kept`, up to `bytes_max` and `BODY_PIECES_MAX`. `true` when it was read to its end; `false`
 /// when there is more, and the connection has to be closed.
 async fn read_body(
     conn: &mut Conn,
@@ -265,6 +276,7 @@ async fn read_body(
     kept: &mut Vec<u8>,
     bytes_max: usize,
 ) -> Result<bool, OutcomeKind> {
+    let mut pieces = 0;
     std::future::poll_fn(|cx| {
         // Takes what is there, does I/O, looks again, until neither brings anything.
         let (mut driven, mut over) = (false, false);
@@ -279,7 +291,8 @@ async fn read_body(
                     let data = frame.data_ref().map_or(&[][..], |data| data);
                     let room = bytes_max - kept.len();
                     kept.extend_from_slice(&data[..data.len().min(room)]);
-                    if data.len() > room {
+                    pieces += 1;
+                    if data.len() > room || pieces > BODY_PIECES_MAX {
                         return Poll::Ready(Ok(false));
                     }
                     driven = false;

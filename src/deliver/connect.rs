@@ -15,6 +15,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use super::classify;
+use super::fair::{FairTcp, Meter};
 use super::guard::AddressGuard;
 use super::resolve::Resolve;
 use super::target::{PoolKey, TargetHost};
@@ -40,6 +41,7 @@ impl Connector {
         let tcp = connect_tcp(&addresses, key.port, deadline).await?;
         // Without it a small request could wait for the answer to the one before.
         tcp.set_nodelay(true).map_err(|_| OutcomeKind::Connect)?;
+        let tcp = FairTcp::new(tcp);
         if !key.https {
             return Ok(Stream::Plain(tcp));
         }
@@ -92,8 +94,18 @@ async fn connect_tcp(addresses: &[IpAddr], port: u16, deadline: Instant) -> Resu
 
 /// An open connection, encrypted or not.
 pub(super) enum Stream {
-    Plain(TcpStream),
-    Tls(Box<TlsStream<TcpStream>>),
+    Plain(FairTcp),
+    Tls(Box<TlsStream<FairTcp>>),
+}
+
+impl Stream {
+    /// Counts what comes over the wire.
+    pub(super) fn meter(&self) -> Meter {
+        match self {
+            Self::Plain(tcp) => tcp.meter(),
+            Self::Tls(tls) => tls.get_ref().0.meter(),
+        }
+    }
 }
 
 impl AsyncRead for Stream {

@@ -12,6 +12,7 @@ mod classify;
 pub mod client;
 mod connect;
 mod decode;
+mod fair;
 pub mod guard;
 pub mod http;
 mod pool;

@@ -19,6 +19,7 @@ use hyper_util::rt::TokioIo;
 use tokio::time::Instant;
 
 use super::connect::Stream;
+use super::fair::Meter;
 use super::target::PoolKey;
 
 /// Locks, so that attempts to different destinations seldom meet. A power of two.
@@ -32,6 +33,7 @@ pub(super) struct Conn {
     pub(super) sender: SendRequest<Full<Bytes>>,
     connection: Connection<TokioIo<Stream>, Full<Bytes>>,
     finished: bool,
+    meter: Meter,
     opened_at: Instant,
     idle_since: Instant,
 }
@@ -40,9 +42,15 @@ impl Conn {
     pub(super) fn new(
         sender: SendRequest<Full<Bytes>>,
         connection: Connection<TokioIo<Stream>, Full<Bytes>>,
+        meter: Meter,
         now: Instant,
     ) -> Self {
-        Self { sender, connection, finished: false, opened_at: now, idle_since: now }
+        Self { sender, connection, finished: false, meter, opened_at: now, idle_since: now }
+    }
+
+    /// Bytes read since it was opened.
+    pub(super) fn bytes_read(&self) -> u64 {
+        self.meter.bytes()
     }
 
     /// Does what I/O can be done. `true` when the connection is over.

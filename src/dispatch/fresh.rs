@@ -20,6 +20,8 @@ pub struct Fresh {
     pub event_type: Box<str>,
     /// The media type; none means `application/json`.
     pub content_type: Option<String>,
+    /// Since when it is in memory.
+    pub held_since: UnixMs,
     /// When it was committed, if that was just now.
     pub committed_at: Option<UnixMs>,
     budget: Arc<PayloadBudget>,
@@ -57,7 +59,8 @@ impl PayloadBudget {
         if self.used.load(Ordering::Relaxed) + payload.len() > self.max {
             return None;
         }
-        Some(self.hold(id, payload.clone(), event_type.into(), content_type.cloned(), Some(committed_at)))
+        let held = (committed_at, Some(committed_at));
+        Some(self.hold(id, payload.clone(), event_type.into(), content_type.cloned(), held))
     }
 
     /// Whether there is room for more than what must be read.
@@ -66,9 +69,9 @@ impl PayloadBudget {
     }
 
     /// A message that was read from the store for an attempt; `None` when its bytes are gone.
-    pub fn read(self: &Arc<Self>, message: Message) -> Option<Arc<Fresh>> {
+    pub fn read(self: &Arc<Self>, message: Message, now: UnixMs) -> Option<Arc<Fresh>> {
         let envelope = message.envelope;
-        Some(self.hold(message.id, message.payload?, envelope.event_type.into(), envelope.content_type, None))
+        Some(self.hold(message.id, message.payload?, envelope.event_type.into(), envelope.content_type, (now, None)))
     }
 
     fn hold(
@@ -77,7 +80,7 @@ impl PayloadBudget {
         payload: Bytes,
         event_type: Box<str>,
         content_type: Option<String>,
-        committed_at: Option<UnixMs>,
+        (held_since, committed_at): (UnixMs, Option<UnixMs>),
     ) -> Arc<Fresh> {
         let weight = payload.len() + 256;
         self.used.fetch_add(weight, Ordering::Relaxed);
@@ -88,6 +91,7 @@ impl PayloadBudget {
             payload,
             event_type,
             content_type,
+            held_since,
             committed_at,
             budget: Arc::clone(self),
             weight,

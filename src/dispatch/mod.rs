@@ -2,6 +2,7 @@
 //!
 //! [`lane`] and [`scheduler`] decide and are pure; [`runner`] starts attempts and follows the journal.
 
+mod expunged;
 mod failing;
 pub mod fresh;
 pub mod lane;

@@ -8,15 +8,17 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use rustc_hash::FxHashSet;
 use tokio::sync::Notify;
 
+use super::expunged::Expunged;
 use super::failing::FailingBook;
 use super::fresh::{Fresh, PayloadBudget};
 use super::lane::Feedback;
 use super::scheduler::{LOAD_PAGE, Place, Scheduler, SchedulerLimits, Ticket};
 use crate::metrics::Metrics;
 use crate::model::{
-    AppKey, Clock, Endpoint, EndpointKey, EnvKey, EnvPolicy, IdKind, Next, Outcome, OutcomeKind, Parked,
+    AppKey, Clock, Endpoint, EndpointKey, EnvKey, EnvPolicy, IdKind, MessageKey, Next, Outcome, OutcomeKind, Parked,
     SignatureHeaders, Trigger, UnixMs, Waiting,
 };
 use crate::record::line::{AttemptLine, Lines};
@@ -26,6 +28,7 @@ use crate::store::command::{
     AttemptRecord, Became, Changed, Command, Done, HealthStep, Publish, Published, Raised, Reply, Settle, Settled,
 };
 use crate::store::journal::{Journal, Observer};
+use crate::store::maintenance::{Maintained, Recovered};
 use crate::store::snapshots::Snapshots;
 use crate::store::{ReadError, StoreReader};
 
@@ -39,6 +42,9 @@ const RECOVER_PAGE: usize = 16_384;
 const INTERNAL_RETRY_MS: i64 = 5_000;
 /// A message that is tried again within this time stays in memory, if its lane has room.
 const KEEP_FOR_RETRY_MS: i64 = 10_000;
+
+/// How long a message is sent from memory: then it is read again, because it may have expired.
+const BODY_AGE_MS_MAX: i64 = 3_600_000;
 
 /// Whose an endpoint is that is gone: its deliveries are dropped.
 const NO_APP: AppKey = AppKey(0);
@@ -102,6 +108,7 @@ struct Inner {
     scheduler: Mutex<Scheduler>,
     budget: Arc<PayloadBudget>,
     failing: FailingBook,
+    expunged: Expunged,
     timer: Notify,
     /// When the timer's task looks next.
     timer_at: AtomicI64,
@@ -117,6 +124,7 @@ impl Dispatcher {
             scheduler: Mutex::new(Scheduler::new(parts.limits)),
             budget: PayloadBudget::new(parts.payload_bytes_max),
             failing: FailingBook::default(),
+            expunged: Expunged::default(),
             timer: Notify::new(),
             timer_at: AtomicI64::new(0),
             running: AtomicUsize::new(0),
@@ -330,14 +338,18 @@ impl Inner {
             return self.put(ticket, None, next, Feedback::Nothing);
         }
         let message = match self.message(ticket).await {
-            Ok(Some(message)) => message,
-            Ok(None) => return self.put(ticket, None, Next::Park(Parked::Failed), Feedback::Nothing),
+            Ok(Found::Here(message)) => message,
+            Ok(Found::Expired) => return self.put(ticket, None, cancelled(ticket.trigger), Feedback::Nothing),
+            Ok(Found::Gone) => return self.put(ticket, None, Next::Nothing, Feedback::Nothing),
             Err(error) => return self.put_off(ticket, &error),
         };
         let policy = match self.parts.snapshots.policy(env).await {
             Ok(policy) => policy,
             Err(error) => return self.put_off(ticket, &error),
         };
+        if self.expunged.holds(ticket.message) {
+            return self.put(ticket, None, cancelled(ticket.trigger), Feedback::Nothing);
+        }
         self.attempt(ticket, &endpoint, &message, &policy).await;
     }
 
@@ -396,14 +408,27 @@ impl Inner {
         Ok(config.and_then(|config| Some((Arc::clone(config.endpoint(ticket.endpoint)?), config.app.env))))
     }
 
-    async fn message(&self, ticket: &Ticket) -> Result<Option<Arc<Fresh>>, ReadError> {
-        if let Some(body) = &ticket.body {
-            return Ok(Some(Arc::clone(body)));
+    /// The message of a ticket: from memory, unless it has been there for so long that it may have
+    /// expired meanwhile.
+    async fn message(&self, ticket: &Ticket) -> Result<Found, ReadError> {
+        let now = self.now();
+        if let Some(body) = ticket.body.as_ref().filter(|body| now - body.held_since < BODY_AGE_MS_MAX) {
+            return Ok(Found::Here(Arc::clone(body)));
         }
-        let keys = if self.budget.has_room() { &ticket.prefetch[..] } else { &[ticket.message] };
-        let read = self.parts.reader.messages(keys).await?;
-        let mut bodies: Vec<Arc<Fresh>> = read.into_iter().filter_map(|message| self.budget.read(message)).collect();
-        let own = bodies.iter().position(|body| body.id.key == ticket.message.0).map(|i| bodies.swap_remove(i));
+        let keys = match &ticket.prefetch[..] {
+            prefetch @ [_, ..] if self.budget.has_room() => prefetch,
+            _ => &[ticket.message],
+        };
+        let (mut own, mut bodies) = (Found::Gone, Vec::new());
+        for message in self.parts.reader.messages(keys).await? {
+            let is_own = message.key() == ticket.message;
+            match self.budget.read(message, now) {
+                Some(body) if is_own => own = Found::Here(body),
+                Some(body) => bodies.push(body),
+                None if is_own => own = Found::Expired,
+                None => {}
+            }
+        }
         if !bodies.is_empty() {
             self.scheduler().attach(ticket.endpoint, bodies);
         }
@@ -521,6 +546,12 @@ impl Inner {
                 scheduler.drain(*endpoint, now);
             }
             Changed::Resent { app, endpoint, waiting } => scheduler.wait(*endpoint, *app, *waiting, now),
+            Changed::Expunged { message, endpoints } => {
+                self.expunged.add(*message);
+                for endpoint in endpoints {
+                    scheduler.forget(*endpoint, &FxHashSet::from_iter([*message]));
+                }
+            }
             Changed::Environment(_)
             | Changed::ApiKey(_)
             | Changed::Resealed(_)
@@ -528,7 +559,22 @@ impl Inner {
             | Changed::EventTypeDeleted(_)
             | Changed::Settings(..)
             | Changed::PortalToken(..)
-            | Changed::PortalTokenRevoked => {}
+            | Changed::PortalTokenRevoked
+            | Changed::Task(_) => {}
+        }
+    }
+
+    /// A slice of maintenance was committed: what it removed is not sent, what it recovered is.
+    fn maintained(&self, scheduler: &mut Scheduler, maintained: &Maintained, now: UnixMs) {
+        let mut gone: HashMap<EndpointKey, FxHashSet<MessageKey>> = HashMap::new();
+        for pending in &maintained.withdrawn {
+            gone.entry(pending.endpoint).or_default().insert(pending.message);
+        }
+        for (endpoint, messages) in &gone {
+            scheduler.forget(*endpoint, messages);
+        }
+        if let Some(Recovered { app, endpoint, due }) = maintained.recovered {
+            scheduler.stored(endpoint, app, due, now);
         }
     }
 }
@@ -559,6 +605,7 @@ impl Observer for Dispatcher {
                         inner.settled(&mut scheduler, settle, settled, now);
                     }
                     (_, Ok(Done::Changed(changed))) => inner.changed(&mut scheduler, changed, now),
+                    (_, Ok(Done::Maintained(maintained))) => inner.maintained(&mut scheduler, maintained, now),
                     _ => {}
                 }
             }
@@ -574,6 +621,24 @@ impl Observer for Dispatcher {
             let endpoint = settle.endpoint;
             self.inner.scheduler().stored_outcome(endpoint, settle.message, settle.taken);
         }
+    }
+}
+
+/// What is left of a message.
+enum Found {
+    /// All of it.
+    Here(Arc<Fresh>),
+    /// All but its bytes.
+    Expired,
+    /// Nothing.
+    Gone,
+}
+
+/// A delivery without anything to send: listed, unless it is a resend.
+const fn cancelled(trigger: Trigger) -> Next {
+    match trigger {
+        Trigger::Scheduled => Next::Park(Parked::Cancelled),
+        Trigger::Manual => Next::Nothing,
     }
 }
 
@@ -619,6 +684,7 @@ fn line<'a>(
         Next::Park(Parked::Failed) => ("failed", 0),
         Next::Park(Parked::Held) => ("held", 0),
         Next::Park(Parked::Quarantined) => ("quarantined", 0),
+        Next::Park(Parked::Cancelled) => ("cancelled", 0),
         Next::Nothing => ("nothing", 0),
     };
     AttemptLine {

@@ -130,9 +130,16 @@ impl Lane {
     }
 
     fn wants_page(&self, now: UnixMs) -> bool {
-        !self.loading
-            && self.waiting.len() < LOAD_BELOW
-            && self.bound.is_some_and(|(due, _)| due <= now || self.draining)
+        let Some(bound) = self.bound.filter(|bound| bound.0 <= now || self.draining) else { return false };
+        !self.loading && self.is_short_before(bound)
+    }
+
+    /// Whether memory holds few deliveries that come before this place. What was recovered may be due
+    /// before many that are in memory.
+    fn is_short_before(&self, bound: Place) -> bool {
+        let reaches_behind = self.waiting.last_key_value().is_some_and(|(last, _)| *last >= bound);
+        self.waiting.len() < LOAD_BELOW
+            || (reaches_behind && self.waiting.range(..bound).take(LOAD_BELOW).count() < LOAD_BELOW)
     }
 
     /// The first waiting delivery, if it may go now.
@@ -489,6 +496,17 @@ impl Scheduler {
         let before = lane.in_memory();
         lane.fresh.retain(|(fresh, _)| *fresh != message);
         lane.waiting.retain(|place, _| place.1 != message);
+        self.in_memory -= before - lane.in_memory();
+    }
+
+    /// Nothing of these messages is to be sent any more. Reads what the lane has in memory.
+    pub fn forget(&mut self, endpoint: EndpointKey, messages: &FxHashSet<MessageKey>) {
+        let Some(lane) = self.lanes.get_mut(&endpoint) else { return };
+        let before = lane.in_memory();
+        lane.fresh.retain(|(message, _)| !messages.contains(message));
+        lane.resends.retain(|place| !messages.contains(&place.1));
+        lane.waiting.retain(|place, _| !messages.contains(&place.1));
+        lane.bodies.retain(|message, _| !messages.contains(message));
         self.in_memory -= before - lane.in_memory();
     }
 

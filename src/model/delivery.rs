@@ -31,6 +31,8 @@ pub enum Parked {
     Held,
     /// Something inside us failed five times.
     Quarantined,
+    /// Its content expired, or was deleted, before it was delivered: it is never sent.
+    Cancelled,
 }
 
 impl Parked {
@@ -40,6 +42,18 @@ impl Parked {
             Self::Failed => 0,
             Self::Held => 1,
             Self::Quarantined => 2,
+            Self::Cancelled => 3,
+        }
+    }
+
+    /// What a stored code means; `None` for a code of a newer version.
+    pub const fn from_code(code: i64) -> Option<Self> {
+        match code {
+            0 => Some(Self::Failed),
+            1 => Some(Self::Held),
+            2 => Some(Self::Quarantined),
+            3 => Some(Self::Cancelled),
+            _ => None,
         }
     }
 }

@@ -36,6 +36,8 @@ pub enum IdKind {
     Environment,
     /// `key_…`
     ApiKey,
+    /// `qtask_…`
+    Task,
 }
 
 impl IdKind {
@@ -48,6 +50,7 @@ impl IdKind {
             Self::Attempt => "atmpt_",
             Self::Environment => "env_",
             Self::ApiKey => "key_",
+            Self::Task => "qtask_",
         }
     }
 }

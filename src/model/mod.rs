@@ -2,6 +2,7 @@
 
 pub mod delivery;
 pub mod entity;
+pub mod example;
 pub mod id;
 pub mod message;
 pub mod operational;
@@ -9,6 +10,8 @@ pub mod outcome;
 pub mod policy;
 pub mod portal;
 pub mod routing;
+pub mod state;
+pub mod task;
 pub mod time;
 pub mod url;
 
@@ -22,4 +25,6 @@ pub use message::{Attempt, DeliveryKey, Envelope, Message};
 pub use outcome::{Outcome, OutcomeKind};
 pub use policy::{EnvPolicy, EnvSettings, SignatureHeaders};
 pub use portal::{Capability, PortalToken};
+pub use state::{DeliveryState, DeliveryStatus, Traces, Tried};
+pub use task::{BackgroundTask, TaskStatus};
 pub use time::{Clock, SystemClock, UnixMs};

@@ -21,8 +21,17 @@ pub fn route(config: &AppConfig, event_type: &str, channels: &[String]) -> Vec<R
         .endpoints
         .iter()
         .filter(|endpoint| wants(endpoint, event_type, channels))
-        .map(|endpoint| Route { endpoint: endpoint.key(), held: endpoint.spec.disabled.is_some(), spilled: false })
+        .map(|endpoint| to(endpoint))
         .collect()
+}
+
+/// One endpoint of `config`, whatever it wants; `None` if it is not there.
+pub fn route_only(config: &AppConfig, endpoint: EndpointKey) -> Option<Route> {
+    config.endpoint(endpoint).map(|endpoint| to(endpoint))
+}
+
+fn to(endpoint: &Endpoint) -> Route {
+    Route { endpoint: endpoint.key(), held: endpoint.spec.disabled.is_some(), spilled: false }
 }
 
 /// An endpoint without event types takes all, one without channels takes all; one with channels

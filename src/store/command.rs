@@ -6,12 +6,13 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
+use super::maintenance::{Maintained, Maintenance};
 use crate::model::operational::MessageHappening;
-use crate::model::routing::Route;
+use crate::model::routing::{Route, route, route_only};
 use crate::model::{
-    ApiKey, AppConfig, AppKey, Application, ApplicationSpec, Capability, DisabledReason, Endpoint, EndpointKey,
-    EndpointSpec, EnvKey, EnvSettings, Envelope, Environment, EventType, EventTypeSpec, Id, Message, MessageKey,
-    Metadata, Next, Outcome, PortalToken, SecretBytes, Taken, Trigger, UnixMs, Waiting,
+    ApiKey, AppConfig, AppKey, Application, ApplicationSpec, BackgroundTask, Capability, DisabledReason, Endpoint,
+    EndpointKey, EndpointSpec, EnvKey, EnvSettings, Envelope, Environment, EventType, EventTypeSpec, Id, Message,
+    MessageKey, Metadata, Next, Outcome, PortalToken, SecretBytes, Taken, Trigger, UnixMs, Waiting,
 };
 
 /// One thing to be made durable.
@@ -23,6 +24,8 @@ pub enum Command {
     Settle(Box<Settle>),
     /// A change of configuration, or a resend.
     Change(Box<ChangeRequest>),
+    /// A slice of work that keeps the store tidy.
+    Maintain(Maintenance),
 }
 
 impl Command {
@@ -31,7 +34,7 @@ impl Command {
         match self {
             Self::Publish(publish) => 256 + publish.payload.len() + 32 * publish.routes.len(),
             Self::Settle(settle) => 192 + settle.attempt.as_ref().map_or(0, |a| a.outcome.body.len()),
-            Self::Change(_) => 4096,
+            Self::Change(_) | Self::Maintain(_) => 4096,
         }
     }
 
@@ -49,6 +52,8 @@ pub struct Publish {
     pub config: Arc<AppConfig>,
     /// Where it goes.
     pub routes: Vec<Route>,
+    /// It goes to this endpoint alone, whatever that takes: an example that was asked for.
+    pub only: Option<EndpointKey>,
     /// What it is.
     pub envelope: Envelope,
     /// Its exact bytes.
@@ -59,6 +64,16 @@ pub struct Publish {
     pub idempotency: Option<Idempotency>,
     /// When it was accepted.
     pub at: UnixMs,
+}
+
+impl Publish {
+    /// Where it goes by another configuration; nowhere where the one endpoint that it is for is gone.
+    pub fn routed_by(&self, config: &AppConfig) -> Result<Vec<Route>, Refusal> {
+        match self.only {
+            None => Ok(route(config, &self.envelope.event_type, &self.envelope.channels)),
+            Some(endpoint) => route_only(config, endpoint).map(|route| vec![route]).ok_or(Refusal::NotFound),
+        }
+    }
 }
 
 /// An idempotency key as the store sees it.
@@ -336,6 +351,31 @@ pub enum Change {
         /// Which.
         endpoint: EndpointKey,
     },
+    /// The bytes of a message go; what of it still waits is cancelled.
+    ExpungeMessage {
+        /// Whose.
+        app: AppKey,
+        /// Which.
+        message: MessageKey,
+    },
+    /// The answer to an attempt goes.
+    ExpungeAttempt {
+        /// Of which message.
+        message: MessageKey,
+        /// Which.
+        attempt: Id,
+    },
+    /// What failed or is held at an endpoint is sent again, as a task.
+    Recover {
+        /// Whose.
+        app: AppKey,
+        /// To where.
+        endpoint: EndpointKey,
+        /// Messages made from then on.
+        since: UnixMs,
+        /// And before then.
+        until: UnixMs,
+    },
     /// One attempt by hand.
     Resend {
         /// Whose.
@@ -585,6 +625,8 @@ pub enum Done {
     Settled(Settled),
     /// A change is stored.
     Changed(Box<Changed>),
+    /// A slice of work is done.
+    Maintained(Box<Maintained>),
 }
 
 /// A message that was stored.
@@ -649,6 +691,15 @@ pub enum Changed {
         /// Which.
         endpoint: EndpointKey,
     },
+    /// Bytes of a message, or of an attempt's answer, are gone.
+    Expunged {
+        /// Which message.
+        message: MessageKey,
+        /// Where it will not be sent any more, because nothing is left to send.
+        endpoints: Vec<EndpointKey>,
+    },
+    /// A task has begun.
+    Task(BackgroundTask),
     /// A slice of sealed values was looked at.
     Resealed(Resealed),
     /// A resend has its place.
@@ -708,6 +759,12 @@ pub enum Refusal {
     /// The endpoint would have more headers, or longer ones, than it may.
     #[error("too many headers")]
     TooManyHeaders,
+    /// The bytes of the message are gone: there is nothing to send.
+    #[error("the content of the message has expired")]
+    ContentGone,
+    /// The environment has as many unfinished tasks as it may.
+    #[error("too many background tasks are running")]
+    TooManyTasks,
     /// The disk is full, or the journal.
     #[error("the store has no room")]
     Full,

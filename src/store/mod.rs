@@ -15,6 +15,7 @@ mod conformance;
 pub mod idempotency;
 pub mod journal;
 pub mod key_file;
+pub mod maintenance;
 pub mod memory;
 pub mod query;
 pub mod seal;

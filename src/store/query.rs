@@ -4,9 +4,10 @@
 use async_trait::async_trait;
 
 use super::ReadError;
+use super::maintenance::{Due, Horizon};
 use crate::model::{
-    ApiKey, AppKey, Application, Attempt, Endpoint, EndpointKey, EnvKey, Environment, EventType, Id, Key, Message,
-    MessageKey, PortalToken, UnixMs,
+    ApiKey, AppKey, Application, Attempt, BackgroundTask, DeliveryState, DeliveryStatus, Endpoint, EndpointKey, EnvKey,
+    Environment, EventType, Id, Key, Message, MessageKey, PortalToken, TaskStatus, UnixMs,
 };
 
 /// Which way a list runs.
@@ -92,6 +93,15 @@ pub struct AttemptFilter {
     pub with_message: bool,
 }
 
+/// What deliveries a list takes.
+#[derive(Debug, Clone, Default)]
+pub struct DeliveryFilter {
+    /// Only those that stand so.
+    pub status: Option<DeliveryStatus>,
+    /// Only of messages like this.
+    pub message: MessageFilter,
+}
+
 /// An attempt with its message, if that was asked for.
 pub type AttemptRow = (Attempt, Option<Message>);
 
@@ -108,6 +118,23 @@ pub struct QueueRow {
     pub failed: u64,
     /// Held because the endpoint is disabled.
     pub held: u64,
+}
+
+/// What became of an endpoint's deliveries in a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct EndpointStats {
+    /// Attempts that succeeded, in whole hours.
+    pub success: u64,
+    /// Attempts that failed, in whole hours; their deliveries may have succeeded later.
+    pub attempts_failed: u64,
+    /// Deliveries that are given up: after their last failure, or quarantined.
+    pub fail: u64,
+    /// Deliveries without an outcome, and those that are held.
+    pub pending: u64,
+    /// Deliveries that wait for their due time.
+    pub sending: u64,
+    /// Deliveries whose content was gone before they were delivered.
+    pub cancelled: u64,
 }
 
 /// Bounds of the columns of [`QueueRow::by_age`], in seconds.
@@ -172,6 +199,42 @@ pub trait StoreQueries: Send + Sync + 'static {
     ) -> Result<Rows<AttemptRow>, ReadError>;
     /// One attempt of a message.
     async fn attempt(&self, message: MessageKey, id: Id) -> Result<Option<Attempt>, ReadError>;
+    /// The messages of an application that go, or went, to one of its endpoints, and where they stand.
+    async fn deliveries_to(
+        &self,
+        app: AppKey,
+        endpoint: EndpointKey,
+        page: Page<Key>,
+        filter: DeliveryFilter,
+    ) -> Result<Rows<(Message, DeliveryState)>, ReadError>;
+    /// Those of `endpoints` that a message goes, or went, to, and where it stands there.
+    async fn deliveries_of(
+        &self,
+        message: MessageKey,
+        endpoints: Vec<EndpointKey>,
+        page: Page<Key>,
+    ) -> Result<Rows<(EndpointKey, DeliveryState)>, ReadError>;
+    /// What became of an endpoint's deliveries. Attempts are counted in the hours from the one that
+    /// `since` is in to the one that ends at or after `until`; deliveries are those of messages made
+    /// from `since` until before `until`, of each state at most 1,000,000. Reads one row an hour and a
+    /// tail of some 100,000 attempts at most, never an endpoint's history.
+    async fn endpoint_stats(
+        &self,
+        endpoint: EndpointKey,
+        since: UnixMs,
+        until: UnixMs,
+    ) -> Result<EndpointStats, ReadError>;
+    /// Background tasks of an environment, perhaps of one status.
+    async fn background_tasks(
+        &self,
+        env: EnvKey,
+        page: Page<Key>,
+        status: Option<TaskStatus>,
+    ) -> Result<Rows<BackgroundTask>, ReadError>;
+    /// One background task.
+    async fn background_task(&self, env: EnvKey, id: Id) -> Result<Option<BackgroundTask>, ReadError>;
+    /// Which kinds of maintenance have work: some seeks.
+    async fn maintenance_due(&self, horizon: Horizon) -> Result<Due, ReadError>;
     /// How many deliveries are pending or waiting.
     async fn queue_depth(&self) -> Result<u64, ReadError>;
     /// What waits, by endpoint and age; the `limit` endpoints with most.

@@ -182,7 +182,11 @@ impl Snapshots {
     /// What was committed holds from now on. Said before anybody is answered.
     pub fn changed(&self, changed: &Changed) {
         match changed {
-            Changed::Environment(_) | Changed::Resealed(_) | Changed::Resent { .. } => {}
+            Changed::Environment(_)
+            | Changed::Resealed(_)
+            | Changed::Resent { .. }
+            | Changed::Expunged { .. }
+            | Changed::Task(_) => {}
             Changed::ApiKey(_) => self.api_keys_changed(),
             Changed::EventType(env, ..) | Changed::EventTypeDeleted(env) | Changed::Settings(env, _) => {
                 self.epoch.fetch_add(1, Ordering::AcqRel);

@@ -9,7 +9,7 @@ use crate::support::receiver::Receiver;
 use crate::support::wait::SOON;
 
 /// What is there, by method and path below `/api/v1`.
-const IMPLEMENTED: [(&str, &str); 24] = [
+const IMPLEMENTED: [(&str, &str); 57] = [
     ("GET", "/app"),
     ("POST", "/app"),
     ("GET", "/app/{app_id}"),
@@ -33,6 +33,39 @@ const IMPLEMENTED: [(&str, &str); 24] = [
     ("GET", "/app/{app_id}/attempt/endpoint/{endpoint_id}"),
     ("GET", "/app/{app_id}/msg/{msg_id}/attempt/{attempt_id}"),
     ("POST", "/app/{app_id}/msg/{msg_id}/endpoint/{endpoint_id}/resend"),
+    ("POST", "/app/{app_id}/endpoint/{endpoint_id}/secret/rotate"),
+    ("GET", "/app/{app_id}/endpoint/{endpoint_id}/headers"),
+    ("PUT", "/app/{app_id}/endpoint/{endpoint_id}/headers"),
+    ("PATCH", "/app/{app_id}/endpoint/{endpoint_id}/headers"),
+    ("PUT", "/event-type/{event_type_name}"),
+    ("PATCH", "/event-type/{event_type_name}"),
+    ("DELETE", "/event-type/{event_type_name}"),
+    ("GET", "/event-type/{event_type_name}/retry-schedule"),
+    ("PUT", "/event-type/{event_type_name}/retry-schedule"),
+    ("GET", "/app/{app_id}/endpoint/{endpoint_id}/msg"),
+    ("GET", "/app/{app_id}/msg/{msg_id}/endpoint"),
+    ("GET", "/app/{app_id}/msg/{msg_id}/raw"),
+    ("POST", "/app/{app_id}/endpoint/{endpoint_id}/send-example"),
+    ("GET", "/app/{app_id}/endpoint/{endpoint_id}/stats"),
+    ("POST", "/auth/app-portal-access/{app_id}"),
+    ("POST", "/auth/logout"),
+    ("GET", "/management/environment-settings"),
+    ("PUT", "/management/environment-settings"),
+    ("PATCH", "/management/environment-settings"),
+    ("GET", "/operational-webhook/endpoint"),
+    ("POST", "/operational-webhook/endpoint"),
+    ("GET", "/operational-webhook/endpoint/{endpoint_id}"),
+    ("PUT", "/operational-webhook/endpoint/{endpoint_id}"),
+    ("DELETE", "/operational-webhook/endpoint/{endpoint_id}"),
+    ("GET", "/operational-webhook/endpoint/{endpoint_id}/secret"),
+    ("POST", "/operational-webhook/endpoint/{endpoint_id}/secret/rotate"),
+    ("GET", "/operational-webhook/endpoint/{endpoint_id}/headers"),
+    ("PUT", "/operational-webhook/endpoint/{endpoint_id}/headers"),
+    ("POST", "/app/{app_id}/endpoint/{endpoint_id}/recover"),
+    ("DELETE", "/app/{app_id}/msg/{msg_id}/content"),
+    ("DELETE", "/app/{app_id}/msg/{msg_id}/attempt/{attempt_id}/content"),
+    ("GET", "/background-task"),
+    ("GET", "/background-task/{task_id}"),
     ("GET", "/health"),
 ];
 
@@ -72,11 +105,17 @@ async fn an_operation_that_is_not_there_answers_501_with_a_code() {
         }
     }
     assert!(wrong.is_empty(), "{} of {asked}:\n{}", wrong.len(), wrong.join("\n"));
-    assert!(asked > 200, "{asked} operations");
+    assert!(asked > 190, "{asked} operations");
 }
 
 /// Asks, and checks the answer against the contract's schema for its status.
-async fn check(contract: &Value, app: &TestApp, request: Request, operation: (&str, &str), status: u16) -> Value {
+pub(crate) async fn check(
+    contract: &Value,
+    app: &TestApp,
+    request: Request,
+    operation: (&str, &str),
+    status: u16,
+) -> Value {
     let answer: Response = app.client.send(request).await.expect(status);
     let pointer = format!("/paths/{}", format!("/api/v1{}", operation.1).replace('/', "~1"));
     let responses = &contract.pointer(&pointer).expect("a path")[operation.0.to_lowercase()]["responses"];

@@ -180,11 +180,14 @@ async fn concurrent_patches_of_different_fields_lose_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_application_that_comes_with_its_message_is_refused_clearly() {
-    // Not in this version: said, rather than left out in silence.
+async fn an_application_is_made_with_its_first_message() {
     let app = TestApp::start().await;
     let application = json!({ "name": "Inline", "uid": "inline-1" });
     let body = json!({ "eventType": "e", "payload": {}, "application": application });
-    app.client.post("/api/v1/app/inline-1/msg", body).await.error(501);
-    app.get("/api/v1/app/inline-1").await.error(404);
+    app.client.post("/api/v1/app/inline-1/msg", body.clone()).await.expect(202);
+    let made = app.get("/api/v1/app/inline-1").await.expect(200).json();
+    assert_eq!((&made["name"], &made["uid"]), (&json!("Inline"), &json!("inline-1")));
+    app.client.post("/api/v1/app/inline-1/msg", body).await.expect(202);
+    let messages = app.get("/api/v1/app/inline-1/msg").await.expect(200).json();
+    assert_eq!(messages["data"].as_array().map(Vec::len), Some(2));
 }

@@ -78,16 +78,21 @@ impl Receiver {
             lock(&recording.received).push(received);
             reply
         };
-        Self::listen(Arc::new(handler), script).await
+        Self::listen(0, Arc::new(handler), script).await
     }
 
     /// Hands every request to `handler` and keeps nothing: for loads.
     pub(crate) async fn start_with(handler: impl Fn(Received) -> Reply + Send + Sync + 'static) -> Self {
-        Self::listen(Arc::new(handler), Arc::default()).await
+        Self::start_at(0, handler).await
     }
 
-    async fn listen(handler: Arc<Handler>, script: Arc<Script>) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    /// As [`Self::start_with`], at a port that was in use before.
+    pub(crate) async fn start_at(port: u16, handler: impl Fn(Received) -> Reply + Send + Sync + 'static) -> Self {
+        Self::listen(port, Arc::new(handler), Arc::default()).await
+    }
+
+    async fn listen(port: u16, handler: Arc<Handler>, script: Arc<Script>) -> Self {
+        let listener = TcpListener::bind(("127.0.0.1", port)).await.expect("a port");
         let address = listener.local_addr().expect("an address");
         let connections = Arc::new(AtomicUsize::new(0));
         let counter = Arc::clone(&connections);

@@ -44,6 +44,18 @@ fn what_is_not_accepted_has_a_status_of_its_own() {
     }
 }
 
+#[tokio::test]
+async fn a_key_that_was_tried_too_early_opens_once_it_is_made() {
+    let api = TestApi::start().await;
+    let status = async || {
+        let request = Request::builder().uri("/api/v1/app").header("authorization", "Bearer early");
+        api.send(request.body(Body::empty()).expect("a request")).await.status.as_u16()
+    };
+    assert_eq!((status().await, status().await), (401, 401));
+    api.environment("other", "early").await;
+    assert_eq!(status().await, 200);
+}
+
 /// A body that never comes.
 struct Never;
 

@@ -102,10 +102,67 @@ async fn bodies_of_messages_are_judged_field_by_field() {
     }
     let past = api.post("/app/one/msg", &with(r#","deliverAt":"2001-01-01T00:00:00Z""#)).await.expect(202);
     assert_eq!(past["deliverAt"], Value::Null);
-    let application = with(r#","application":{"name":"a"}"#);
-    api.post("/app/none/msg", &application).await.expect_code(501, "not_implemented");
-    api.post("/app/one/msg", &application).await.expect(202);
     api.post("/app/none/msg", &with("")).await.expect_code(404, "not_found");
+    api.post("/app/none/msg", &with(r#","application":null"#)).await.expect_code(404, "not_found");
+}
+
+#[tokio::test]
+async fn an_application_is_made_with_its_first_message() {
+    let (api, _) = with_endpoint().await;
+    let with = |application: &str| format!(r#"{{"eventType":"a","payload":{{}},"application":{application}}}"#);
+    // What is wrong with either of them makes neither.
+    for (application, loc) in [
+        ("5", vec!["body", "application"]),
+        ("{}", vec!["body", "application", "name"]),
+        (r#"{"name":""}"#, vec!["body", "application", "name"]),
+        (r#"{"name":"N","uid":"other"}"#, vec!["body", "application", "uid"]),
+        (r#"{"name":"N","throttleRate":0}"#, vec!["body", "application", "throttleRate"]),
+        (r#"{"name":"N","metadata":{"a":1}}"#, vec!["body", "application", "metadata"]),
+    ] {
+        api.post("/app/new/msg", &with(application)).await.expect_invalid(&loc);
+    }
+    let wrong = r#"{"eventType":"a","payload":[],"application":{"name":"N"}}"#;
+    api.post("/app/new/msg", wrong).await.expect_invalid(&["body", "payload"]);
+    api.get("/app/new").await.expect_code(404, "not_found");
+
+    let full = r#"{"name":"New","uid":"new","throttleRate":7,"metadata":{"a":"b"}}"#;
+    let message = api.post("/app/new/msg", &with(full)).await.expect(202);
+    let made = api.get("/app/new").await.expect(200);
+    assert_eq!((&made["name"], &made["uid"], &made["throttleRate"]), (&json!("New"), &json!("new"), &json!(7)));
+    assert_eq!(made["metadata"], json!({"a": "b"}));
+    assert_eq!(api.get("/app/new/msg").await.expect(200)["data"][0]["id"], message["id"]);
+    // One that is there stays as it is; an id names one that is there.
+    api.post("/app/new/msg", &with(r#"{"name":"Newer"}"#)).await.expect(202);
+    assert_eq!(api.get("/app/new").await.expect(200)["name"], "New");
+    api.post("/app/new/msg", &with(r#"{"name":""}"#)).await.expect_invalid(&["body", "application", "name"]);
+    let by_id = format!("/app/{}/msg", made["id"].as_str().expect("an id"));
+    api.post(&by_id, &with(full)).await.expect(202);
+    let unknown = format!("/app/app_{}/msg", "0".repeat(27));
+    api.post(&unknown, &with(r#"{"name":"N"}"#)).await.expect_code(404, "not_found");
+    api.post("/app/plain/msg", &with(r#"{"name":"Plain"}"#)).await.expect(202);
+    assert_eq!(api.get("/app/plain").await.expect(200)["uid"], "plain");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_first_messages_make_one_application() {
+    let api = std::sync::Arc::new(TestApi::start().await);
+    let calls: Vec<_> = (0..50)
+        .map(|i| {
+            let api = std::sync::Arc::clone(&api);
+            let body = format!(r#"{{"eventType":"a","payload":{{"n":{i}}},"application":{{"name":"N{i}"}}}}"#);
+            tokio::spawn(async move { api.post("/app/together/msg", &body).await.expect(202)["id"].clone() })
+        })
+        .collect();
+    let mut ids = Vec::new();
+    for call in calls {
+        ids.push(call.await.expect("answered").as_str().expect("an id").to_owned());
+    }
+    ids.sort_unstable();
+    ids.dedup();
+    assert_eq!(ids.len(), 50);
+    assert_eq!(api.get("/app").await.expect(200)["data"].as_array().map(Vec::len), Some(1));
+    let listed = api.get("/app/together/msg?limit=250").await.expect(200);
+    assert_eq!(listed["data"].as_array().map(Vec::len), Some(50));
 }
 
 #[tokio::test]

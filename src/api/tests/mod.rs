@@ -1,10 +1,16 @@
 //! The API without sockets: each operation against the embedded store.
 
+mod attempted;
 mod credentials;
+mod described;
 mod errors;
+mod examples;
 mod lists;
+mod maintenance;
 mod messages;
 mod policies;
 mod resources;
 mod support;
 mod table;
+
+pub(super) use table::contract;

@@ -11,11 +11,13 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 use tower_service::Service;
 
+use super::described::judge;
 use crate::accept::limited::BodyBudget;
 use crate::accept::quota::Quotas;
 use crate::accept::{Admission, Gateway};
+use crate::api::query::asked;
 use crate::api::router;
-use crate::config::{Delivery, Limits, Server};
+use crate::config::{Delivery, Limits, Retention, Server};
 use crate::deliver::AddressGuard;
 use crate::metrics::Metrics;
 use crate::model::{
@@ -136,6 +138,7 @@ impl TestApi {
             listening: std::sync::OnceLock::new(),
             https_only: false,
             delivery: Delivery::default(),
+            retention: Retention::default(),
         });
         let (router, env) = (router(Arc::clone(&gateway)), EnvKey(0));
         let mut api = Self { router, gateway, writer: Some(writer), env, _folder: folder };
@@ -168,14 +171,17 @@ impl TestApi {
     }
 
     pub(super) async fn send(&self, request: Request<Body>) -> Answer {
-        let path = request.uri().path().to_owned();
+        let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+        asked::take();
         let answer = self.router.clone().call(request).await.unwrap_or_else(|never| match never {});
         let (parts, body) = answer.into_parts();
         let body = self.gateway.body_budget.read(body).await.expect("a body");
         assert_eq!(parts.headers["x-content-type-options"], "nosniff");
         let may_be_kept = path.starts_with("/jwks/") && parts.status.is_success();
         assert!(may_be_kept || parts.headers["cache-control"] == "no-store");
-        Answer { status: parts.status, headers: parts.headers, body }
+        let answer = Answer { status: parts.status, headers: parts.headers, body };
+        judge(&method, &path, &answer, &asked::take());
+        answer
     }
 
     /// A call with the key. The path is put behind `/api/v1` unless it begins with two slashes.

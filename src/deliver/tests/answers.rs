@@ -102,7 +102,9 @@ async fn one_deadline_covers_head_and_body() {
         }
     }
     async fn drip_interim(mut tcp: TcpStream) -> io::Result<()> {
+        let mut tick = tokio::time::interval(Duration::from_millis(20));
         loop {
+            tick.tick().await;
             tcp.write_all(b"HTTP/1.1 102 Processing\r\n\r\n").await?;
         }
     }
@@ -123,6 +125,37 @@ async fn one_deadline_covers_head_and_body() {
     assert!(!seen.body.is_empty() && seen.body.len() < 9000);
 }
 
+/// A receiver with a thread of its own, which sends faster than it is read, for as long as it can.
+fn flood(again: &'static [u8]) -> String {
+    use std::io::{Read as _, Write as _};
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = listener.local_addr().expect("bound");
+    std::thread::spawn(move || {
+        let (mut tcp, _) = listener.accept()?;
+        let more = again.repeat((1 << 18) / again.len());
+        let _ = tcp.read(&mut [0; 4096])?;
+        loop {
+            tcp.write_all(&more)?;
+        }
+        #[expect(unreachable_code, reason = "names the error's type")]
+        io::Result::Ok(())
+    });
+    format!("http://{address}/")
+}
+
+#[tokio::test]
+async fn a_flood_without_a_head_keeps_no_thread() {
+    for (again, kind) in [
+        (&b"HTTP/1.1 102 Processing\r\n\r\n"[..], Protocol),
+        (&b"HTTP/1.1 103 Early Hints\r\nlink: </style.css>\r\n\r\n"[..], Protocol),
+        (&b"\r\n"[..], Protocol),
+    ] {
+        let url = flood(again);
+        let seen = attempt_within(&client(), &url, 5 * SHORT).await;
+        assert_eq!((seen.kind, seen.status), (kind, 0), "{}", String::from_utf8_lossy(again));
+    }
+}
+
 #[tokio::test]
 async fn an_endless_body_is_cut_and_the_status_decides() {
     async fn endless(mut tcp: TcpStream) -> io::Result<()> {
@@ -139,6 +172,22 @@ async fn an_endless_body_is_cut_and_the_status_decides() {
         assert_eq!((seen.kind, seen.body.len()), (kind, 64 * 1024));
         assert_eq!(client.idle_count(), 0);
     }
+}
+
+#[tokio::test]
+async fn a_body_in_tiny_chunks_is_cut_too() {
+    let url = flood(b"1\r\nx\r\n");
+    let seen = attempt(&client(), &url).await;
+    assert_eq!((seen.kind, seen.status), (Protocol, 0), "no head at all");
+    async fn tiny_chunks(mut tcp: TcpStream) -> io::Result<()> {
+        loop {
+            tcp.write_all(&b"1\r\nx\r\n".repeat(1_000)).await?;
+        }
+    }
+    let receiver = receiver("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n", tiny_chunks).await;
+    let seen = attempt(&client(), &receiver.url()).await;
+    assert_eq!((seen.kind, seen.status), (Success, 200));
+    assert!((1_000..=64 * 1024).contains(&seen.body.len()), "{} bytes kept", seen.body.len());
 }
 
 #[tokio::test]

@@ -4,6 +4,8 @@
 //! (`reopen`) proves on an engine with a disk that nothing lived in memory only.
 
 mod configuration;
+mod health;
+mod maintenance;
 mod publish;
 mod settle;
 
@@ -12,8 +14,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::command::{
-    AttemptRecord, Became, Change, ChangeRequest, Changed, Command, Done, HealthStep, Idempotency, Publish, Refusal,
-    Reply, Settle,
+    AttemptRecord, Became, Change, ChangeRequest, Changed, Command, Done, EndpointPatch, HealthStep, Idempotency,
+    Publish, Refusal, Reply, Settle,
 };
 use super::memory::MemoryStore;
 use super::seal::Sealer;
@@ -165,6 +167,7 @@ impl Fixture {
             envelope,
             payload: body.into(),
             payload_days: 30,
+            only: None,
             idempotency: None,
             at: self.now,
         }
@@ -199,7 +202,7 @@ impl Fixture {
                 let read = |row: &rusqlite::Row<'_>| {
                     let key = DeliveryKey { endpoint: EndpointKey(row.get(0)?), message: MessageKey(row.get(1)?) };
                     let code: i64 = row.get(2)?;
-                    let all = [Parked::Failed, Parked::Held, Parked::Quarantined];
+                    let all = [Parked::Failed, Parked::Held, Parked::Quarantined, Parked::Cancelled];
                     Ok((key, all.into_iter().find(|parked| parked.code() == code).expect("a state")))
                 };
                 rows.query_map([], read).expect("read").collect::<Result<_, _>>().expect("rows")

@@ -189,6 +189,31 @@ fn a_message_routed_by_an_old_configuration_is_routed_again() {
 }
 
 #[test]
+fn a_message_for_one_endpoint_is_not_routed_elsewhere() {
+    check(async |store| {
+        let old = store.app(2).await;
+        let [here, there] = [0, 1].map(|i| old.endpoints[i].key());
+        let only = |store: &Fixture, config: &Arc<AppConfig>| {
+            let routes = vec![crate::model::routing::route_only(config, here).expect("there")];
+            Command::Publish(Box::new(Publish { only: Some(here), routes, ..store.message(config, "x") }))
+        };
+        let first = published(store.one(only(store, &old)));
+        store.endpoint(&old.app, None, EndpointSpec::default()).expect("made");
+        let reply = store.one(only(store, &old));
+        assert!(
+            matches!(&reply, Ok(Done::Published(done)) if done.rerouted.as_ref().is_some_and(|new| new.1.len() == 1))
+        );
+        let pending = [first, published(reply)].map(|message| Pending { message, endpoint: here });
+        assert_eq!(store.pending().await, pending);
+        // Where its endpoint is gone, there is nobody else to take it.
+        let now = store.config(&old.app).await;
+        store.change(Change::DeleteEndpoint { app: old.app.key(), endpoint: here }).expect("deleted");
+        assert_eq!(refused(store.one(only(store, &now))), Refusal::NotFound);
+        assert!(store.pending().await.iter().all(|pending| pending.endpoint != there));
+    });
+}
+
+#[test]
 fn an_application_that_is_gone_takes_no_messages() {
     check(async |store| {
         let config = store.app(2).await;

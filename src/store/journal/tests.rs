@@ -74,7 +74,7 @@ impl StoreWriter for Telling {
         let poison = |command: &Command| match command {
             Command::Publish(publish) => publish.envelope.event_type == "poison",
             Command::Settle(settle) => settle.message == POISON,
-            Command::Change(_) => false,
+            Command::Change(_) | Command::Maintain(_) => false,
         };
         if batch.iter().any(poison) {
             return Err(CommitError::Command("poison".into()));
@@ -138,6 +138,7 @@ impl Bench {
             envelope,
             payload: bytes::Bytes::copy_from_slice(body.as_bytes()),
             payload_days: 1,
+            only: None,
             idempotency: None,
             at: NOW,
         }))

@@ -62,6 +62,8 @@ impl Data {
                 self.touch_routing(*app);
                 Ok(Changed::EndpointDeleted { app: *app, endpoint: *endpoint })
             }
+            Change::ExpungeMessage { app, message } => self.expunge_message(*app, *message),
+            Change::Recover { app, endpoint, since, until } => self.recover(*app, *endpoint, *since, *until, at),
             Change::Resend { app, endpoint, message } => self.resend(*app, *endpoint, *message, at),
             Change::PatchSettings { env, patch } => {
                 let policy = self.policies.entry(env.0).or_default();
@@ -85,6 +87,7 @@ impl Data {
             // Nothing of it is ever at rest.
             Change::Reseal { .. } => Ok(Changed::Resealed(Resealed::default())),
             Change::CreateEnvironment { .. }
+            | Change::ExpungeAttempt { .. }
             | Change::CreateApiKey { .. }
             | Change::RevokeApiKey { .. }
             | Change::CreateEventType { .. }
@@ -322,6 +325,9 @@ impl Data {
         }
         if found.spec.disabled.is_some() {
             return Err(Refusal::EndpointDisabled);
+        }
+        if self.messages.get(&message.0).is_none_or(|stored| stored.message.payload.is_none()) {
+            return Err(Refusal::ContentGone);
         }
         let mut due = at;
         while self.waiting.contains_key(&(endpoint.0, due, message.0)) {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
-use crate::model::routing::route;
+use super::slices::StoredTask;
 use crate::model::{
     AppConfig, AppKey, Application, Endpoint, EndpointKey, EnvKey, EnvPolicy, Id, KeyMaker, Message, MessageKey, Next,
     Outcome, Parked, Pending, Taken, Trigger, UnixMs, Waiting,
@@ -56,6 +56,7 @@ pub(super) struct Data {
     pub(super) waiting: BTreeMap<Place, (u16, Trigger)>,
     pub(super) parked: BTreeMap<(i64, i64), Parked>,
     pub(super) attempts: Vec<StoredAttempt>,
+    pub(super) tasks: BTreeMap<i64, StoredTask>,
 }
 
 pub(super) fn pending((message, endpoint): (i64, i64)) -> Pending {
@@ -84,6 +85,7 @@ impl Data {
             waiting: BTreeMap::new(),
             parked: BTreeMap::new(),
             attempts: Vec::new(),
+            tasks: BTreeMap::new(),
         }
     }
 
@@ -108,6 +110,7 @@ impl Data {
             Command::Publish(publish) => self.publish(publish),
             Command::Settle(settle) => Ok(Done::Settled(self.settle(settle))),
             Command::Change(request) => self.change_remembered(request),
+            Command::Maintain(slice) => Ok(Done::Maintained(Box::new(self.maintain(*slice)))),
         }
     }
 
@@ -128,7 +131,7 @@ impl Data {
             None
         } else {
             let config = self.app_config(app).ok_or(Refusal::NotFound)?;
-            let routes = route(&config, &publish.envelope.event_type, &publish.envelope.channels);
+            let routes = publish.routed_by(&config)?;
             Some((Arc::new(config), routes))
         };
         let id = self.new_id(publish.at);
@@ -176,6 +179,8 @@ impl Data {
                     self.parked.insert((endpoint, message), parked);
                 }
             }
+        } else if settle.next == Next::Done && self.parked.get(&(endpoint, message)) == Some(&Parked::Cancelled) {
+            self.parked.remove(&(endpoint, message));
         }
         if let Some(record) = &settle.attempt {
             let id = self.new_id(record.outcome.started_at);

@@ -7,6 +7,7 @@
 
 mod change;
 mod data;
+mod slices;
 
 use std::collections::VecDeque;
 use std::path::Path;

@@ -5,12 +5,14 @@ use std::sync::Arc;
 use rand::Rng;
 use rusqlite::{CachedStatement, Connection, OptionalExtension, params};
 
-use super::index::DeferredIndex;
+use super::index::{DeferredIndex, Definition};
 use super::keys::{KeyIndex, event_hash};
+use super::purge::Purge;
+use super::retention::Retention;
 use super::{raise, rows};
 use crate::model::delivery::FAILING_AFTER;
 use crate::model::operational::{LastAttempt, MessageHappening};
-use crate::model::routing::{Route, route};
+use crate::model::routing::Route;
 use crate::model::{
     AppConfig, AppKey, AppKind, Application, EndpointKey, EnvKey, Id, KeyMaker, Message, Next, Nonce, Parked, Taken,
     Trigger, UnixMs,
@@ -19,9 +21,9 @@ use crate::store::command::{Done, Idempotency, Publish, Published, Raised, Refus
 use crate::store::idempotency::Kind;
 use crate::store::seal::Sealer;
 
-const DAY_MS: i64 = 86_400_000;
+pub(super) const DAY_MS: i64 = 86_400_000;
 /// Bits of a payload's id behind the day of its expiry.
-const PAYLOAD_SEQUENCE_BITS: u32 = 47;
+pub(super) const PAYLOAD_SEQUENCE_BITS: u32 = 47;
 /// The last day that fits in front of them, in the year 2149.
 const EXPIRY_DAY_MAX: i64 = (1 << (63 - PAYLOAD_SEQUENCE_BITS)) - 1;
 /// Applications whose versions the writer remembers.
@@ -37,6 +39,25 @@ pub(super) struct Owner {
     pub(super) kind: AppKind,
 }
 
+const MESSAGE_BY_APP: Definition = Definition {
+    name: "message_by_app",
+    select_tail: "SELECT app, key, 0 FROM message WHERE key > ? ORDER BY key",
+    insert: "INSERT OR IGNORE INTO message_by_app (app, message) VALUES (?, ?)",
+    is_counted: false,
+};
+const ATTEMPT_BY_MESSAGE: Definition = Definition {
+    name: "attempt_by_message",
+    select_tail: "SELECT message, key, kind = 0 FROM attempt WHERE key > ? ORDER BY key",
+    insert: "INSERT OR IGNORE INTO attempt_by_message (message, attempt) VALUES (?, ?)",
+    is_counted: false,
+};
+const ATTEMPT_BY_ENDPOINT: Definition = Definition {
+    name: "attempt_by_endpoint",
+    select_tail: "SELECT endpoint, key, kind = 0 FROM attempt WHERE key > ? ORDER BY key",
+    insert: "INSERT OR IGNORE INTO attempt_by_endpoint (endpoint, attempt) VALUES (?, ?)",
+    is_counted: true,
+};
+
 /// What the writer knows beside the file; all of it can be read from the file again.
 pub(super) struct WriterState {
     pub(super) sealer: Arc<Sealer>,
@@ -46,6 +67,8 @@ pub(super) struct WriterState {
     pub(super) attempts_by_message: DeferredIndex,
     pub(super) attempts_by_endpoint: DeferredIndex,
     pub(super) payload_sequence: i64,
+    pub(super) retention: Retention,
+    pub(super) purge: Purge,
     versions: rustc_hash::FxHashMap<AppKey, Owner>,
     /// The applications of environments that take operational webhooks.
     operational: rustc_hash::FxHashMap<EnvKey, Arc<AppConfig>>,
@@ -80,25 +103,12 @@ impl WriterState {
             sealer,
             keys: KeyMaker::new(0, last),
             seen: KeyIndex::open(connection, now)?,
-            messages_by_app: DeferredIndex::open(
-                connection,
-                "message_by_app",
-                "SELECT app, key FROM message WHERE key > ? ORDER BY key",
-                "INSERT OR IGNORE INTO message_by_app (app, message) VALUES (?, ?)",
-            )?,
-            attempts_by_message: DeferredIndex::open(
-                connection,
-                "attempt_by_message",
-                "SELECT message, key FROM attempt WHERE key > ? ORDER BY key",
-                "INSERT OR IGNORE INTO attempt_by_message (message, attempt) VALUES (?, ?)",
-            )?,
-            attempts_by_endpoint: DeferredIndex::open(
-                connection,
-                "attempt_by_endpoint",
-                "SELECT endpoint, key FROM attempt WHERE key > ? ORDER BY key",
-                "INSERT OR IGNORE INTO attempt_by_endpoint (endpoint, attempt) VALUES (?, ?)",
-            )?,
+            messages_by_app: DeferredIndex::open(connection, MESSAGE_BY_APP)?,
+            attempts_by_message: DeferredIndex::open(connection, ATTEMPT_BY_MESSAGE)?,
+            attempts_by_endpoint: DeferredIndex::open(connection, ATTEMPT_BY_ENDPOINT)?,
             payload_sequence: last_payload_sequence(connection)?,
+            retention: Retention::default(),
+            purge: Purge::default(),
             versions: rustc_hash::FxHashMap::default(),
             operational: rustc_hash::FxHashMap::default(),
             raised: Vec::new(),
@@ -269,8 +279,10 @@ impl<'c> HotStatements<'c> {
             let Some(config) = rows::app_config(self.connection, &state.sealer, app)? else {
                 return Ok(Err(Refusal::NotFound));
             };
-            let routes = route(&config, &publish.envelope.event_type, &publish.envelope.channels);
-            Some((Arc::new(config), routes))
+            match publish.routed_by(&config) {
+                Ok(routes) => Some((Arc::new(config), routes)),
+                Err(refusal) => return Ok(Err(refusal)),
+            }
         };
         let id = state.new_id(publish.at);
         self.insert_message(state, id, publish)?;
@@ -288,7 +300,9 @@ impl<'c> HotStatements<'c> {
         let app = publish.config.app.key();
         let envelope = &publish.envelope;
         state.payload_sequence += 1;
-        let expiry_day = (publish.at.max(0) / DAY_MS + i64::from(publish.payload_days) + 1).min(EXPIRY_DAY_MAX);
+        // Bytes that are sent later are kept from then on.
+        let kept_from = envelope.deliver_at.unwrap_or(0).max(publish.at).max(0);
+        let expiry_day = (kept_from / DAY_MS + i64::from(publish.payload_days) + 1).min(EXPIRY_DAY_MAX);
         let payload = expiry_day << PAYLOAD_SEQUENCE_BITS | state.payload_sequence;
         let stored_key = publish.idempotency.as_ref().map(stored_key);
         self.message.execute(params![
@@ -305,7 +319,7 @@ impl<'c> HotStatements<'c> {
             stored_key.as_ref().map(<[u8; 25]>::as_slice),
         ])?;
         self.payload.execute(params![payload, &publish.payload[..]])?;
-        state.messages_by_app.push(app.0, id.key);
+        state.messages_by_app.push(app.0, id.key, false);
         state.seen.published(id.key);
         if let Some(key) = &publish.idempotency {
             state.seen.insert(kind_of(key), short(key), id.key);
@@ -405,6 +419,11 @@ impl<'c> HotStatements<'c> {
                     self.parked.execute(params![endpoint, message, parked.code(), settle.at])?;
                 }
             }
+        } else if settle.next == Next::Done {
+            // It was cancelled while this attempt was under way, and has arrived all the same.
+            self.connection
+                .prepare_cached("DELETE FROM parked WHERE endpoint = ? AND message = ? AND state = ?")?
+                .execute([endpoint, message, Parked::Cancelled.code()])?;
         }
         if let Some(record) = &settle.attempt {
             let id = state.new_id(record.outcome.started_at);
@@ -427,8 +446,9 @@ impl<'c> HotStatements<'c> {
                 next_due,
                 (!outcome.body.is_empty()).then_some(&outcome.body[..]),
             ])?;
-            state.attempts_by_message.push(message, id.key);
-            state.attempts_by_endpoint.push(endpoint, id.key);
+            let success = outcome.is_success();
+            state.attempts_by_message.push(message, id.key, success);
+            state.attempts_by_endpoint.push(endpoint, id.key, success);
             if let Some(what) = tell {
                 let last = LastAttempt { id, status: outcome.status, at: outcome.started_at };
                 raise::message(self, state, what, settle, last)?;

@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension, Params, params};
 
 use super::apply::{WriterState, application, touch_routing};
 use super::keys::KeyIndex;
-use super::{raise, reseal, rows, sealed};
+use super::{purge, raise, reseal, rows, sealed};
 use crate::model::operational::Happening;
 use crate::model::url::masked;
 use crate::model::{
@@ -128,6 +128,9 @@ impl Changer<'_> {
             }
             Change::SetHeaders { app, endpoint, patch } => self.set_headers(*app, *endpoint, patch),
             Change::DeleteEndpoint { app, endpoint } => self.delete_endpoint(*app, *endpoint),
+            Change::ExpungeMessage { app, message } => self.expunge_message(*app, *message),
+            Change::ExpungeAttempt { message, attempt } => self.expunge_attempt(*message, *attempt),
+            Change::Recover { app, endpoint, since, until } => self.recover(*app, *endpoint, *since, *until),
             Change::Resend { app, endpoint, message } => self.resend(*app, *endpoint, message.0),
             Change::Reseal { from } => {
                 Ok(Changed::Resealed(reseal::slice(self.connection, &self.state.sealer, *from)?))
@@ -238,12 +241,17 @@ impl Changer<'_> {
     fn delete_application(&mut self, app: AppKey) -> Result<Changed, Stop> {
         let endpoints = self
             .connection
-            .prepare_cached("SELECT key FROM endpoint WHERE app = ?")?
-            .query_map([app.0], |row| row.get(0).map(EndpointKey))?
+            .prepare_cached("SELECT key, url_id FROM endpoint WHERE app = ?")?
+            .query_map([app.0], |row| Ok((EndpointKey(row.get(0)?), row.get(1)?)))?
             .collect::<Result<Vec<_>, _>>()?;
         if self.run("DELETE FROM application WHERE key = ?", [app.0])? == 0 {
             return Err(Refusal::NotFound.into());
         }
+        purge::of_application(self.connection, app, self.at)?;
+        for (endpoint, url) in &endpoints {
+            purge::of_endpoint(self.connection, *endpoint, *url, self.at)?;
+        }
+        let endpoints = endpoints.into_iter().map(|(endpoint, _)| endpoint).collect();
         self.run("DELETE FROM endpoint WHERE app = ?", [app.0])?;
         self.run("DELETE FROM portal_token WHERE app = ?", [app.0])?;
         self.keep_highest_key()?;
@@ -447,6 +455,7 @@ impl Changer<'_> {
     fn delete_endpoint(&mut self, app: AppKey, endpoint: EndpointKey) -> Result<Changed, Stop> {
         let before = self.endpoint(app, endpoint)?.ok_or(Refusal::NotFound)?;
         self.run("DELETE FROM endpoint WHERE key = ?", [endpoint.0])?;
+        purge::of_endpoint(self.connection, endpoint, before.url_id, self.at)?;
         self.keep_highest_key()?;
         touch_routing(self.connection, self.state, app)?;
         self.tell(Happening::EndpointDeleted, &before)?;
@@ -471,6 +480,11 @@ impl Changer<'_> {
         }
         if found.spec.disabled.is_some() {
             return Err(Refusal::EndpointDisabled.into());
+        }
+        if !self
+            .exists("SELECT 1 FROM message JOIN payload ON payload.id = message.payload WHERE key = ?", [message])?
+        {
+            return Err(Refusal::ContentGone.into());
         }
         let mut due = self.at;
         let sql = "INSERT OR IGNORE INTO waiting (endpoint, due, message, attempts, manual) VALUES (?, ?, ?, 0, 1)";

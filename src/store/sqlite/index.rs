@@ -8,24 +8,48 @@
 
 use rusqlite::{Connection, OptionalExtension, params};
 
+use super::counters::HourCounts;
+
 /// Entries that make a slice. Larger slices touch fewer pages per entry, smaller ones keep lists quicker.
 pub(super) const SLICE: usize = 65_536;
 
+/// An entry to be inserted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Entry {
+    /// What the index leads with: an application, a message or an endpoint.
+    pub(super) leading: i64,
+    /// The row.
+    pub(super) key: i64,
+    /// An attempt that succeeded.
+    pub(super) success: bool,
+}
+
+/// What an index is over.
+pub(super) struct Definition {
+    /// Names the watermark in `meta`.
+    pub(super) name: &'static str,
+    /// Reads the rows behind the watermark: leading column, key, whether it is a success.
+    pub(super) select_tail: &'static str,
+    /// Inserts leading column and key.
+    pub(super) insert: &'static str,
+    /// Its entries are counted by hour as they are inserted.
+    pub(super) is_counted: bool,
+}
+
 /// One index with its tail.
 pub(super) struct DeferredIndex {
-    /// Names the watermark in `meta`.
-    name: &'static str,
-    insert: &'static str,
-    /// `(leading column, key)` of rows behind the watermark and the slice.
-    tail: Vec<(i64, i64)>,
+    definition: Definition,
+    /// Rows behind the watermark and the slice, by key.
+    tail: Vec<Entry>,
     slice: Option<Slice>,
     /// Where things stood at the beginning of the transaction.
     mark: Mark,
 }
 
 struct Slice {
-    sorted: Vec<(i64, i64)>,
+    sorted: Vec<Entry>,
     done: usize,
+    from: i64,
     up_to: i64,
 }
 
@@ -36,33 +60,34 @@ struct Mark {
 }
 
 impl DeferredIndex {
-    /// The index over `table`'s `leading` column; reads its tail from the store.
-    pub(super) fn open(
-        connection: &Connection,
-        name: &'static str,
-        select_tail: &str,
-        insert: &'static str,
-    ) -> rusqlite::Result<Self> {
+    /// The index; reads its tail from the store.
+    pub(super) fn open(connection: &Connection, definition: Definition) -> rusqlite::Result<Self> {
         let watermark: i64 = connection
-            .query_row("SELECT value FROM meta WHERE name = ?", [name], |row| row.get(0))
+            .query_row("SELECT value FROM meta WHERE name = ?", [definition.name], |row| row.get(0))
             .optional()?
             .unwrap_or(0);
-        let mut statement = connection.prepare(select_tail)?;
-        let rows = statement.query_map([watermark], |row| Ok((row.get(0)?, row.get(1)?)))?;
-        let tail = rows.collect::<Result<Vec<_>, _>>()?;
-        Ok(Self { name, insert, tail, slice: None, mark: Mark::default() })
+        let mut statement = connection.prepare(definition.select_tail)?;
+        let read = |row: &rusqlite::Row<'_>| Ok(Entry { leading: row.get(0)?, key: row.get(1)?, success: row.get(2)? });
+        let tail = statement.query_map([watermark], read)?.collect::<Result<Vec<_>, _>>()?;
+        Ok(Self { definition, tail, slice: None, mark: Mark::default() })
     }
 
     /// A row was appended in this transaction.
-    pub(super) fn push(&mut self, leading: i64, key: i64) {
-        self.tail.push((leading, key));
+    pub(super) fn push(&mut self, leading: i64, key: i64, success: bool) {
+        self.tail.push(Entry { leading, key, success });
+    }
+
+    /// Rows up to this key have their entries; what removes rows stays below it.
+    pub(super) fn complete_to(&self) -> i64 {
+        let first = self.slice.as_ref().map(|slice| slice.from).or_else(|| self.tail.first().map(|entry| entry.key));
+        first.map_or(i64::MAX, |first| first - 1)
     }
 
     /// Rows of one leading value, of at least this key, that are not in the index yet (some of a slice
     /// under way may be in both).
     pub(super) fn in_tail(&self, leading: i64, first: i64) -> usize {
         let sliced = self.slice.iter().flat_map(|slice| &slice.sorted[slice.done..]);
-        sliced.chain(&self.tail).filter(|entry| entry.0 == leading && entry.1 >= first).count()
+        sliced.chain(&self.tail).filter(|entry| entry.leading == leading && entry.key >= first).count()
     }
 
     /// A transaction begins.
@@ -99,24 +124,29 @@ impl DeferredIndex {
         }
         let rest = self.tail.split_off(self.tail.len().min(SLICE));
         let mut sorted = std::mem::replace(&mut self.tail, rest);
-        let up_to = sorted.iter().map(|entry| entry.1).max().unwrap_or(0);
+        let up_to = sorted.iter().map(|entry| entry.key).max().unwrap_or(0);
+        let from = sorted.iter().map(|entry| entry.key).min().unwrap_or(0);
         sorted.sort_unstable();
-        self.slice = Some(Slice { sorted, done: 0, up_to });
+        self.slice = Some(Slice { sorted, done: 0, from, up_to });
     }
 
     /// Inserts up to `budget` entries of the slice; moves the watermark when it is through.
     pub(super) fn step(&mut self, connection: &Connection, budget: usize) -> rusqlite::Result<()> {
         let Some(slice) = &mut self.slice else { return Ok(()) };
         let end = slice.sorted.len().min(slice.done + budget);
-        let mut insert = connection.prepare_cached(self.insert)?;
-        for (leading, key) in &slice.sorted[slice.done..end] {
-            insert.execute(params![leading, key])?;
+        let mut insert = connection.prepare_cached(self.definition.insert)?;
+        let mut counts = HourCounts::default();
+        for entry in &slice.sorted[slice.done..end] {
+            if insert.execute([entry.leading, entry.key])? == 1 && self.definition.is_counted {
+                counts.add(*entry);
+            }
         }
+        counts.write(connection)?;
         slice.done = end;
         if end == slice.sorted.len() {
             connection
                 .prepare_cached("INSERT INTO meta (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value")?
-                .execute(params![self.name, slice.up_to])?;
+                .execute(params![self.definition.name, slice.up_to])?;
         }
         Ok(())
     }

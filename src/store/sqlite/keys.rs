@@ -14,6 +14,8 @@ const FLOOR_EVERY: usize = 65_536;
 struct Run {
     number: i64,
     kind: Kind,
+    /// The newest message that it names.
+    up_to: i64,
     filter: Filter,
     expires_at: UnixMs,
 }
@@ -65,7 +67,7 @@ impl KeyIndex {
             let place = kind as usize;
             watermark[place] = watermark[place].max(row.get(2)?);
             let filter = Filter::from_bytes(row.get(4)?);
-            index.runs.push(Run { number, kind, filter, expires_at: row.get(3)? });
+            index.runs.push(Run { number, kind, up_to: row.get(2)?, filter, expires_at: row.get(3)? });
             index.bound_filters_of_new();
         }
         index.runs.reverse();
@@ -261,7 +263,7 @@ impl KeyIndex {
                     "INSERT INTO idempotency_run (run, kind, up_to, expires_at, filter) VALUES (?, ?, ?, ?, ?)",
                 )?
                 .execute(params![run, kind as i64, up_to, expires_at, filter.as_bytes()])?;
-            self.finished.push(Run { number: run, kind, filter, expires_at });
+            self.finished.push(Run { number: run, kind, up_to, filter, expires_at });
         }
         Ok(())
     }
@@ -287,6 +289,13 @@ impl KeyIndex {
             self.swept = Some(number);
         }
         Ok(true)
+    }
+
+    /// Messages before this one are gone: runs of event ids that name only such are swept.
+    pub(super) fn expire_events(&mut self, oldest: i64) {
+        for run in self.runs.iter_mut().filter(|run| run.kind == Kind::EventId && run.up_to < oldest) {
+            run.expires_at = 0;
+        }
     }
 
     /// The remembered answer to a change.

@@ -7,15 +7,23 @@
 mod apply;
 mod catalog;
 mod change;
+mod counters;
+mod deliveries;
+mod expunge;
 mod health;
 mod index;
 mod keys;
+mod purge;
 mod query;
 mod raise;
 mod reader;
+mod recover;
 mod reseal;
+mod restore;
+mod retention;
 mod rows;
 mod sealed;
+mod sweep;
 #[cfg(test)]
 mod tests;
 mod writer;
@@ -29,6 +37,7 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::seal::Sealer;
 pub use reader::SqliteReader;
+pub use restore::restore;
 pub use writer::SqliteWriter;
 
 /// The oldest SQLite that may run: 3.51.3 mends a fault by which a reset of the log could lose data.

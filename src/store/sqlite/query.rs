@@ -9,15 +9,17 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
 
 use super::reader::SqliteReader;
-use super::{keys, rows};
+use super::{counters, deliveries, keys, recover, retention, rows};
 use crate::model::id::{first_key_at, key_time};
 use crate::model::{
-    ApiKey, AppKey, Application, Attempt, Endpoint, EndpointKey, EnvKey, Environment, EventType, Id, IdKind, Key,
-    Message, MessageKey, OutcomeKind, PortalToken, Trigger, UnixMs,
+    ApiKey, AppKey, Application, Attempt, BackgroundTask, DeliveryState, Endpoint, EndpointKey, EnvKey, Environment,
+    EventType, Id, IdKind, Key, Message, MessageKey, OutcomeKind, PortalToken, TaskStatus, Trigger, UnixMs,
 };
 use crate::store::ReadError;
+use crate::store::maintenance::{Due, Horizon};
 use crate::store::query::{
-    AttemptFilter, AttemptRow, AttemptsOf, MessageFilter, Order, Page, QUEUE_AGES_S, QueueRow, Rows, StoreQueries,
+    AttemptFilter, AttemptRow, AttemptsOf, DeliveryFilter, EndpointStats, MessageFilter, Order, Page, QUEUE_AGES_S,
+    QueueRow, Rows, StoreQueries,
 };
 
 /// Rows that one page of a filtered list may look at.
@@ -27,7 +29,7 @@ const SCAN_STEP: usize = 256;
 /// Environments, or keys, that are listed.
 const ALL_MAX: i64 = 10_000;
 /// How long one page goes on looking.
-const SCAN_TIME_MAX: Duration = Duration::from_secs(2);
+pub(super) const SCAN_TIME_MAX: Duration = Duration::from_secs(2);
 /// Bytes of payloads and answers at which a page ends. One row more may go beyond it.
 pub(super) const CONTENT_BYTES_MAX: usize = 16 * 1024 * 1024;
 
@@ -62,14 +64,14 @@ fn response(connection: &Connection, attempt: Key) -> rusqlite::Result<Bytes> {
 }
 
 /// The bytes of a message, if they are still there.
-fn payload(connection: &Connection, message: Key) -> rusqlite::Result<Option<Bytes>> {
+pub(super) fn payload(connection: &Connection, message: Key) -> rusqlite::Result<Option<Bytes>> {
     let sql = "SELECT body FROM message JOIN payload ON payload.id = message.payload WHERE message.key = ?";
     let read = |row: &Row<'_>| Ok(Bytes::copy_from_slice(row.get_ref(0)?.as_blob()?));
     connection.prepare_cached(sql)?.query_row([message], read).optional()
 }
 
 /// A list that is kept as an index up to a watermark and a tail behind it.
-struct TwoPart {
+pub(super) struct TwoPart {
     index: &'static str,
     leading: &'static str,
     key: &'static str,
@@ -77,7 +79,7 @@ struct TwoPart {
     table_leading: &'static str,
 }
 
-const MESSAGES_OF_APP: TwoPart =
+pub(super) const MESSAGES_OF_APP: TwoPart =
     TwoPart { index: "message_by_app", leading: "app", key: "message", table: "message", table_leading: "app" };
 const ATTEMPTS_OF_MESSAGE: TwoPart = TwoPart {
     index: "attempt_by_message",
@@ -96,7 +98,7 @@ const ATTEMPTS_OF_ENDPOINT: TwoPart = TwoPart {
 
 impl TwoPart {
     /// Keys strictly between `low` and `high`, at most `limit`, in order.
-    fn keys(
+    pub(super) fn keys(
         &self,
         connection: &Connection,
         leading: i64,
@@ -104,11 +106,7 @@ impl TwoPart {
         order: Order,
         limit: usize,
     ) -> rusqlite::Result<Vec<Key>> {
-        let watermark: Key = connection
-            .prepare_cached("SELECT value FROM meta WHERE name = ?")?
-            .query_row([self.index], |row| row.get(0))
-            .optional()?
-            .unwrap_or(0);
+        let watermark = watermark(connection, self.index)?;
         let direction = match order {
             Order::Ascending => "ASC",
             Order::Descending => "DESC",
@@ -139,8 +137,14 @@ impl TwoPart {
     }
 }
 
+/// The last key up to which an index is filled.
+pub(super) fn watermark(connection: &Connection, index: &str) -> rusqlite::Result<Key> {
+    let mut statement = connection.prepare_cached("SELECT value FROM meta WHERE name = ?")?;
+    Ok(statement.query_row([index], |row| row.get(0)).optional()?.unwrap_or(0))
+}
+
 /// The open interval of keys that a page with these bounds in time looks at.
-fn interval(page: &Page<Key>, before: Option<UnixMs>, after: Option<UnixMs>) -> (Key, Key) {
+pub(super) fn interval(page: &Page<Key>, before: Option<UnixMs>, after: Option<UnixMs>) -> (Key, Key) {
     let (mut low, mut high) = (0, Key::MAX);
     if let Some(after) = after {
         low = first_key_at(after.saturating_add(1)).saturating_sub(1);
@@ -159,7 +163,7 @@ fn interval(page: &Page<Key>, before: Option<UnixMs>, after: Option<UnixMs>) -> 
 /// Walks a list in steps until a page is full, the list ends, or it takes too much: rows looked at,
 /// time, or bytes of content. `find` reads a row that matches, without its content; `fill` adds the
 /// content and says how much it is.
-fn scan<T>(
+pub(super) fn scan<T>(
     connection: &Connection,
     list: &TwoPart,
     leading: i64,
@@ -174,7 +178,7 @@ fn scan<T>(
     loop {
         let keys = list.keys(connection, leading, (low, high), page.order, at_once)?;
         let ends = keys.len() < at_once;
-        for &key in &keys {
+        for (i, &key) in keys.iter().enumerate() {
             if let Some(mut row) = find(key)? {
                 // The last row is where the next page begins.
                 if found.len() == page.limit || bytes >= CONTENT_BYTES_MAX {
@@ -183,13 +187,17 @@ fn scan<T>(
                 bytes += fill(&mut row)?;
                 found.push(row);
             }
+            // A single row may be costly to judge. The last of all is left to what follows.
+            if began.elapsed() >= SCAN_TIME_MAX && !(ends && i + 1 == keys.len()) {
+                return Ok(Rows { rows: found, done: false, resume: Some(key) });
+            }
         }
         looked_at += keys.len();
         let Some(&reached) = keys.last() else { return Ok(Rows { rows: found, done: true, resume: None }) };
         if ends {
             return Ok(Rows { rows: found, done: true, resume: None });
         }
-        if looked_at >= SCAN_MAX || began.elapsed() >= SCAN_TIME_MAX {
+        if looked_at >= SCAN_MAX {
             return Ok(Rows { rows: found, done: false, resume: Some(reached) });
         }
         match page.order {
@@ -199,14 +207,14 @@ fn scan<T>(
     }
 }
 
-fn matches(filter: &MessageFilter, message: &Message) -> bool {
+pub(super) fn matches(filter: &MessageFilter, message: &Message) -> bool {
     let envelope = &message.envelope;
     filter.channel.as_ref().is_none_or(|channel| envelope.channels.contains(channel))
         && filter.tag.as_ref().is_none_or(|tag| envelope.tags.contains(tag))
         && (filter.event_types.is_empty() || filter.event_types.contains(&envelope.event_type))
 }
 
-fn message_of(connection: &Connection, key: Key, with_content: bool) -> rusqlite::Result<Option<Message>> {
+pub(super) fn message_of(connection: &Connection, key: Key, with_content: bool) -> rusqlite::Result<Option<Message>> {
     if with_content {
         let sql = super::reader::message_by_key();
         connection.prepare_cached(&sql)?.query_row([key], rows::message_with_payload).optional()
@@ -492,6 +500,68 @@ impl StoreQueries for SqliteReader {
         .await
     }
 
+    async fn deliveries_to(
+        &self,
+        app: AppKey,
+        endpoint: EndpointKey,
+        page: Page<Key>,
+        filter: DeliveryFilter,
+    ) -> Result<Rows<(Message, DeliveryState)>, ReadError> {
+        self.list(move |connection, _| deliveries::to_endpoint(connection, app, endpoint, &page, &filter)).await
+    }
+
+    async fn deliveries_of(
+        &self,
+        message: MessageKey,
+        endpoints: Vec<EndpointKey>,
+        page: Page<Key>,
+    ) -> Result<Rows<(EndpointKey, DeliveryState)>, ReadError> {
+        self.list(move |connection, _| deliveries::of_message(connection, message, &endpoints, &page)).await
+    }
+
+    async fn endpoint_stats(
+        &self,
+        endpoint: EndpointKey,
+        since: UnixMs,
+        until: UnixMs,
+    ) -> Result<EndpointStats, ReadError> {
+        self.list(move |connection, _| counters::endpoint_stats(connection, endpoint, since, until)).await
+    }
+
+    async fn background_tasks(
+        &self,
+        env: EnvKey,
+        page: Page<Key>,
+        status: Option<TaskStatus>,
+    ) -> Result<Rows<BackgroundTask>, ReadError> {
+        self.list(move |connection, _| {
+            let (sign, direction) = comparison(page.order);
+            let filter = if status.is_some() { "status = ?" } else { "? IS NULL" };
+            let sql = format!(
+                "SELECT {} FROM background_task WHERE env = ? AND key {sign} ? AND {filter}
+                 ORDER BY key {direction} LIMIT ?",
+                recover::TASK
+            );
+            let after = page.after.unwrap_or(if page.order == Order::Ascending { 0 } else { Key::MAX });
+            let values = vec![env.0.into(), after.into(), status.map(TaskStatus::code).into()];
+            page_of(connection, &sql, values, page.limit, recover::task)
+        })
+        .await
+    }
+
+    async fn background_task(&self, env: EnvKey, id: Id) -> Result<Option<BackgroundTask>, ReadError> {
+        self.list(move |connection, _| {
+            let sql = format!("SELECT {} FROM background_task WHERE key = ? AND env = ?", recover::TASK);
+            let found = connection.prepare_cached(&sql)?.query_row([id.key, env.0], recover::task).optional()?;
+            Ok(found.filter(|task| task.id == id))
+        })
+        .await
+    }
+
+    async fn maintenance_due(&self, horizon: Horizon) -> Result<Due, ReadError> {
+        self.list(move |connection, _| retention::due(connection, horizon)).await
+    }
+
     async fn queue_depth(&self) -> Result<u64, ReadError> {
         let sql = "SELECT (SELECT count(*) FROM pending) + (SELECT count(*) FROM waiting)";
         self.list(move |connection, _| {
@@ -520,7 +590,7 @@ fn queue_shape(connection: &Connection, now: UnixMs, limit: usize) -> rusqlite::
     let mut shape: HashMap<i64, QueueRow> = HashMap::new();
     let mut statement = connection.prepare(
         "SELECT endpoint, message, 0 FROM pending UNION ALL SELECT endpoint, message, 0 FROM waiting
-         UNION ALL SELECT endpoint, message, state + 1 FROM parked",
+         UNION ALL SELECT endpoint, message, state + 1 FROM parked WHERE state <> 3",
     )?;
     let mut found = statement.query([])?;
     while let Some(row) = found.next()? {

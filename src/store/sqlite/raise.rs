@@ -88,6 +88,7 @@ fn raise(
         envelope,
         payload: payload.into(),
         payload_days: PAYLOAD_DAYS,
+        only: None,
         idempotency: None,
         at,
     };

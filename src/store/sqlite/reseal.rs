@@ -40,11 +40,10 @@ const CHECK_PLAIN: &[u8] = b"posthouse";
 /// the first delivery. With it comes the key of the hashes, drawn when the store is made.
 pub(super) fn check_key(connection: &mut Connection, sealer: &Sealer) -> anyhow::Result<()> {
     let transaction = connection.transaction()?;
-    let checked = match meta(&transaction, CHECK)? {
-        Some(stored) if sealer.open(META, CHECK_ROW, &stored).ok().as_deref() == Some(CHECK_PLAIN) => true,
-        Some(_) => bail!("the key file does not open this store: it belongs to another one"),
-        None => false,
-    };
+    let checked = meta(&transaction, CHECK)?.is_some();
+    if checked && !opens(&transaction, sealer)? {
+        bail!("the key file does not open this store: it belongs to another one");
+    }
     if let Some(stored) = meta(&transaction, MAC_KEY)? {
         let plain = sealer.open(META, MAC_KEY_ROW, &stored)?;
         let Ok(mac_key) = plain.try_into() else { bail!("the store's hash key is damaged") };
@@ -61,6 +60,12 @@ pub(super) fn check_key(connection: &mut Connection, sealer: &Sealer) -> anyhow:
     }
     transaction.commit()?;
     Ok(())
+}
+
+/// Whether the sealer opens the store's check value.
+pub(super) fn opens(connection: &Connection, sealer: &Sealer) -> rusqlite::Result<bool> {
+    let stored = meta(connection, CHECK)?;
+    Ok(stored.and_then(|stored| sealer.open(META, CHECK_ROW, &stored).ok()).as_deref() == Some(CHECK_PLAIN))
 }
 
 /// Seals the values of one slice with the newest key, where they are not yet.

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use rusqlite::backup::{Backup, StepResult};
@@ -13,9 +13,10 @@ use rusqlite::{Connection, ErrorCode};
 
 use super::apply::{HotStatements, WriterState};
 use super::change::Changer;
-use super::{SqliteOptions, index};
+use super::{SqliteOptions, index, purge, retention};
 use crate::model::UnixMs;
 use crate::store::command::{Command, Done, Raised, Reply};
+use crate::store::maintenance::{Maintained, Maintenance, Work};
 use crate::store::{CommitError, StoreWriter};
 
 /// Index entries inserted in a commit for each message in it, and at least.
@@ -147,6 +148,7 @@ impl SqliteWriter {
                     Ok(Done::Settled(settled))
                 }
                 Command::Change(request) => self.changer(&connection, request.at).apply(request)?,
+                Command::Maintain(slice) => Ok(Done::Maintained(Box::new(self.maintain(&connection, *slice)?))),
             };
             replies.push(reply);
         }
@@ -161,6 +163,21 @@ impl SqliteWriter {
         }
         connection.prepare_cached("COMMIT")?.execute([])?;
         Ok(replies)
+    }
+
+    /// One slice of work that keeps the store tidy.
+    fn maintain(&mut self, connection: &Connection, slice: Maintenance) -> rusqlite::Result<Maintained> {
+        let (began, rows, state) = (Instant::now(), slice.rows, &mut self.state);
+        let done = match slice.work {
+            Work::Payloads => retention::payloads(connection, slice.at, rows),
+            Work::Attempts { before } => retention::attempts(connection, state, before, rows),
+            Work::Hours { before } => retention::hours(connection, before, rows),
+            Work::Messages { before } => retention::messages(connection, state, before, rows),
+            Work::Leftovers { before } => retention::leftovers(connection, state, before, rows),
+            Work::Purge => purge::slice(connection, state, slice.at, rows),
+            Work::Recover => self.changer(connection, slice.at).recover_slice(rows),
+        };
+        Ok(Maintained { took: began.elapsed(), ..done? })
     }
 
     fn changer<'c>(&'c mut self, connection: &'c Connection, at: UnixMs) -> Changer<'c> {
@@ -269,6 +286,7 @@ fn at(command: &Command) -> UnixMs {
         Command::Publish(publish) => publish.at,
         Command::Settle(settle) => settle.at,
         Command::Change(request) => request.at,
+        Command::Maintain(slice) => slice.at,
     }
 }
 

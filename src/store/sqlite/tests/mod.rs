@@ -1,11 +1,14 @@
 //! What only the embedded engine does: lists over indexes that are filled later, keys that go to
 //! the disk, rollbacks, crashes, backups, files.
 
+mod counters;
 mod crash;
+mod deliveries;
 mod files;
 mod keys;
 mod lists;
 mod reseal;
+mod retention;
 
 use std::sync::Arc;
 
@@ -19,6 +22,7 @@ use crate::model::{
 use crate::store::command::{
     AttemptRecord, Became, Change, ChangeRequest, Changed, Command, Done, Idempotency, Publish, Reply, Settle,
 };
+use crate::store::maintenance::{Maintenance, Work};
 use crate::store::seal::Sealer;
 use crate::store::{CommitError, StoreWriter};
 
@@ -111,6 +115,7 @@ impl Store {
             envelope,
             payload: bytes::Bytes::from_static(b"{}"),
             payload_days: 90,
+            only: None,
             idempotency: None,
             at: self.now,
         }
@@ -150,6 +155,21 @@ impl Store {
     fn count(&self, table: &str) -> i64 {
         let sql = format!("SELECT count(*) FROM {table}");
         self.writer.connection.query_row(&sql, [], |row| row.get(0)).expect("counted")
+    }
+
+    /// Slices of so many rows until there is no more of this work; how many rows went, and in how many slices.
+    fn maintain(&mut self, work: Work, rows: usize) -> (usize, usize) {
+        let mut all = (0, 0);
+        loop {
+            let slice = Maintenance { at: self.now, work, rows };
+            let Ok(Done::Maintained(done)) = self.commit(&[Command::Maintain(slice)]).remove(0) else {
+                panic!("no slice")
+            };
+            all = (all.0 + done.rows, all.1 + 1);
+            if !done.more {
+                return all;
+            }
+        }
     }
 
     fn tend_to_the_end(&mut self) {

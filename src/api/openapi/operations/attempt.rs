@@ -1,0 +1,59 @@
+//! Attempts.
+
+use super::{get, post};
+use crate::api::openapi::describe::{Described, Pages, Tag};
+use crate::model::IdKind;
+
+const BY_ENDPOINT: &str = "/api/v1/app/{app_id}/attempt/endpoint/{endpoint_id}";
+const BY_MESSAGE: &str = "/api/v1/app/{app_id}/attempt/msg/{msg_id}";
+const ONE: &str = "/api/v1/app/{app_id}/msg/{msg_id}/attempt/{attempt_id}";
+const RESEND: &str = "/api/v1/app/{app_id}/msg/{msg_id}/endpoint/{endpoint_id}/resend";
+const TAG: Tag = Tag::Attempt;
+
+pub(super) fn described() -> Vec<Described> {
+    vec![
+        get(BY_ENDPOINT, "v1.message-attempt.list-by-endpoint", TAG)
+            .says("List an endpoint's attempts", "The newest come first.")
+            .pages(Pages::Ids(IdKind::Attempt))
+            .query(&[
+                "status",
+                "status_code_class",
+                "channel",
+                "tag",
+                "event_types",
+                "before",
+                "after",
+                "with_content",
+                "with_msg",
+                "expanded_statuses",
+            ])
+            .answers(200, "ListResponse_MessageAttemptOut_"),
+        get(BY_MESSAGE, "v1.message-attempt.list-by-msg", TAG)
+            .says("List a message's attempts", "The newest come first.")
+            .pages(Pages::Ids(IdKind::Attempt))
+            .query(&[
+                "status",
+                "status_code_class",
+                "endpoint_id",
+                "channel",
+                "tag",
+                "event_types",
+                "before",
+                "after",
+                "with_content",
+                "expanded_statuses",
+            ])
+            .answers(200, "ListResponse_MessageAttemptOut_"),
+        get(ONE, "v1.message-attempt.get", TAG)
+            .says("Get an attempt", "")
+            .query(&["expanded_statuses"])
+            .answers(200, "MessageAttemptOut"),
+        post(RESEND, "v1.message-attempt.resend", TAG)
+            .says(
+                "Send a message again",
+                "One attempt, also of what was delivered. A failure starts no retries; a success ends those that \
+                 wait.",
+            )
+            .answers(202, "EmptyResponse"),
+    ]
+}

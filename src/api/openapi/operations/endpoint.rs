@@ -1,0 +1,68 @@
+//! Endpoints.
+
+use super::{delete, get, patch, post, put};
+use crate::api::openapi::describe::{Described, Pages, Tag};
+use crate::model::IdKind;
+
+const ALL: &str = "/api/v1/app/{app_id}/endpoint";
+const ONE: &str = "/api/v1/app/{app_id}/endpoint/{endpoint_id}";
+const SECRET: &str = "/api/v1/app/{app_id}/endpoint/{endpoint_id}/secret";
+const ROTATE: &str = "/api/v1/app/{app_id}/endpoint/{endpoint_id}/secret/rotate";
+const HEADERS: &str = "/api/v1/app/{app_id}/endpoint/{endpoint_id}/headers";
+const TAG: Tag = Tag::Endpoint;
+
+pub(super) fn described() -> Vec<Described> {
+    vec![
+        get(ALL, "v1.endpoint.list", TAG)
+            .says("List endpoints", "The newest come first unless told otherwise.")
+            .pages(Pages::Ids(IdKind::Endpoint))
+            .query(&["order"])
+            .answers(200, "ListResponse_EndpointOut_"),
+        post(ALL, "v1.endpoint.create", TAG)
+            .says(
+                "Create an endpoint",
+                "It gets the messages that are accepted from now on. Without `secret` one is drawn.",
+            )
+            .body("EndpointIn")
+            .answers(201, "EndpointOut"),
+        get(ONE, "v1.endpoint.get", TAG).says("Get an endpoint", "").answers(200, "EndpointOut"),
+        put(ONE, "v1.endpoint.upsert", TAG)
+            .says(
+                "Replace or create an endpoint",
+                "What the body leaves out takes its default; secret and headers stay as they are. Where the path \
+                 names a uid that nobody has, the endpoint is created.",
+            )
+            .body("EndpointUpsertIn")
+            .answers(200, "EndpointOut")
+            .answers(201, "EndpointOut"),
+        patch(ONE, "v1.endpoint.patch", TAG)
+            .says("Change an endpoint", "What the body leaves out stays as it is.")
+            .body("EndpointPatch")
+            .answers(200, "EndpointOut"),
+        delete(ONE, "v1.endpoint.delete", TAG)
+            .says("Delete an endpoint", "Nothing more is sent to it.")
+            .answers(204, ""),
+        get(SECRET, "v1.endpoint.get-secret", TAG)
+            .says("Get an endpoint's secret", "What deliveries to it are signed with.")
+            .answers(200, "EndpointSecretOut"),
+        post(ROTATE, "v1.endpoint.rotate-secret", TAG)
+            .says(
+                "Rotate an endpoint's secret",
+                "The new secret signs at once; the one before signs as well until its grace period ends. Answers with \
+                 the new one.",
+            )
+            .body("EndpointSecretRotateIn")
+            .answers(200, "EndpointSecretOut"),
+        get(HEADERS, "v1.endpoint.get-headers", TAG)
+            .says("Get an endpoint's headers", "Of sensitive ones only the names are shown.")
+            .answers(200, "EndpointHeadersOut"),
+        put(HEADERS, "v1.endpoint.set-headers", TAG)
+            .says("Replace an endpoint's headers", "")
+            .body("EndpointHeadersIn")
+            .answers(204, ""),
+        patch(HEADERS, "v1.endpoint.patch-headers", TAG)
+            .says("Change an endpoint's headers", "Others stay as they are.")
+            .body("EndpointHeadersPatchIn")
+            .answers(204, ""),
+    ]
+}

@@ -1,0 +1,32 @@
+//! Messages.
+
+use super::{get, post};
+use crate::api::openapi::describe::{Described, Pages, Tag};
+use crate::model::IdKind;
+
+const ALL: &str = "/api/v1/app/{app_id}/msg";
+const ONE: &str = "/api/v1/app/{app_id}/msg/{msg_id}";
+const TAG: Tag = Tag::Message;
+
+pub(super) fn described() -> Vec<Described> {
+    vec![
+        get(ALL, "v1.message.list", TAG)
+            .says("List messages", "The newest come first.")
+            .pages(Pages::Ids(IdKind::Message))
+            .query(&["channel", "tag", "event_types", "before", "after", "with_content"])
+            .answers(200, "ListResponse_MessageOut_"),
+        post(ALL, "v1.message.create", TAG)
+            .says(
+                "Send a message",
+                "The answer 202 means: stored on disk, with a delivery for each endpoint that wants it. The bytes of \
+                 `payload` are signed and sent exactly as they stand in the body.",
+            )
+            .query(&["with_content"])
+            .body("MessageIn")
+            .answers(202, "MessageOut"),
+        get(ONE, "v1.message.get", TAG)
+            .says("Get a message", "A payload that is no longer kept reads `{\"expired\":true}`.")
+            .query(&["with_content"])
+            .answers(200, "MessageOut"),
+    ]
+}

@@ -1,0 +1,51 @@
+//! What is said of each operation, one file a resource.
+
+mod application;
+mod attempt;
+mod endpoint;
+mod event_type;
+mod message;
+mod operational;
+mod portal;
+mod server;
+mod settings;
+
+use http::Method;
+
+use super::describe::{Described, Tag};
+
+/// All descriptions, in the order of the documentation.
+pub(super) fn all() -> Vec<Described> {
+    [
+        application::described(),
+        endpoint::described(),
+        event_type::described(),
+        message::described(),
+        attempt::described(),
+        portal::described(),
+        settings::described(),
+        operational::described(),
+        server::described(),
+    ]
+    .concat()
+}
+
+const fn get(path: &'static str, id: &'static str, tag: Tag) -> Described {
+    Described::new(Method::GET, path, id, tag)
+}
+
+const fn post(path: &'static str, id: &'static str, tag: Tag) -> Described {
+    Described::new(Method::POST, path, id, tag)
+}
+
+const fn put(path: &'static str, id: &'static str, tag: Tag) -> Described {
+    Described::new(Method::PUT, path, id, tag)
+}
+
+const fn patch(path: &'static str, id: &'static str, tag: Tag) -> Described {
+    Described::new(Method::PATCH, path, id, tag)
+}
+
+const fn delete(path: &'static str, id: &'static str, tag: Tag) -> Described {
+    Described::new(Method::DELETE, path, id, tag)
+}

@@ -1,0 +1,121 @@
+//! Parameters of paths, queries and heads.
+
+use serde_json::{Value, json};
+
+use super::describe::{Described, Pages};
+use super::values::{id, id_pattern, text};
+use crate::api::page::LIMIT_MAX;
+use crate::api::{call, message, validate};
+use crate::model::IdKind;
+
+/// All parameters of an operation.
+pub(super) fn of(described: &Described) -> Vec<Value> {
+    let path = described.path_names().map(|name| {
+        let (schema, says) = split(in_path(name));
+        json!({ "in": "path", "name": name, "required": true, "schema": schema, "description": says })
+    });
+    let query = described.query_names().into_iter().map(|name| {
+        let (schema, says) = split(in_query(name, described.pages));
+        let mut parameter = json!({ "in": "query", "name": name, "schema": schema, "description": says });
+        if parameter["schema"]["type"] == "array" {
+            // Both forms are taken: repeated, and with commas.
+            parameter["explode"] = true.into();
+        }
+        parameter
+    });
+    let head = (described.method == http::Method::POST).then(idempotency_key);
+    path.chain(query).chain(head).collect()
+}
+
+/// A parameter's description stands beside its schema.
+fn split(mut schema: Value) -> (Value, Value) {
+    let says = schema.as_object_mut().and_then(|schema| schema.remove("description"));
+    (schema, says.unwrap_or_default())
+}
+
+fn idempotency_key() -> Value {
+    json!({
+        "in": "header",
+        "name": "idempotency-key",
+        "schema": {
+            "type": "string", "minLength": 1, "maxLength": call::IDEMPOTENCY_KEY_BYTES_MAX, "pattern": "^[!-~]+$",
+        },
+        "description": "The same key with the same body is answered as it was the first time.",
+    })
+}
+
+/// What a part of a path takes; `null` if nothing is said of it, which a test finds.
+fn in_path(name: &str) -> Value {
+    let uid = |says| text(&validate::UID, says);
+    match name {
+        "app_id" => uid("The application, by id or uid."),
+        "endpoint_id" => uid("The endpoint, by id or uid."),
+        "msg_id" => uid("The message, by id or `eventId`."),
+        "event_type_name" => uid("The event type."),
+        "attempt_id" => {
+            let mut of = id(IdKind::Attempt);
+            of["description"] = "The attempt.".into();
+            of
+        }
+        _ => Value::Null,
+    }
+}
+
+/// What a query parameter takes; `null` if nothing is said of it, which a test finds.
+fn in_query(name: &str, pages: Option<Pages>) -> Value {
+    let flag = |default: bool, says: &str| json!({ "type": "boolean", "default": default, "description": says });
+    let time = |says: &str| json!({ "type": "string", "format": "date-time", "description": says });
+    match name {
+        "limit" => json!({
+            "type": "integer", "minimum": 1, "maximum": LIMIT_MAX, "default": crate::api::page::LIMIT_DEFAULT,
+            "description": "Rows of the page.",
+        }),
+        "iterator" => iterator(pages),
+        "order" => json!({
+            "type": "string", "enum": ["ascending", "descending"], "description": "Which way the list runs.",
+        }),
+        "get_if_exists" => flag(false, "Whether one that has the uid already is answered in place of 409."),
+        "exclude_apps_with_no_endpoints" => flag(false, "Leaves out applications without endpoints."),
+        "exclude_apps_with_disabled_endpoints" => {
+            flag(false, "Leaves out applications all of whose endpoints are disabled.")
+        }
+        "exclude_apps_with_svix_play_endpoints" => flag(false, "Taken and without effect: there are none here."),
+        "expunge" => flag(false, "Whether it is gone altogether, and not only archived."),
+        "include_archived" => flag(false, "Whether archived ones are there, too."),
+        "with_content" if pages == Some(Pages::Names) => flag(false, "Whether schemas are shown."),
+        "with_content" => flag(true, "Whether payloads, or answers of receivers, are shown; else they are empty."),
+        "with_msg" => flag(false, "Whether each row also shows its message."),
+        "expanded_statuses" => flag(false, "Taken and without effect: an attempt has succeeded or failed."),
+        "status" => json!({
+            "type": "integer", "enum": [0, 1, 2, 3, 4],
+            "description": "0 succeeded, 1 pending, 2 failed, 3 being sent, 4 cancelled.",
+        }),
+        "status_code_class" => json!({
+            "type": "integer", "enum": [0, 100, 200, 300, 400, 500],
+            "description": "Of the receiver's answer; 0 where there was none.",
+        }),
+        "channel" => text(&validate::CHANNEL, "Only messages of this channel."),
+        "tag" => text(&validate::TAG, "Only messages with this tag."),
+        "event_types" => json!({
+            "type": "array", "items": text(&validate::EVENT_TYPE, "A name."), "maxItems": message::EVENT_TYPES_MAX,
+            "description": "Only messages of these types; repeated, or with commas.",
+        }),
+        "endpoint_id" => text(&validate::UID, "Only attempts at this endpoint, by id or uid."),
+        "before" => time("Only what is older."),
+        "after" => time("Only what is newer."),
+        _ => Value::Null,
+    }
+}
+
+fn iterator(pages: Option<Pages>) -> Value {
+    let pattern = match pages {
+        Some(Pages::Ids(kind)) => format!("^-?{}$", id_pattern(kind)),
+        Some(Pages::Names) => r"^-?(\./-)?[a-zA-Z0-9\-_.]+$".to_owned(),
+        None => return Value::Null,
+    };
+    json!({
+        "type": "string",
+        "pattern": pattern,
+        "description": "The `iterator` of a page leads to what follows it, its `prevIterator` to what comes before.",
+    })
+}

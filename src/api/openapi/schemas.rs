@@ -1,0 +1,142 @@
+//! The schemas that operations refer to: bodies, answers as their structs write them, and errors.
+
+use schemars::SchemaGenerator;
+use schemars::generate::{Contract, SchemaSettings};
+use serde_json::{Map, Value, json};
+
+use super::bodies;
+use super::properties::setting;
+use super::values::{id, nullable, text, texts};
+use crate::api::error::Code;
+use crate::api::{
+    application, attempt, endpoint, event_type, headers, health, jwks, message_in, portal, secret, settings, validate,
+};
+use crate::model::IdKind;
+
+/// Every schema, by name.
+pub(super) fn all() -> Map<String, Value> {
+    let mut all = answers();
+    for body in bodies::all() {
+        all.insert(body.name.to_owned(), body.schema());
+    }
+    for (name, schema) in by_hand() {
+        all.insert(name.to_owned(), schema);
+    }
+    for row in ["ApplicationOut", "EndpointOut", "EventTypeOut", "MessageOut", "MessageAttemptOut"] {
+        all.insert(format!("ListResponse_{row}_"), page_of(row));
+    }
+    // Where an attempt's message is asked for, it is written behind the struct.
+    all["MessageAttemptOut"]["properties"]["msg"] = json!({ "$ref": "#/components/schemas/MessageOut" });
+    all
+}
+
+/// What the structs of answers are written as.
+fn answers() -> Map<String, Value> {
+    let settings = SchemaSettings::draft2020_12().with(|settings| {
+        settings.definitions_path = "/components/schemas".into();
+        settings.contract = Contract::Serialize;
+    });
+    let mut generator = SchemaGenerator::new(settings);
+    generator.subschema_for::<application::ApplicationOut<'_>>();
+    generator.subschema_for::<endpoint::EndpointOut<'_>>();
+    generator.subschema_for::<headers::HeadersOut<'_>>();
+    generator.subschema_for::<secret::SecretOut>();
+    generator.subschema_for::<event_type::EventTypeOut<'_>>();
+    generator.subschema_for::<attempt::AttemptOut<'_>>();
+    generator.subschema_for::<health::Ready>();
+    generator.subschema_for::<jwks::JwksOut>();
+    generator.subschema_for::<portal::AccessOut>();
+    generator.take_definitions(true)
+}
+
+/// What no struct is written as.
+fn by_hand() -> Vec<(&'static str, Value)> {
+    let codes: Vec<&str> = Code::ALL.iter().map(|code| code.as_str()).collect();
+    vec![
+        ("MessageOut", message_out()),
+        ("SettingsInternalOut", settings_out()),
+        ("EmptyResponse", json!({ "type": "object" })),
+        ("Document", json!({ "type": "object", "additionalProperties": true })),
+        ("Text", json!({ "type": "string" })),
+        (
+            "HttpErrorOut",
+            json!({
+                "type": "object",
+                "properties": {
+                    "code": { "type": "string", "enum": codes, "description": "What programs read." },
+                    "detail": { "type": "string", "description": "What people read." },
+                },
+                "required": ["code", "detail"],
+            }),
+        ),
+        (
+            "HTTPValidationError",
+            json!({
+                "type": "object",
+                "properties": {
+                    "detail": { "type": "array", "items": { "$ref": "#/components/schemas/ValidationError" } },
+                },
+                "required": ["detail"],
+            }),
+        ),
+        (
+            "ValidationError",
+            json!({
+                "type": "object",
+                "properties": {
+                    "loc": {
+                        "type": "array", "items": { "type": "string" },
+                        "description": "`body`, `query`, `path` or `header`, and the field as the API spells it.",
+                    },
+                    "msg": { "type": "string", "description": "What is expected." },
+                    "type": { "type": "string", "description": "Of what kind the problem is." },
+                },
+                "required": ["loc", "msg", "type"],
+            }),
+        ),
+    ]
+}
+
+/// Messages are written byte by byte, around payloads that stay as they are.
+fn message_out() -> Value {
+    let time = |says: &str| json!({ "type": "string", "format": "date-time", "description": says });
+    json!({
+        "type": "object",
+        "properties": {
+            "id": id(IdKind::Message),
+            "eventType": text(&validate::EVENT_TYPE, "Its type."),
+            "eventId": nullable(text(&validate::UID, "The sender's id of the event.")),
+            "channels": nullable(texts(text(&validate::CHANNEL, "Its channels."), (0, message_in::CHANNELS_MAX))),
+            "tags": nullable(texts(text(&validate::TAG, "Its tags."), (0, message_in::TAGS_MAX))),
+            "deliverAt": nullable(time("Not to be sent before.")),
+            "payload": {
+                "type": "object", "additionalProperties": true,
+                "description": "Byte for byte as it came; `{}` where it is not shown or is no JSON object, \
+                                `{\"expired\":true}` where it is no longer kept.",
+            },
+            "timestamp": time("When it was accepted."),
+        },
+        "required": ["eventType", "eventId", "channels", "tags", "deliverAt", "payload", "id", "timestamp"],
+    })
+}
+
+/// Settings are written one by one.
+fn settings_out() -> Value {
+    let of = |name: &&str| ((*name).to_owned(), setting(name).unwrap_or_default());
+    let properties: Map<String, Value> = settings::FIELDS.iter().map(of).collect();
+    json!({ "type": "object", "properties": properties, "required": settings::FIELDS.to_vec() })
+}
+
+fn page_of(row: &str) -> Value {
+    let iterator = |says: &str| json!({ "type": ["string", "null"], "description": says });
+    json!({
+        "type": "object",
+        "properties": {
+            "data": { "type": "array", "items": { "$ref": format!("#/components/schemas/{row}") } },
+            "iterator": iterator("Leads to the page that follows."),
+            "prevIterator": iterator("Leads to the page before."),
+            "done": { "type": "boolean", "description": "Whether the list ends here." },
+        },
+        "required": ["data", "iterator", "prevIterator", "done"],
+    })
+}

@@ -1,0 +1,142 @@
+//! Content that is deleted by name: overwritten where it stood, and never sent any more.
+//!
+//! What this does not reach: copies that were made before (backups), and the write-ahead log until it
+//! begins anew.
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::change::{Changer, Stop};
+use crate::model::{AppKey, EndpointKey, Id, MessageKey, Parked, Trigger};
+use crate::store::command::{Changed, Refusal};
+
+/// Waiting deliveries that are looked at for those of one message. What stands behind them is
+/// cancelled when it is due.
+const WAITING_MAX: usize = 50_000;
+
+/// While this is there, SQLite overwrites what is deleted with zeros.
+struct Overwriting<'c>(&'c Connection);
+
+impl<'c> Overwriting<'c> {
+    fn begin(connection: &'c Connection) -> rusqlite::Result<Self> {
+        set(connection, true)?;
+        Ok(Self(connection))
+    }
+}
+
+impl Drop for Overwriting<'_> {
+    fn drop(&mut self) {
+        if let Err(error) = set(self.0, false) {
+            // Deleting goes on to overwrite, which is slower and does no harm.
+            tracing::warn!(%error, "secure_delete could not be turned off");
+        }
+    }
+}
+
+fn set(connection: &Connection, on: bool) -> rusqlite::Result<()> {
+    connection.pragma_update_and_check(None, "secure_delete", on, |_| Ok(()))
+}
+
+impl Changer<'_> {
+    /// The bytes of a message go; what of it is pending, waits or is held is cancelled.
+    pub(super) fn expunge_message(&mut self, app: AppKey, message: MessageKey) -> Result<Changed, Stop> {
+        let payload: Option<i64> = self
+            .connection
+            .prepare_cached("SELECT payload FROM message WHERE key = ? AND app = ?")?
+            .query_row([message.0, app.0], |row| row.get(0))
+            .optional()?;
+        let payload = payload.ok_or(Refusal::NotFound)?;
+        {
+            let _overwriting = Overwriting::begin(self.connection)?;
+            self.run("DELETE FROM payload WHERE id = ?", [payload])?;
+        }
+        let mut endpoints = self.cancel_pending(message)?;
+        endpoints.extend(self.cancel_waiting(app, message)?);
+        Ok(Changed::Expunged { message, endpoints })
+    }
+
+    /// The answer to an attempt goes.
+    pub(super) fn expunge_attempt(&mut self, message: MessageKey, attempt: Id) -> Result<Changed, Stop> {
+        let _overwriting = Overwriting::begin(self.connection)?;
+        let changed = self.run(
+            "UPDATE attempt SET response = NULL WHERE key = ? AND nonce = ? AND message = ?",
+            params![attempt.key, attempt.nonce.as_slice(), message.0],
+        )?;
+        if changed == 0 {
+            return Err(Refusal::NotFound.into());
+        }
+        Ok(Changed::Expunged { message, endpoints: Vec::new() })
+    }
+
+    fn cancel_pending(&self, message: MessageKey) -> rusqlite::Result<Vec<EndpointKey>> {
+        let endpoints = self
+            .connection
+            .prepare_cached("SELECT endpoint FROM pending WHERE message = ?")?
+            .query_map([message.0], |row| row.get(0).map(EndpointKey))?
+            .collect::<Result<Vec<_>, _>>()?;
+        self.run("DELETE FROM pending WHERE message = ?", [message.0])?;
+        for endpoint in &endpoints {
+            self.park_cancelled(*endpoint, message)?;
+        }
+        Ok(endpoints)
+    }
+
+    /// What waits or is held at the application's endpoints.
+    fn cancel_waiting(&self, app: AppKey, message: MessageKey) -> rusqlite::Result<Vec<EndpointKey>> {
+        let endpoints = self
+            .connection
+            .prepare_cached("SELECT key FROM endpoint WHERE app = ?")?
+            .query_map([app.0], |row| row.get(0).map(EndpointKey))?
+            .collect::<Result<Vec<_>, _>>()?;
+        let mut left = WAITING_MAX;
+        let mut cancelled = Vec::new();
+        for endpoint in endpoints {
+            let found = self.waiting_of(endpoint, message, &mut left)?;
+            for &(due, trigger) in &found {
+                self.run(
+                    "DELETE FROM waiting WHERE endpoint = ? AND due = ? AND message = ?",
+                    [endpoint.0, due, message.0],
+                )?;
+                if trigger == Trigger::Scheduled {
+                    self.park_cancelled(endpoint, message)?;
+                }
+            }
+            if !found.is_empty() {
+                cancelled.push(endpoint);
+            }
+            self.run(
+                "UPDATE parked SET state = ?, at = ? WHERE endpoint = ? AND message = ? AND state = ?",
+                params![Parked::Cancelled.code(), self.at, endpoint.0, message.0, Parked::Held.code()],
+            )?;
+        }
+        Ok(cancelled)
+    }
+
+    /// Places of a message among the first deliveries that wait at an endpoint.
+    fn waiting_of(
+        &self,
+        endpoint: EndpointKey,
+        message: MessageKey,
+        left: &mut usize,
+    ) -> rusqlite::Result<Vec<(i64, Trigger)>> {
+        let mut statement = self.connection.prepare_cached(
+            "SELECT due, message, manual FROM waiting WHERE endpoint = ? ORDER BY due, message LIMIT ?",
+        )?;
+        let mut found = Vec::new();
+        let mut waiting = statement.query(params![endpoint.0, *left as i64])?;
+        while let Some(row) = waiting.next()? {
+            *left = left.saturating_sub(1);
+            if row.get::<_, i64>(1)? == message.0 {
+                found.push((row.get(0)?, Trigger::from_code(row.get(2)?)));
+            }
+        }
+        Ok(found)
+    }
+
+    fn park_cancelled(&self, endpoint: EndpointKey, message: MessageKey) -> rusqlite::Result<()> {
+        self.run(
+            "INSERT OR REPLACE INTO parked (endpoint, message, state, at) VALUES (?, ?, ?, ?)",
+            params![endpoint.0, message.0, Parked::Cancelled.code(), self.at],
+        )?;
+        Ok(())
+    }
+}

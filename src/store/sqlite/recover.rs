@@ -1,0 +1,143 @@
+//! Recoveries: a row of `background_task` each. A slice moves deliveries from `parked` to `waiting` and
+//! says in the same transaction how far it is, so that a crash at any point neither loses nor
+//! repeats a move.
+
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use super::change::{Changer, Stop};
+use super::rows;
+use crate::model::id::first_key_at;
+use crate::model::{AppKey, BackgroundTask, EndpointKey, EnvKey, Parked, TaskStatus, Trigger, UnixMs};
+use crate::store::command::{Changed, Refusal};
+use crate::store::maintenance::{Maintained, RECOVER_ROWS_MAX, Recovered, TASKS_RUNNING_MAX};
+
+/// A task: columns [`TASK`].
+pub(super) fn task(row: &Row<'_>) -> rusqlite::Result<BackgroundTask> {
+    Ok(BackgroundTask {
+        id: rows::id(row, 0)?,
+        env: EnvKey(row.get(2)?),
+        app: AppKey(row.get(3)?),
+        endpoint: EndpointKey(row.get(4)?),
+        status: TaskStatus::from_code(row.get(5)?).unwrap_or(TaskStatus::Failed),
+        moved: row.get::<_, i64>(6)? as u64,
+        updated_at: row.get(7)?,
+    })
+}
+
+pub(super) const TASK: &str = "key, nonce, env, app, endpoint, status, moved, updated_at";
+
+impl Changer<'_> {
+    /// Begins a recovery of messages made from `since` until before `until`.
+    pub(super) fn recover(
+        &mut self,
+        app: AppKey,
+        endpoint: EndpointKey,
+        since: UnixMs,
+        until: UnixMs,
+    ) -> Result<Changed, Stop> {
+        let found = self.endpoint(app, endpoint)?.ok_or(Refusal::NotFound)?;
+        if found.spec.disabled.is_some() {
+            return Err(Refusal::EndpointDisabled.into());
+        }
+        let owner = super::apply::application(self.connection, app)?.ok_or(Refusal::NotFound)?;
+        let running: i64 = self
+            .connection
+            .prepare_cached("SELECT count(*) FROM background_task WHERE status = 0 AND env = ?")?
+            .query_row([owner.env.0], |row| row.get(0))?;
+        if running >= TASKS_RUNNING_MAX as i64 {
+            return Err(Refusal::TooManyTasks.into());
+        }
+        let task = BackgroundTask {
+            id: self.state.new_id(self.at),
+            env: owner.env,
+            app,
+            endpoint,
+            status: TaskStatus::Running,
+            moved: 0,
+            updated_at: self.at,
+        };
+        self.run(
+            "INSERT INTO background_task (key, nonce, env, app, endpoint, status, before, done_to, moved, updated_at)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0, ?)",
+            params![
+                task.id.key,
+                task.id.nonce.as_slice(),
+                task.env.0,
+                app.0,
+                endpoint.0,
+                task.status.code(),
+                first_key_at(until),
+                first_key_at(since) - 1,
+                self.at
+            ],
+        )?;
+        Ok(Changed::Task(task))
+    }
+
+    /// Moves a slice of the recovery that was looked at longest ago.
+    pub(super) fn recover_slice(&mut self, budget: usize) -> rusqlite::Result<Maintained> {
+        let sql = format!(
+            "SELECT {TASK}, before, done_to FROM background_task WHERE status = 0 ORDER BY updated_at, key LIMIT 1"
+        );
+        let read = |row: &Row<'_>| Ok((task(row)?, row.get::<_, i64>(8)?, row.get::<_, i64>(9)?));
+        let Some((mut task, before, done_to)) = self.connection.prepare_cached(&sql)?.query_row([], read).optional()?
+        else {
+            return Ok(Maintained::default());
+        };
+        let endpoint = self.endpoint(task.app, task.endpoint)?;
+        if endpoint.is_none_or(|endpoint| endpoint.spec.disabled.is_some()) {
+            task.status = TaskStatus::Failed;
+            return self.keep(&task, done_to, Maintained { more: true, ..Maintained::default() });
+        }
+        let budget = budget.clamp(1, RECOVER_ROWS_MAX);
+        let found = parked(self.connection, task.endpoint, (done_to, before), budget)?;
+        let done_to = found.last().map_or(done_to, |(message, _)| *message);
+        let mut moved = 0;
+        for (message, _) in found.iter().filter(|(_, state)| *state != Parked::Cancelled.code()) {
+            self.run("DELETE FROM parked WHERE endpoint = ? AND message = ?", [task.endpoint.0, *message])?;
+            self.wait_now(task.endpoint, *message)?;
+            moved += 1;
+        }
+        task.moved += moved as u64;
+        if found.len() < budget {
+            task.status = TaskStatus::Finished;
+        }
+        let recovered = (moved > 0).then_some(Recovered { app: task.app, endpoint: task.endpoint, due: self.at });
+        self.keep(&task, done_to, Maintained { rows: moved, more: true, recovered, ..Maintained::default() })
+    }
+
+    /// A delivery is due now, with its schedule from the start. A resend that has its place there does
+    /// not stand in its way.
+    fn wait_now(&self, endpoint: EndpointKey, message: i64) -> rusqlite::Result<()> {
+        let mut due = self.at;
+        let sql = "INSERT OR IGNORE INTO waiting (endpoint, due, message, attempts, manual) VALUES (?, ?, ?, 0, ?)";
+        while self.run(sql, params![endpoint.0, due, message, Trigger::Scheduled.code()])? == 0 {
+            due += 1;
+        }
+        Ok(())
+    }
+
+    fn keep(&self, task: &BackgroundTask, done_to: i64, done: Maintained) -> rusqlite::Result<Maintained> {
+        self.run(
+            "UPDATE background_task SET status = ?, done_to = ?, moved = ?, updated_at = ? WHERE key = ?",
+            params![task.status.code(), done_to, task.moved as i64, self.at, task.id.key],
+        )?;
+        Ok(done)
+    }
+}
+
+/// Deliveries set aside of messages strictly between two keys, with their states.
+fn parked(
+    connection: &Connection,
+    endpoint: EndpointKey,
+    (after, before): (i64, i64),
+    limit: usize,
+) -> rusqlite::Result<Vec<(i64, i64)>> {
+    connection
+        .prepare_cached(
+            "SELECT message, state FROM parked WHERE endpoint = ? AND message > ? AND message < ?
+             ORDER BY message LIMIT ?",
+        )?
+        .query_map(params![endpoint.0, after, before, limit as i64], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect()
+}

@@ -1,0 +1,133 @@
+//! Where deliveries stand, wherever the watermarks are.
+
+use super::*;
+use crate::model::{DeliveryState, DeliveryStatus, EndpointKey, Key, Parked};
+use crate::store::query::{DeliveryFilter, Order, Page, StoreQueries};
+
+/// More than one window of waiting deliveries.
+const MESSAGES: usize = 10_000;
+
+fn first_page(order: Order, limit: usize) -> Page<Key> {
+    Page { after: None, order, limit }
+}
+
+async fn deliveries(
+    store: &Store,
+    config: &AppConfig,
+    order: Order,
+    status: Option<DeliveryStatus>,
+) -> Vec<(Key, DeliveryState)> {
+    let (mut found, mut page) = (Vec::new(), first_page(order, 250));
+    loop {
+        let filter = DeliveryFilter { status, ..DeliveryFilter::default() };
+        let endpoint = config.endpoints[0].key();
+        let rows = store.reader.deliveries_to(config.app.key(), endpoint, page, filter).await.expect("read");
+        found.extend(rows.rows.iter().map(|(message, state)| (message.id.key, *state)));
+        page.after = rows.resume.or(found.last().map(|(key, _)| *key));
+        if rows.done {
+            return found;
+        }
+    }
+}
+
+/// What becomes of the delivery of a message, by its number.
+fn fate(store: &Store, config: &AppConfig, number: usize, message: MessageKey) -> Option<(Command, DeliveryState)> {
+    let due = NOW + 1_000_000 - number as i64;
+    let (next, state) = match number % 5 {
+        0 => return None,
+        1 => (Next::Done, DeliveryState::Delivered),
+        2 => (Next::Retry { due, attempts: 1 }, DeliveryState::Waiting { due }),
+        3 => (Next::Park(Parked::Failed), DeliveryState::Failed),
+        _ => (Next::Park(Parked::Held), DeliveryState::Held),
+    };
+    let Command::Settle(mut settle) = store.success(config, message) else { return None };
+    settle.next = next;
+    if let Some(attempt) = settle.attempt.as_mut().filter(|_| next != Next::Done) {
+        attempt.outcome.kind = OutcomeKind::Status;
+        attempt.outcome.status = 500;
+    }
+    Some((Command::Settle(settle), state))
+}
+
+#[tokio::test]
+async fn deliveries_are_told_wherever_the_watermark_stands() {
+    let mut store = Store::new();
+    let (config, other) = (store.app(), store.app());
+    let mut expected: Vec<(Key, DeliveryState)> = Vec::new();
+    for _ in 0..MESSAGES / 500 {
+        let publish: Vec<_> = (0..500).map(|_| Command::Publish(Box::new(store.message(&config)))).collect();
+        let keys: Vec<MessageKey> = store.commit(&publish).iter().map(published).collect();
+        let of_other = Command::Publish(Box::new(store.message(&other)));
+        store.commit(&[of_other]);
+        let mut settles = Vec::new();
+        for key in keys {
+            let fate = fate(&store, &config, expected.len(), key);
+            expected.push((key.0, fate.as_ref().map_or(DeliveryState::Pending, |fate| fate.1)));
+            settles.extend(fate.map(|fate| fate.0));
+        }
+        store.commit(&settles);
+        store.now += 3;
+        if expected.len() == MESSAGES / 2 {
+            store.tend_to_the_end();
+        }
+    }
+    for tended in [false, true] {
+        if tended {
+            store.tend_to_the_end();
+        }
+        assert!(deliveries(&store, &config, Order::Ascending, None).await == expected, "rising, tended {tended}");
+        let mut falling = deliveries(&store, &config, Order::Descending, None).await;
+        falling.reverse();
+        assert!(falling == expected, "falling, tended {tended}");
+        for status in [
+            DeliveryStatus::Success,
+            DeliveryStatus::Pending,
+            DeliveryStatus::Fail,
+            DeliveryStatus::Sending,
+            DeliveryStatus::Cancelled,
+        ] {
+            let found = deliveries(&store, &config, Order::Ascending, Some(status)).await;
+            let with = expected.iter().filter(|(_, state)| state.status() == status).copied().collect::<Vec<_>>();
+            assert!(found == with, "{status:?}, tended {tended}");
+        }
+        for (key, state) in expected.iter().take(7).chain(expected.iter().rev().take(7)) {
+            let (own, foreign) = (config.endpoints[0].key(), other.endpoints[0].key());
+            let page = first_page(Order::Descending, 9);
+            let rows = store.reader.deliveries_of(MessageKey(*key), vec![own, foreign, EndpointKey(1)], page).await;
+            assert_eq!(rows.expect("read").rows, [(own, *state)]);
+        }
+    }
+}
+
+#[tokio::test]
+async fn endpoints_of_a_message_come_in_pages() {
+    let mut store = Store::new();
+    let config = store.app();
+    let app = config.app.key();
+    let mut keys = vec![config.endpoints[0].key()];
+    for _ in 0..6 {
+        let spec = Box::new(EndpointSpec { url: "http://a.example/".into(), ..EndpointSpec::default() });
+        let made = store.change(Change::CreateEndpoint { app, uid: None, spec, secret: SecretBytes::new(vec![1; 24]) });
+        let Changed::Endpoint(endpoint, _) = made else { panic!("{made:?}") };
+        keys.push(endpoint.key());
+    }
+    // The message is routed again when it is stored: it goes to all of them.
+    let message = published(&store.commit(&[Command::Publish(Box::new(store.message(&config)))])[0]);
+    for (order, limit) in [(Order::Ascending, 1), (Order::Ascending, 3), (Order::Descending, 2), (Order::Descending, 7)]
+    {
+        let (mut found, mut page) = (Vec::new(), first_page(order, limit));
+        loop {
+            let rows = store.reader.deliveries_of(message, keys.clone(), page).await.expect("read");
+            assert!(rows.rows.len() <= limit);
+            found.extend(rows.rows.iter().map(|(endpoint, _)| *endpoint));
+            page.after = found.last().map(|endpoint| endpoint.0);
+            if rows.done {
+                break;
+            }
+        }
+        if order == Order::Descending {
+            found.reverse();
+        }
+        assert_eq!(found, keys, "{order:?}, pages of {limit}");
+    }
+}

@@ -1,0 +1,92 @@
+//! The server with one of everything, so that only what a case is about is wrong with it.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use crate::operation::Operation;
+use crate::support::app::TestApp;
+use crate::support::http::Client;
+use crate::support::receiver::Receiver;
+use crate::support::wait::SOON;
+
+/// What says another thing each time.
+const RESTLESS: [&str; 2] = ["/metrics", "/api/v1/health/ready"];
+/// Our own example's name.
+const EVENT_TYPE: &str = "bad.input";
+
+pub(crate) struct World {
+    app: TestApp,
+    _receiver: Receiver,
+    named: BTreeMap<&'static str, String>,
+    /// With a portal token.
+    customer: Client,
+}
+
+impl World {
+    pub(crate) async fn start() -> Self {
+        let (app, receiver) = (TestApp::builder().start().await, Receiver::start().await);
+        let app_id = app.application("World").await;
+        let endpoint_id = app.endpoint(&app_id, &receiver.url("/")).await;
+        let event_type = json!({ "name": EVENT_TYPE, "description": "d" });
+        app.client.post("/api/v1/event-type", event_type).await.expect(201);
+        let msg_id = app.publish_numbered(&app_id, 1).await;
+        let attempts = app.wait_for_attempts(&app_id, &msg_id, 1, SOON).await;
+        let attempt_id = attempts[0]["id"].as_str().expect("an id").to_owned();
+        let named = BTreeMap::from([
+            ("app_id", app_id),
+            ("endpoint_id", endpoint_id),
+            ("msg_id", msg_id),
+            ("attempt_id", attempt_id),
+            ("event_type_name", EVENT_TYPE.to_owned()),
+        ]);
+        let access = format!("/api/v1/auth/app-portal-access/{}", named["app_id"]);
+        let access = app.client.post(access, json!({})).await.expect(200).json();
+        let customer = app.client.with_key(access["token"].as_str());
+        Self { app, _receiver: receiver, named, customer }
+    }
+
+    /// Who may call an operation.
+    pub(crate) fn client(&self, operation: &Operation) -> &Client {
+        if operation.needs_token { &self.customer } else { &self.app.client }
+    }
+
+    pub(crate) async fn document(&self) -> Value {
+        self.app.client.with_key(None).get("/openapi.json").await.expect(200).json()
+    }
+
+    /// A path with what is there in the place of its parameters, but for one.
+    pub(crate) fn path(&self, path: &str, but: Option<(&str, &str)>) -> String {
+        let part = |part: &str| match part.strip_prefix('{').and_then(|part| part.strip_suffix('}')) {
+            None => part.to_owned(),
+            Some(name) => match but {
+                Some((other, text)) if other == name => text.to_owned(),
+                _ => self.named.get(name).unwrap_or_else(|| panic!("a value of {name} in the world")).clone(),
+            },
+        };
+        path.split('/').map(part).collect::<Vec<_>>().join("/")
+    }
+
+    /// All that `GET` answers, by path.
+    pub(crate) async fn all_that_can_be_read(&self, document: &Value) -> BTreeMap<String, String> {
+        let mut all = BTreeMap::new();
+        for operation in Operation::all(document) {
+            if operation.method != "GET" || RESTLESS.contains(&&*operation.path) {
+                continue;
+            }
+            let path = self.path(&operation.path, None);
+            let answer = self.app.get(&path).await;
+            assert!(answer.status < 400, "{path}: {} {}", answer.status, answer.text());
+            all.insert(path, answer.text());
+        }
+        all
+    }
+
+    /// Makes again what a case that was taken may have deleted or turned off.
+    pub(crate) async fn mend(&self) {
+        let path = |pattern: &str| self.path(pattern, None);
+        self.app.get(path("/api/v1/app/{app_id}/endpoint/{endpoint_id}")).await.expect(200);
+        self.app.get(path("/api/v1/event-type/{event_type_name}")).await.expect(200);
+        self.app.get(path("/api/v1/app/{app_id}/msg/{msg_id}/attempt/{attempt_id}")).await.expect(200);
+    }
+}

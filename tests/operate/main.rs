@@ -1,0 +1,10 @@
+//! What an operator does with the shipped binary: replacing the encryption key, restoring a backup,
+//! asking after its health, packaging it.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod load;
+mod packaging;
+mod restore;
+mod rotate;

@@ -1,0 +1,168 @@
+//! The image and the unit name files, commands and times that are there. Neither can be built here.
+
+use std::path::Path;
+use std::process::Command;
+
+use posthouse::config::{Config, read_capped};
+
+use crate::support::app::{BINARY, TestApp, cli};
+
+fn repository() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn file(name: &str) -> String {
+    read_capped(&repository().join(name), 64 * 1024).unwrap_or_else(|error| panic!("{name}: {error}"))
+}
+
+/// The instructions of the Dockerfile, each on one line.
+fn instructions() -> Vec<String> {
+    let text = file("Dockerfile").replace("\\\n", " ");
+    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
+    lines.map(str::to_owned).collect()
+}
+
+/// What is copied from the repository into the image that builds.
+fn copied() -> Vec<String> {
+    let instructions = instructions();
+    let copies =
+        instructions.iter().filter_map(|line| line.strip_prefix("COPY ")).filter(|rest| !rest.contains("--from="));
+    copies
+        .flat_map(|rest| {
+            let words: Vec<&str> = rest.split_whitespace().filter(|word| !word.starts_with("--")).collect();
+            words[..words.len() - 1].iter().map(|word| word.trim_end_matches('/').to_owned()).collect::<Vec<_>>()
+        })
+        .collect()
+}
+
+/// The words of an instruction in its exec form.
+fn words(instruction: &str) -> Vec<String> {
+    let instructions = instructions();
+    let line =
+        instructions.iter().find(|line| line.starts_with(instruction)).unwrap_or_else(|| panic!("{instruction}"));
+    let list = &line[line.find('[').expect("the exec form")..];
+    serde_json::from_str(list).expect("a list of words")
+}
+
+#[track_caller]
+fn assert_is_a_command(words: &[&str]) {
+    let mut words = words.to_vec();
+    words.push("--help");
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
+    let output = cli(folder.path(), &words, &[]);
+    assert!(output.status.success(), "{words:?}: {}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+fn the_image_is_built_from_files_that_are_there() {
+    let copied = copied();
+    assert!(copied.iter().any(|name| name == "src"), "{copied:?}");
+    for name in &copied {
+        assert!(repository().join(name).exists(), "COPY {name}");
+    }
+    // .dockerignore leaves everything out but what it names.
+    let ignore = file(".dockerignore");
+    let kept: Vec<&str> = ignore.lines().filter_map(|line| line.strip_prefix('!')).collect();
+    assert_eq!(ignore.lines().find(|line| !line.starts_with('#')), Some("*"));
+    for name in &copied {
+        assert!(kept.contains(&name.as_str()), ".dockerignore keeps {name} out");
+    }
+}
+
+#[test]
+fn what_the_sources_include_is_copied_into_the_image() {
+    let copied = copied();
+    let mut folders = vec![repository().join("src"), repository().join("crates")];
+    let mut included = 0;
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(&folder).expect("a folder") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            if path.extension().is_none_or(|extension| extension != "rs") {
+                continue;
+            }
+            let text = read_capped(&path, 1 << 20).expect("a source");
+            for call in ["include_str!(\"", "include_bytes!(\""] {
+                for (_, rest) in text.match_indices(call).map(|(at, call)| text.split_at(at + call.len())) {
+                    let name = &rest[..rest.find('"').expect("a name")];
+                    let target = path.parent().expect("a folder").join(name).canonicalize();
+                    let target = target.unwrap_or_else(|error| panic!("{name} in {}: {error}", path.display()));
+                    let inside = target.strip_prefix(repository().canonicalize().expect("here")).expect("in here");
+                    assert!(copied.iter().any(|root| inside.starts_with(root)), "{} is not copied", inside.display());
+                    included += 1;
+                }
+            }
+        }
+    }
+    assert!(included > 0, "the sources include something");
+}
+
+#[test]
+fn the_image_runs_commands_that_are_there() {
+    let binary = "/usr/local/bin/posthouse";
+    assert_eq!(words("ENTRYPOINT"), [binary]);
+    let command = words("CMD");
+    assert_is_a_command(&command.iter().map(String::as_str).collect::<Vec<_>>());
+    let health = words("HEALTHCHECK");
+    assert_eq!(health[0], binary);
+    assert_is_a_command(&health[1..].iter().map(String::as_str).collect::<Vec<_>>());
+    let instructions = instructions();
+    assert!(instructions.iter().any(|line| line == "STOPSIGNAL SIGTERM"));
+    assert!(instructions.iter().any(|line| line.starts_with("USER ") && !line.contains("root")), "not as root");
+    let version = env!("CARGO_PKG_RUST_VERSION");
+    assert!(instructions.iter().any(|line| line == &format!("ARG RUST_VERSION={version}")), "Rust {version}");
+}
+
+#[test]
+fn the_unit_runs_the_server_and_waits_for_its_drain() {
+    let unit = file("packaging/posthouse.service");
+    let value = |name: &str| {
+        let line = unit.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
+        line.unwrap_or_else(|| panic!("{name} in the unit"))
+    };
+    let start: Vec<&str> = value("ExecStart").split_whitespace().collect();
+    assert_eq!(start[0], "/usr/local/bin/posthouse");
+    assert_is_a_command(&start[1..]);
+    let config = Config::default();
+    let stop_s: u64 = value("TimeoutStopSec").parse().expect("seconds");
+    assert!(stop_s * 1000 > config.server.shutdown_timeout_ms + 5_000, "{stop_s} s are too few to drain");
+    let files: u64 = value("LimitNOFILE").parse().expect("a number");
+    assert!(files >= config.limits.open_files_warn_below);
+    // Wrong configuration is told by this code, and is not mended by starting again.
+    assert_eq!(value("RestartPreventExitStatus"), "2");
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
+    let nonsense = [("POSTHOUSE__SERVER__LISTEN".to_owned(), "nonsense".to_owned())];
+    assert_eq!(cli(folder.path(), &["serve"], &nonsense).status.code(), Some(2));
+}
+
+/// As systemd reads it, where systemd is installed.
+#[test]
+fn the_unit_is_understood_by_systemd() {
+    let installed =
+        Command::new("systemd-analyze").arg("--version").output().is_ok_and(|output| output.status.success());
+    if !installed {
+        println!("NOT checked: systemd-analyze is not installed");
+        return;
+    }
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
+    let unit = folder.path().join("posthouse.service");
+    // It wants the binary to be there.
+    std::fs::write(&unit, file("packaging/posthouse.service").replace("/usr/local/bin/posthouse", BINARY))
+        .expect("written");
+    let verified = Command::new("systemd-analyze").args(["verify", "--man=no"]).arg(&unit).output().expect("runs");
+    let said = String::from_utf8_lossy(&verified.stderr);
+    assert!(verified.status.success() && !said.contains("posthouse.service"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn health_tells_by_its_exit_code() {
+    let mut app = TestApp::start().await;
+    assert!(app.cli(&["health"]).status.success());
+    app.kill9();
+    let output = app.cli(&["health"]);
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    assert!(String::from_utf8_lossy(&output.stderr).contains("no server runs"), "{output:?}");
+}
