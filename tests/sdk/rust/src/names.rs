@@ -54,8 +54,8 @@ macro_rules! names {
             fn only_of(&self) -> Vec<&str>;
         }
 
-        names!(@only $types, EndpointIn, EndpointPut, OperationalWebhookEndpointIn);
-        names!(@only_of $types, EndpointOut, OperationalWebhookEndpointOut);
+        $crate::names::names!(@only $types, EndpointIn, EndpointPut, OperationalWebhookEndpointIn);
+        $crate::names::names!(@only_of $types, EndpointOut, OperationalWebhookEndpointOut);
     };
     (@only $types:ident, $($name:ident),*) => {
         $(impl Only for $name {

@@ -3,8 +3,7 @@
 use serde_json::json;
 
 use super::names::{self, EndpointPut, EventTypePut, Only as _, OnlyOf as _};
-use super::sdk::api::*;
-use super::sdk::models::*;
+use super::prelude::*;
 use super::{PageOf, Stage, fails_with, field_refused, proved, s, walk};
 
 pub(super) async fn applications(svix: &Svix) -> String {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-pub(crate) use super::{names, sdk};
+pub(crate) use super::{names, prelude, sdk};
 use crate::receiver::{Received, Receiver, WAIT_TIME};
 use sdk::api::{Svix, SvixOptions};
 use sdk::error::{Error, Result};

@@ -1,8 +1,7 @@
 //! Operational webhooks, access for customers, health and refusals.
 
 use super::names::{self, OperationalPut, Only as _, OnlyOf as _};
-use super::sdk::api::*;
-use super::sdk::models::*;
+use super::prelude::*;
 use super::{PageOf, Stage, client, fails_with, field_refused, json, proved, s, walk};
 
 pub(super) async fn operational(stage: &Stage<'_>) {
