@@ -4,6 +4,7 @@ import json
 from datetime import datetime, timedelta, timezone
 
 from svix.api import (
+    BackgroundTaskListOptions,
     EndpointGetStatsOptions,
     EndpointSecretRotateIn,
     EventExampleIn,
@@ -17,7 +18,14 @@ from svix.api import (
     RecoverIn,
 )
 from svix.api.message import message_in_raw
-from svix.models import ApplicationIn, BackgroundTaskType, MessageIn, MessageStatus, StatusCodeClass
+from svix.models import (
+    ApplicationIn,
+    BackgroundTaskStatus,
+    BackgroundTaskType,
+    MessageIn,
+    MessageStatus,
+    StatusCodeClass,
+)
 
 from common import eventually, fails_with, field_refused, proved, verified, walk
 from names import IS_NEWEST
@@ -211,9 +219,24 @@ def recovery(posthouse, app, broken, receiver):
     task = posthouse.endpoint.recover(app, broken, RecoverIn(since=since))
     assert task.id.startswith("qtask_") and task.task == BackgroundTaskType.ENDPOINT_RECOVER, task
     receiver.wait("/broken", lost, count=3)
+    finished(posthouse, task)
     long_ago = RecoverIn(since=since, until=since - timedelta(days=1))
     fails_with(422, lambda: posthouse.endpoint.recover(app, broken, long_ago))
     proved("POST /api/v1/app/{app_id}/endpoint/{endpoint_id}/recover")
+
+
+def finished(posthouse, task):
+    """A task that runs beside the requests says when it is done."""
+    api = posthouse.background_task
+    eventually(lambda: api.get(task.id).status == BackgroundTaskStatus.FINISHED)
+    assert api.get(task.id).task == task.task
+    fails_with(404, lambda: api.get("qtask_" + "1" * 27))
+    proved("GET /api/v1/background-task/{task_id}")
+    done = BackgroundTaskListOptions(task=task.task, status=BackgroundTaskStatus.FINISHED, limit=10)
+    assert [row.id for row in api.list(done).data] == [task.id]
+    running = BackgroundTaskListOptions(status=BackgroundTaskStatus.RUNNING)
+    assert api.list(running).data == []
+    proved("GET /api/v1/background-task")
 
 
 def contents(posthouse, app, message):

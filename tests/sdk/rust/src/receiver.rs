@@ -67,9 +67,8 @@ impl Receiver {
     pub(crate) async fn wait(&self, path: &str, message: Option<&str>, count: usize) -> Received {
         let found = || {
             let all = self.state.received.lock().unwrap_or_else(PoisonError::into_inner);
-            let meant = |row: &&Received| {
-                row.path == path && message.is_none_or(|id| row.header("webhook-id") == Some(id))
-            };
+            let meant =
+                |row: &&Received| row.path == path && message.is_none_or(|id| row.header("webhook-id") == Some(id));
             all.iter().filter(meant).nth(count - 1).cloned()
         };
         let mut changes = self.state.count.subscribe();

@@ -3,7 +3,12 @@
 use chrono::{DateTime, Utc};
 
 crate::names::names!(
-    upsert, set_headers, event_types, EndpointUpsertIn, EventTypeUpsertIn, OperationalWebhookEndpointUpsertIn
+    upsert,
+    set_headers,
+    event_types,
+    EndpointUpsertIn,
+    EventTypeUpsertIn,
+    OperationalWebhookEndpointUpsertIn
 );
 
 pub(crate) const VERSION: &str = "2.9.1";

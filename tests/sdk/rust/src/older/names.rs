@@ -3,7 +3,12 @@
 use chrono::{DateTime, SecondsFormat, Utc};
 
 crate::names::names!(
-    update, update_headers, filter_types, EndpointUpdate, EventTypeUpdate, OperationalWebhookEndpointUpdate
+    update,
+    update_headers,
+    filter_types,
+    EndpointUpdate,
+    EventTypeUpdate,
+    OperationalWebhookEndpointUpdate
 );
 
 pub(crate) const VERSION: &str = "1.99.1";

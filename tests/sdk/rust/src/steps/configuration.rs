@@ -33,7 +33,8 @@ pub(super) async fn applications(svix: &Svix) -> String {
     proved("PUT /api/v1/app/{app_id}");
     ids.sort();
     for order in [Ordering::Ascending, Ordering::Descending] {
-        let options = |iterator| ApplicationListOptions { limit: Some(2), iterator, order: Some(order), ..Default::default() };
+        let options =
+            |iterator| ApplicationListOptions { limit: Some(2), iterator, order: Some(order), ..Default::default() };
         assert_eq!(walk(async |at| page!(api.list(Some(options(at))))).await, ids);
         ids.reverse();
     }
@@ -56,7 +57,8 @@ pub(super) async fn event_types(svix: &Svix) {
         "required": ["amount", "currency"],
         "properties": {"amount": {"type": "integer"}, "currency": {"type": "string"}},
     }});
-    let paid = EventTypeIn { schemas: Some(schema.clone()), ..names::event_type("invoice.paid", "An invoice was paid") };
+    let paid =
+        EventTypeIn { schemas: Some(schema.clone()), ..names::event_type("invoice.paid", "An invoice was paid") };
     let made = api.create(paid, None).await.expect("made");
     assert_eq!((&*made.name, made.archived, made.schemas.as_ref()), ("invoice.paid", Some(false), Some(&schema)));
     fails_with(409, api.create(names::event_type("invoice.paid", "x"), None).await);

@@ -1,6 +1,6 @@
 //! Operational webhooks, access for customers, health and refusals.
 
-use super::names::{self, OperationalPut, Only as _, OnlyOf as _};
+use super::names::{self, Only as _, OnlyOf as _, OperationalPut};
 use super::prelude::*;
 use super::{PageOf, Stage, client, fails_with, field_refused, json, proved, s, walk};
 
@@ -8,7 +8,10 @@ pub(super) async fn operational(stage: &Stage<'_>) {
     let operational = stage.svix.operational_webhook();
     let api = operational.endpoint();
     let url = stage.receiver.url("/operational");
-    let named = |uid: &str| OperationalWebhookEndpointIn { uid: Some(s(uid)), ..OperationalWebhookEndpointIn::new(url.clone()) };
+    let named = |uid: &str| OperationalWebhookEndpointIn {
+        uid: Some(s(uid)),
+        ..OperationalWebhookEndpointIn::new(url.clone())
+    };
     let made = api.create(named("ops").only("endpoint.created"), None).await.expect("made");
     assert_eq!((made.uid.as_deref(), made.only_of()), (Some("ops"), vec!["endpoint.created"]));
     fails_with(409, api.create(named("ops"), None).await);

@@ -116,13 +116,11 @@ pub(super) async fn attempts(stage: &Stage<'_>, message: &str) {
     };
     assert_eq!(page!(api.list_by_msg(app.clone(), failing.clone(), Some(failed))).ids, [first.id]);
     proved("GET /api/v1/app/{app_id}/attempt/msg/{msg_id}");
-    let with_msg =
-        MessageAttemptListByEndpointOptions { limit: Some(2), with_msg: Some(true), ..Default::default() };
+    let with_msg = MessageAttemptListByEndpointOptions { limit: Some(2), with_msg: Some(true), ..Default::default() };
     let page = api.list_by_endpoint(app.clone(), endpoint.clone(), Some(with_msg)).await.expect("a page");
     assert!(page.data[0].id == last.id && !page.done);
     assert_eq!(page.data[0].msg.as_ref().map(|row| &row.id), Some(&failing));
-    let options =
-        |iterator| MessageAttemptListByEndpointOptions { limit: Some(2), iterator, ..Default::default() };
+    let options = |iterator| MessageAttemptListByEndpointOptions { limit: Some(2), iterator, ..Default::default() };
     let ids = walk(async |at| page!(api.list_by_endpoint(app.clone(), endpoint.clone(), Some(options(at))))).await;
     assert!(ids.len() == 5 && ids.is_sorted_by(|a, b| a > b), "{ids:?}");
     proved("GET /api/v1/app/{app_id}/attempt/endpoint/{endpoint_id}");
@@ -237,10 +235,27 @@ pub(super) async fn recovery(stage: &Stage<'_>) {
     let task = api.recover(app.clone(), stage.broken.clone(), body.clone(), None).await.expect("a task");
     assert!(task.id.starts_with("qtask_") && task.task == BackgroundTaskType::EndpointRecover, "{task:?}");
     stage.receiver.wait("/broken", Some(&lost), 3).await;
+    finished(stage, &task.id).await;
     let backwards = RecoverIn { until: Some(names::time(since - TimeDelta::minutes(1))), ..body };
     let refused = api.recover(app.clone(), stage.broken.clone(), backwards, None).await;
     assert!(matches!(refused, Err(super::Error::Validation(_))), "{refused:?}");
     proved("POST /api/v1/app/{app_id}/endpoint/{endpoint_id}/recover");
+}
+
+/// A task that runs beside the requests says when it is done.
+async fn finished(stage: &Stage<'_>, id: &str) {
+    let api = stage.svix.background_task();
+    let done = eventually("the task's end", async || {
+        let task = api.get(s(id)).await.expect("found");
+        (task.status == BackgroundTaskStatus::Finished).then_some(())
+    });
+    done.await;
+    fails_with(404, api.get(format!("qtask_{}", "1".repeat(27))).await);
+    proved("GET /api/v1/background-task/{task_id}");
+    let with = |status| BackgroundTaskListOptions { status: Some(status), limit: Some(10), ..Default::default() };
+    assert_eq!(page!(api.list(Some(with(BackgroundTaskStatus::Finished)))).ids, [id]);
+    assert!(page!(api.list(Some(with(BackgroundTaskStatus::Running)))).ids.is_empty());
+    proved("GET /api/v1/background-task");
 }
 
 /// What was sent and what was answered can be taken out, each for itself.
