@@ -136,10 +136,10 @@ export async function statistics(posthouse, app, endpoint) {
   const api = posthouse.endpoint;
   const stats = await eventually(async () => {
     const stats = await api.getStats(app, endpoint);
-    return stats.success >= 4 && stats.sending === 0 && stats;
+    return stats.success >= 5 && stats.sending === 0 && stats;
   });
   const { success, fail, pending } = stats;
-  assert.deepEqual({ success, fail, pending }, { success: 4, fail: 0, pending: 0 });
+  assert.deepEqual({ success, fail, pending }, { success: 5, fail: 0, pending: 0 });
   const now = Date.now();
   const early = { since: new Date(now - 2_880 * MINUTE_MS), until: new Date(now - 1_440 * MINUTE_MS) };
   assert.equal((await api.getStats(app, endpoint, early)).success, 0);

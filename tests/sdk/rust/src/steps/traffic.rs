@@ -170,12 +170,12 @@ pub(super) async fn attempted(stage: &Stage<'_>, message: &str) {
 
 pub(super) async fn statistics(stage: &Stage<'_>) {
     let (api, app, endpoint) = (stage.svix.endpoint(), &stage.app, &stage.endpoint);
-    let stats = eventually("four successes", async || {
+    let stats = eventually("five successes", async || {
         let stats = api.get_stats(app.clone(), endpoint.clone(), None).await.expect("statistics");
-        Some(stats).filter(|stats| stats.success >= 4 && stats.sending == 0)
+        Some(stats).filter(|stats| stats.success >= 5 && stats.sending == 0)
     });
     let stats = stats.await;
-    assert_eq!((stats.success, stats.fail, stats.pending), (4, 0, 0));
+    assert_eq!((stats.success, stats.fail, stats.pending), (5, 0, 0));
     let (since, until) = (Utc::now() - TimeDelta::days(2), Utc::now() - TimeDelta::days(1));
     let early = EndpointGetStatsOptions { since: Some(names::time(since)), until: Some(names::time(until)) };
     let early = api.get_stats(app.clone(), endpoint.clone(), Some(early)).await.expect("statistics");
