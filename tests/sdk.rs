@@ -88,28 +88,28 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// A file that `.ci/prepare` puts in place, or another of its kind that a variable names.
-fn prepared(variable: &str, file: &str) -> PathBuf {
-    let given = std::env::var_os(variable).map(PathBuf::from);
-    let path = given.unwrap_or_else(|| root().join(file));
-    assert!(
-        path.exists(),
-        "{} is missing: `make test` installs it (.ci/prepare), or name another in {variable}",
-        path.display()
-    );
+/// What `.ci/prepare` puts in place.
+fn prepared(path: PathBuf) -> PathBuf {
+    assert!(path.exists(), "{} is missing: `make test` installs it (.ci/prepare)", path.display());
     path
 }
 
+/// The Python of an environment in the repository, or another that has the same SDK.
+fn python(variable: &str, environment: &str) -> Command {
+    let given = std::env::var_os(variable).map(PathBuf::from);
+    Command::new(prepared(given.unwrap_or_else(|| root().join(environment).join("bin/python"))))
+}
+
 fn python_newest() -> Command {
-    Command::new(prepared("POSTHOUSE_TEST_PYTHON", ".venv/bin/python"))
+    python("POSTHOUSE_TEST_PYTHON", ".venv")
 }
 
 fn python_older() -> Command {
-    Command::new(prepared("POSTHOUSE_TEST_PYTHON_OLDER", ".venv-older/bin/python"))
+    python("POSTHOUSE_TEST_PYTHON_OLDER", ".venv-older")
 }
 
 fn node() -> Command {
-    prepared("POSTHOUSE_TEST_NODE_MODULES", "tests/sdk/js/node_modules/lock.installed");
+    prepared(root().join("tests/sdk/js/node_modules/lock.installed"));
     Command::new("node")
 }
 
