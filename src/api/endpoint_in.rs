@@ -10,7 +10,7 @@ use super::headers;
 use super::json::{Fields, Given, Null};
 use super::validate;
 use crate::deliver::AddressGuard;
-use crate::model::url::masked;
+use crate::model::url::unmasked;
 use crate::model::{DisabledReason, Endpoint, EndpointSpec, IdKind, SecretBytes};
 use crate::store::command::EndpointPatch;
 
@@ -99,7 +99,7 @@ pub(super) fn read_patch(
 }
 
 /// The URL, as the parser writes it. One that came out of an answer, with its password masked,
-/// keeps the password that it had.
+/// keeps the password that it had, as long as it leads to the same place.
 fn url(fields: &mut Reader<'_>, guard: &AddressGuard, existing: Option<&Endpoint>) -> Given<String> {
     let given = fields.text("url", Null::Refused, |text| {
         if (1..=URL_BYTES_MAX).contains(&text.len()) { Ok(()) } else { Err("must have 1 to 65536 bytes") }
@@ -117,8 +117,11 @@ fn url(fields: &mut Reader<'_>, guard: &AddressGuard, existing: Option<&Endpoint
         fields.problem("url", "must have 1 to 65536 bytes", Kind::Value);
         return Given::Absent;
     }
-    let kept = existing.map(|endpoint| &endpoint.spec.url).filter(|kept| masked(kept) == url.as_str());
-    Given::Value(kept.cloned().unwrap_or_else(|| url.into()))
+    let Some(url) = unmasked(url, existing.map(|endpoint| endpoint.spec.url.as_str())) else {
+        fields.problem("url", "has a masked password: give the password itself", Kind::Value);
+        return Given::Absent;
+    };
+    Given::Value(url.into())
 }
 
 fn event_types(fields: &mut Reader<'_>, items_min: usize) -> Given<Vec<String>> {

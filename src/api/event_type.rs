@@ -87,16 +87,19 @@ pub(super) async fn create(call: Call, body: Body) -> Answer {
 /// `GET /event-type/{event_type_name}`.
 pub(super) async fn get(call: Call, _: Body) -> Answer {
     let name = call.param("event_type_name")?;
-    let found = call.gateway.queries.event_type(call.env, &name).await?.ok_or(ApiError::not_found())?;
+    let found = visible(&call, &name).await?;
+    Ok(answer::json(StatusCode::OK, &EventTypeOut::of(&found, true)))
+}
+
+/// An event type, as far as the caller's feature flags show it.
+pub(super) async fn visible(call: &Call, name: &str) -> Result<EventType, ApiError> {
+    let found = call.gateway.queries.event_type(call.env, name).await?.ok_or(ApiError::not_found())?;
     let flags = found.spec.feature_flags.as_deref();
     let shown = match (&call.portal, flags) {
         (Some(token), Some(flags)) => flags.iter().any(|flag| token.feature_flags.contains(flag)),
         _ => true,
     };
-    if !shown {
-        return Err(ApiError::not_found());
-    }
-    Ok(answer::json(StatusCode::OK, &EventTypeOut::of(&found, true)))
+    if shown { Ok(found) } else { Err(ApiError::not_found()) }
 }
 
 /// `GET /event-type`, by name.

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::answer;
 use super::call::Call;
 use super::error::{ApiError, Code, Kind};
+use super::event_type;
 use super::json::{Fields, Null};
 use super::message;
 use super::validate;
@@ -28,8 +29,8 @@ pub(super) async fn send(call: Call, body: Body) -> Answer {
     let (name, index) = read(&body, call.gateway.limits.json_depth_max)?;
     let idempotency = call.idempotency(&body)?;
     let (app, endpoint) = call.endpoint().await?;
-    let found = call.gateway.queries.event_type(call.env, &name).await?;
-    let payload = payload(&found.ok_or(ApiError::not_found())?, index)?;
+    let found = event_type::visible(&call, &name).await?;
+    let payload = payload(&found, index)?;
     if endpoint.spec.disabled.is_some() {
         return Err(ApiError::Coded(Code::EndpointDisabled, "the endpoint is disabled".into()));
     }

@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
+use super::answer;
 use super::application;
 use super::auth::PORTAL_PREFIX;
 use super::call::Call;
@@ -77,7 +78,9 @@ pub(super) async fn access(call: Call, body: Body) -> Answer {
 /// `POST /auth/logout`: the portal token that was sent opens nothing any more.
 pub(super) async fn logout(call: Call, _: Body) -> Answer {
     let id = call.portal.as_ref().map(|token| token.id).ok_or(ApiError::not_found())?;
-    change::commit(&call, Change::RevokePortalToken { id }, &[], change::nothing).await
+    // Repeating it is harmless, and an idempotency key would be shared by all tokens.
+    call.gateway.change(Change::RevokePortalToken { id }, None).await?;
+    Ok(answer::no_content())
 }
 
 /// What the token allows: all, unless it is said.

@@ -41,10 +41,13 @@ fn begun(changed: &Changed) -> Rendered {
 
 fn read(body: &[u8], depth_max: usize) -> Result<(UnixMs, Option<UnixMs>), ApiError> {
     let mut fields: Reader<'_> = Fields::parse(body, &FIELDS, depth_max)?;
-    let since = fields.read("since", Null::Refused, TIME, time_of).map(|text: Cow<'_, str>| time::parse(&text));
+    let since =
+        fields.read("since", Null::Refused, TIME, |text: &Cow<'_, str>| check(text)).map(|text| time::parse(&text));
     let since = fields.require("since", since).flatten();
-    let until =
-        fields.read("until", Null::Taken, TIME, time_of).value().and_then(|text: Cow<'_, str>| time::parse(&text));
+    let until = fields
+        .read("until", Null::Taken, TIME, |text: &Cow<'_, str>| check(text))
+        .value()
+        .and_then(|text| time::parse(&text));
     if let (Some(since), Some(until)) = (since, until)
         && until <= since
     {
@@ -54,6 +57,6 @@ fn read(body: &[u8], depth_max: usize) -> Result<(UnixMs, Option<UnixMs>), ApiEr
     Ok((since.unwrap_or_default(), until))
 }
 
-fn time_of(text: &Cow<'_, str>) -> Result<(), &'static str> {
+fn check(text: &str) -> Result<(), &'static str> {
     time::parse(text).map(drop).ok_or(TIME)
 }

@@ -74,6 +74,8 @@ struct Lane {
     /// Places from here on are only in the store; `None`: everything is in memory.
     bound: Option<Place>,
     loading: bool,
+    /// Where deliveries begin that were stored while a page was being read, which may not hold them.
+    stored_while_loading: Option<Place>,
     /// Places that were settled while a page was being read, which may still hold them.
     settled_while_loading: Vec<Place>,
     in_flight: u32,
@@ -96,6 +98,7 @@ impl Lane {
             waiting: BTreeMap::new(),
             bound: None,
             loading: false,
+            stored_while_loading: None,
             settled_while_loading: Vec::new(),
             in_flight: 0,
             taken: FxHashSet::default(),
@@ -251,7 +254,8 @@ impl Scheduler {
     pub fn stored(&mut self, endpoint: EndpointKey, app: AppKey, due: UnixMs, now: UnixMs) {
         let lane = self.lane(endpoint, app);
         let place = (due, MessageKey(i64::MIN));
-        lane.bound = Some(lane.bound.map_or(place, |bound| bound.min(place)));
+        let bound = if lane.loading { &mut lane.stored_while_loading } else { &mut lane.bound };
+        *bound = Some(bound.map_or(place, |bound| bound.min(place)));
         self.refresh(endpoint, now);
     }
 
@@ -315,6 +319,7 @@ impl Scheduler {
                 Some(last) if !whole => Some((last.due, MessageKey(last.message.0 + 1))),
                 _ => None,
             };
+            lane.bound = lane.bound.into_iter().chain(lane.stored_while_loading.take()).min();
         }
         self.refresh(endpoint, now);
     }
@@ -323,6 +328,7 @@ impl Scheduler {
     pub fn load_failed(&mut self, endpoint: EndpointKey, now: UnixMs) {
         if let Some(lane) = self.lanes.get_mut(&endpoint) {
             lane.loading = false;
+            lane.bound = lane.bound.into_iter().chain(lane.stored_while_loading.take()).min();
             let again = now + 1_000;
             if lane.wake.is_none_or(|wake| wake > again) {
                 if let Some(wake) = lane.wake.replace(again) {
@@ -603,3 +609,6 @@ impl Scheduler {
         (counts, oldest)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -17,6 +17,9 @@ const DEPTH_MAX: usize = 32;
 const VALUES_MAX: usize = 5_000;
 /// Bytes of its texts and names.
 const BYTES_MAX: usize = 256 * 1024;
+/// Schemas looked at, values walked over, and bytes of references and patterns, whatever comes of them:
+/// some milliseconds.
+const STEPS_MAX: usize = 200_000;
 /// Items of an array of which more are asked for.
 const ITEMS_MAX: u64 = 10;
 
@@ -51,7 +54,7 @@ pub fn example_of(schema: &Value, index: usize) -> Result<Option<Value>, NoExamp
             return Ok(Some(chosen.clone()));
         }
     }
-    let mut maker = Maker { root: schema, values: VALUES_MAX, bytes: BYTES_MAX, open: Vec::new() };
+    let mut maker = Maker { root: schema, values: VALUES_MAX, bytes: BYTES_MAX, steps: STEPS_MAX, open: Vec::new() };
     Ok(maker.value(schema, 0).filter(Value::is_object))
 }
 
@@ -60,6 +63,8 @@ struct Maker<'a> {
     /// Values that may still be made, and bytes.
     values: usize,
     bytes: usize,
+    /// Steps that may still be taken; spent also where nothing comes of them.
+    steps: usize,
     /// References that are being followed: one that leads to itself ends there.
     open: Vec<&'a str>,
 }
@@ -67,6 +72,7 @@ struct Maker<'a> {
 impl<'a> Maker<'a> {
     /// A value; `None` where one is to be left out, because it goes too deep or has no room.
     fn value(&mut self, schema: &'a Value, depth: usize) -> Option<Value> {
+        self.step(1)?;
         if depth > DEPTH_MAX || self.values == 0 {
             return None;
         }
@@ -83,6 +89,7 @@ impl<'a> Maker<'a> {
             Some("object") => Some(self.object(schema, depth)?),
             Some("array") => self.array(schema, depth),
             Some("string") => {
+                self.step(schema.get("pattern").and_then(Value::as_str).map_or(0, str::len))?;
                 let text = text::of(schema);
                 self.spend(text.len())?;
                 self.made(Value::String(text))
@@ -103,6 +110,9 @@ impl<'a> Maker<'a> {
         let first = branches("oneOf").iter().take(1).chain(branches("anyOf").iter().take(1));
         let mut result = own;
         for branch in branches("allOf").iter().chain(first) {
+            if self.steps == 0 {
+                break;
+            }
             let Some(value) = self.value(branch, depth + 1) else { continue };
             match (&mut result, value) {
                 (Some(Value::Object(fields)), Value::Object(more)) => {
@@ -119,6 +129,7 @@ impl<'a> Maker<'a> {
 
     /// What a reference within the schema leads to.
     fn referenced(&mut self, reference: &'a str, depth: usize) -> Option<Value> {
+        self.step(reference.len())?;
         if self.open.contains(&reference) {
             return None;
         }
@@ -134,6 +145,9 @@ impl<'a> Maker<'a> {
         let mut fields = Map::new();
         let properties = schema.get("properties").and_then(Value::as_object);
         for (name, schema) in properties.into_iter().flatten() {
+            if self.steps == 0 {
+                break;
+            }
             if self.spend(name.len()).is_some()
                 && let Some(value) = self.value(schema, depth + 1)
             {
@@ -142,6 +156,7 @@ impl<'a> Maker<'a> {
         }
         let required = schema.get("required").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
         for name in required.iter().filter_map(Value::as_str) {
+            self.step(1)?;
             if !fields.contains_key(name) && self.spend(name.len()).is_some() {
                 fields.insert(name.to_owned(), self.made(Value::Null)?);
             }
@@ -174,16 +189,46 @@ impl<'a> Maker<'a> {
 
     /// A value that the schema gives.
     fn taken(&mut self, given: &Value) -> Option<Value> {
-        let (values, bytes) = size(given);
+        let (values, bytes) = self.size(given)?;
         self.values = self.values.checked_sub(values)?;
         self.spend(bytes)?;
         Some(given.clone())
+    }
+
+    /// How many values and bytes of text are in a value.
+    fn size(&mut self, value: &Value) -> Option<(usize, usize)> {
+        self.step(1)?;
+        let mut total = (1, 0);
+        match value {
+            Value::String(text) => total.1 = text.len(),
+            Value::Array(items) => {
+                for item in items {
+                    let (values, bytes) = self.size(item)?;
+                    total = (total.0 + values, total.1 + bytes);
+                }
+            }
+            Value::Object(fields) => {
+                for (name, value) in fields {
+                    let (values, bytes) = self.size(value)?;
+                    total = (total.0 + values, total.1 + bytes + name.len());
+                }
+            }
+            Value::Null | Value::Bool(_) | Value::Number(_) => {}
+        }
+        Some(total)
     }
 
     /// A value that was made here.
     fn made(&mut self, value: Value) -> Option<Value> {
         self.values = self.values.checked_sub(1)?;
         Some(value)
+    }
+
+    /// Takes steps; where there are not as many left, none is.
+    fn step(&mut self, steps: usize) -> Option<()> {
+        let left = self.steps.checked_sub(steps);
+        self.steps = left.unwrap_or(0);
+        left.map(|_| ())
     }
 
     fn spend(&mut self, bytes: usize) -> Option<()> {
@@ -270,26 +315,6 @@ fn number(schema: &Map<String, Value>, whole: bool) -> Value {
         return Value::Number((found as i64).into());
     }
     Number::from_f64(if whole { found.round() } else { found }).map_or(Value::Null, Value::Number)
-}
-
-/// How many values and bytes of text are in a value.
-fn size(value: &Value) -> (usize, usize) {
-    let mut total = (1, 0);
-    let mut add = |value: &Value| {
-        let (values, bytes) = size(value);
-        total.0 += values;
-        total.1 += bytes;
-    };
-    match value {
-        Value::String(text) => total.1 = text.len(),
-        Value::Array(items) => items.iter().for_each(add),
-        Value::Object(fields) => {
-            fields.values().for_each(&mut add);
-            total.1 += fields.keys().map(String::len).sum::<usize>();
-        }
-        Value::Null | Value::Bool(_) | Value::Number(_) => {}
-    }
-    total
 }
 
 #[cfg(test)]

@@ -691,7 +691,9 @@ pub enum Changed {
         /// Which.
         endpoint: EndpointKey,
     },
-    /// Bytes of a message, or of an attempt's answer, are gone.
+    /// The answer to an attempt is gone.
+    AnswerExpunged,
+    /// The bytes of a message are gone.
     Expunged {
         /// Which message.
         message: MessageKey,

@@ -186,6 +186,7 @@ impl Snapshots {
             | Changed::Resealed(_)
             | Changed::Resent { .. }
             | Changed::Expunged { .. }
+            | Changed::AnswerExpunged
             | Changed::Task(_) => {}
             Changed::ApiKey(_) => self.api_keys_changed(),
             Changed::EventType(env, ..) | Changed::EventTypeDeleted(env) | Changed::Settings(env, _) => {

@@ -88,7 +88,8 @@ async fn rows_of_a_deleted_application_go() {
     let connection = Connection::open_with_flags(database(&app.data_dir), OpenFlags::SQLITE_OPEN_READ_ONLY);
     let connection = connection.expect("opens");
     let expected = [("message", 20), ("payload", 20), ("attempt", 40), ("waiting", 20), ("message_by_app", 20)];
-    eventually("its rows are gone", SOON, async || {
+    // Rows that no list holds yet are looked at again some seconds later.
+    eventually("its rows are gone", Duration::from_secs(40), async || {
         let count = |table: &str| {
             connection
                 .query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get::<_, i64>(0))

@@ -81,7 +81,7 @@ async fn a_recovery_is_judged_field_by_field_and_repeated_as_it_was_answered() {
     ] {
         api.post(path, body).await.expect_invalid(&["body", field]);
     }
-    api.post(path, "[").await.expect_code(400, "invalid_json");
+    api.post(path, "{").await.expect_code(400, "invalid_json");
     let body = r#"{"since":"2020-01-01T00:00:00Z"}"#;
     api.post("/app/a/endpoint/none/recover", body).await.expect_code(404, "not_found");
     api.post("/app/none/endpoint/e/recover", body).await.expect_code(404, "not_found");

@@ -191,3 +191,20 @@ fn the_newest_version_counts() {
     assert_eq!(newest(&json!({})), None);
     assert_eq!(newest(&json!([])), None);
 }
+
+#[test]
+fn a_schema_that_is_all_work_and_no_value_is_given_up_soon() {
+    let properties: Map<String, Value> = (0..4_000).map(|i| (format!("p{i}"), json!({ "$ref": "#/y" }))).collect();
+    let branches = vec![json!({ "$ref": "#/x" }); 20_000];
+    let heavy = json!({
+        "type": "object", "properties": properties, "y": { "allOf": branches }, "x": { "example": vec![0; 150_000] },
+    });
+    let long = "a".repeat(100_000);
+    let repeated = vec![json!({ "$ref": "#/s" }); 10_000];
+    let patterned = json!({ "type": "object", "allOf": repeated, "s": { "type": "string", "pattern": long } });
+    for schema in [heavy, patterned] {
+        let began = std::time::Instant::now();
+        let _ = example_of(&schema, 0);
+        assert!(began.elapsed() < std::time::Duration::from_millis(500), "{:?}", began.elapsed());
+    }
+}

@@ -72,12 +72,13 @@ impl Changer<'_> {
         let Some(remembered) = &request.idempotency else { return self.change(&request.change).map(done) };
         let hash = &remembered.key.hash;
         if let Some((fingerprint, status, body)) = KeyIndex::remembered(self.connection, hash, self.at)? {
-            let opened = self.state.sealer.open(REMEMBERED, row_of(hash), &body);
-            let body = opened.ok().and_then(|body| String::from_utf8(body).ok()).unwrap_or_default();
             if fingerprint != remembered.key.fingerprint {
                 return Err(Refusal::IdempotencyMismatch.into());
             }
-            return Ok(Done::RepeatedChange(status, body));
+            let opened = self.state.sealer.open(REMEMBERED, row_of(hash), &body);
+            let body = opened.ok().and_then(|body| String::from_utf8(body).ok());
+            // What cannot be opened cannot be said again, and must not be done again either.
+            return Ok(Done::RepeatedChange(status, body.ok_or(Refusal::Failed)?));
         }
         let changed = self.change(&request.change)?;
         let (status, body) = (remembered.render)(&changed);

@@ -64,7 +64,7 @@ impl Changer<'_> {
         if changed == 0 {
             return Err(Refusal::NotFound.into());
         }
-        Ok(Changed::Expunged { message, endpoints: Vec::new() })
+        Ok(Changed::AnswerExpunged)
     }
 
     fn cancel_pending(&self, message: MessageKey) -> rusqlite::Result<Vec<EndpointKey>> {

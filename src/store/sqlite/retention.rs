@@ -137,7 +137,9 @@ pub(super) fn messages(
             ended = false;
         }
         withdrawn.retain(|pending| gathered.binary_search_by_key(&pending.message.0, |row| row.key).is_ok());
-        gathered.into_iter().for_each(|row| sweep.add(row));
+        for row in gathered {
+            sweep.add(row);
+        }
     }
     if ended || sweep.room() == 0 {
         sweep.close();
@@ -173,8 +175,8 @@ pub(super) fn hours(connection: &Connection, before: UnixMs, budget: usize) -> r
     Ok(Maintained { rows, more: rows == budget, ..Maintained::default() })
 }
 
-/// Removes deliveries set aside whose message is gone, and lets event ids of messages that are gone be
-/// swept.
+/// Removes deliveries set aside whose message is gone and background tasks that ended before, and lets
+/// event ids of messages that are gone be swept.
 pub(super) fn leftovers(
     connection: &Connection,
     state: &mut WriterState,
@@ -182,6 +184,13 @@ pub(super) fn leftovers(
     mut budget: usize,
 ) -> rusqlite::Result<Maintained> {
     let before = first_key_at(before);
+    let tasks = connection
+        .prepare_cached(
+            "DELETE FROM background_task WHERE key IN
+               (SELECT key FROM background_task WHERE key < ? AND status <> 0 ORDER BY key LIMIT ?)",
+        )?
+        .execute(params![before, budget as i64])?;
+    budget -= tasks;
     let (mut endpoint, mut message) = state.retention.parked_after;
     let mut gone: Vec<(i64, i64)> = Vec::new();
     let mut more = true;
@@ -204,13 +213,11 @@ pub(super) fn leftovers(
             break;
         }
         budget -= 1;
-        match next.query_row([endpoint], |row| row.get(0)).optional()? {
-            Some(following) => (endpoint, message) = (following, 0),
-            None => {
-                more = false;
-                break;
-            }
-        }
+        let Some(following) = next.query_row([endpoint], |row| row.get(0)).optional()? else {
+            more = false;
+            break;
+        };
+        (endpoint, message) = (following, 0);
     }
     let mut delete = connection.prepare_cached("DELETE FROM parked WHERE endpoint = ? AND message = ?")?;
     for &(endpoint, message) in &gone {
@@ -221,5 +228,5 @@ pub(super) fn leftovers(
         let oldest: Option<i64> = connection.query_row("SELECT min(key) FROM message", [], |row| row.get(0))?;
         state.seen.expire_events(oldest.unwrap_or(before));
     }
-    Ok(Maintained { rows: gone.len(), more, ..Maintained::default() })
+    Ok(Maintained { rows: gone.len() + tasks, more, ..Maintained::default() })
 }

@@ -1,6 +1,8 @@
 //! What is too old, or was deleted, goes with every row of it; nothing else does, and the file's
 //! room is used again.
 
+use std::io::Read as _;
+
 use super::*;
 use crate::model::{AppKey, EndpointKey, Key};
 use crate::store::query::{AttemptFilter, AttemptsOf, MessageFilter, Order, Page, StoreQueries};
@@ -123,7 +125,7 @@ async fn each_kind_has_its_own_days_and_a_crash_on_the_way_does_no_harm() {
     store.now += 40 * DAY_MS;
     let slice = Maintenance { at: store.now, work: Work::Attempts { before: store.now - 30 * DAY_MS }, rows: 600 };
     // The first gathers all but nothing is complete; after the crash it is begun anew.
-    for _ in 0..3 {
+    for _ in 0..2 {
         store.commit(&[Command::Maintain(slice)]);
     }
     assert!((1..1_000).contains(&store.count("attempt_by_message")), "a removal is under way");
@@ -157,10 +159,10 @@ async fn a_message_lives_from_when_it_was_due() {
     store.now += 79 * DAY_MS;
     retain(&mut store, 5, 5, 3);
     assert_eq!(messages_of(&store, config.app.key()).await, [later.0]);
-    assert_eq!((store.count("payload"), store.count("waiting")), (1 + 10, 1), "payloads of 90 days are there still");
+    assert_eq!((store.count("payload"), store.count("waiting")), (1, 1), "payloads go with their messages");
     store.now = due + 3 * DAY_MS;
     retain(&mut store, 5, 5, 3);
-    assert_eq!((store.count("payload"), store.count("message")), (10, 1), "its one day is over");
+    assert_eq!((store.count("payload"), store.count("message")), (0, 1), "its one day is over");
     store.now = due + 6 * DAY_MS;
     retain(&mut store, 5, 5, 3);
     assert_eq!(store.count("message"), 0);
@@ -220,7 +222,7 @@ async fn rows_of_what_was_deleted_go_and_no_others() {
     store.now += 30_000;
     store.tend_to_the_end();
     let (_, slices) = store.maintain(Work::Purge, 100);
-    assert!(slices > 50, "{slices} slices");
+    assert!(slices >= 40, "{slices} slices");
     store.now += 600_000;
     store.maintain(Work::Purge, 100);
     assert_eq!(store.count("purge"), 0);
@@ -286,7 +288,6 @@ fn deleted_content_is_overwritten_in_the_file() {
 fn marks_in_file(store: &Store) -> (bool, bool, bool) {
     let copied = store.writer.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0));
     assert_eq!(copied.expect("a checkpoint"), 0);
-    use std::io::Read as _;
     let mut file = Vec::new();
     let opened = std::fs::File::open(store.options.file()).expect("opens");
     opened.take(64 << 20).read_to_end(&mut file).expect("read");
