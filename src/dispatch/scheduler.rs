@@ -5,13 +5,19 @@
 //! their due times. What memory has no room for stays in the store: everything before a lane's
 //! `bound` is in memory, the rest is loaded when it comes near.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
+mod app_rate;
+mod held;
+
+use app_rate::AppRate;
+use held::Lane;
+
 use super::fresh::Fresh;
-use super::lane::{Breaker, Feedback, Gate, Pass, Rate, Standing};
+use super::lane::{Breaker, Feedback, Pass, Standing};
 use crate::model::{AppKey, EndpointKey, MessageKey, Taken, Trigger, UnixMs, Waiting};
 
 /// Attempts (or settlements without one) at once of a lane whose endpoint is disabled or gone.
@@ -64,132 +70,6 @@ pub struct Ticket {
     /// Where it is not: what to read along with it.
     pub prefetch: Vec<MessageKey>,
     standing: Standing,
-}
-
-struct Lane {
-    app: AppKey,
-    gate: Gate,
-    fresh: VecDeque<(MessageKey, Option<Arc<Fresh>>)>,
-    resends: VecDeque<Place>,
-    waiting: BTreeMap<Place, u16>,
-    /// Places from here on are only in the store; `None`: everything is in memory.
-    bound: Option<Place>,
-    loading: bool,
-    /// Where deliveries begin that were stored while a page was being read, which may not hold them.
-    stored_while_loading: Option<Place>,
-    /// Places that were settled while a page was being read, which may still hold them.
-    settled_while_loading: Vec<Place>,
-    /// Messages that were withdrawn meanwhile.
-    withdrawn_while_loading: FxHashSet<MessageKey>,
-    in_flight: u32,
-    /// Places that are taken, until their outcome is stored.
-    taken: FxHashSet<Place>,
-    bodies: FxHashMap<MessageKey, Arc<Fresh>>,
-    /// Messages that are being read along for deliveries that are still here.
-    ahead: FxHashSet<MessageKey>,
-    fresh_turn: bool,
-    queued: bool,
-    /// It stands in the queue of its application, whose rate is used up.
-    blocked: bool,
-    wake: Option<UnixMs>,
-    draining: bool,
-}
-
-impl Lane {
-    fn new(app: AppKey, window_max: u32) -> Self {
-        Self {
-            app,
-            gate: Gate::new(window_max),
-            fresh: VecDeque::new(),
-            resends: VecDeque::new(),
-            waiting: BTreeMap::new(),
-            bound: None,
-            loading: false,
-            stored_while_loading: None,
-            settled_while_loading: Vec::new(),
-            withdrawn_while_loading: FxHashSet::default(),
-            in_flight: 0,
-            taken: FxHashSet::default(),
-            bodies: FxHashMap::default(),
-            ahead: FxHashSet::default(),
-            fresh_turn: true,
-            queued: false,
-            blocked: false,
-            wake: None,
-            draining: false,
-        }
-    }
-
-    fn in_memory(&self) -> usize {
-        self.fresh.len() + self.resends.len() + self.waiting.len()
-    }
-
-    /// What is known of its endpoint; draining sends nothing, so that it may be as quick as the best.
-    fn standing(&self) -> Standing {
-        if self.draining { Standing::Proven } else { self.gate.standing() }
-    }
-
-    fn is_idle(&self) -> bool {
-        self.in_memory() == 0
-            && self.bound.is_none()
-            && self.in_flight == 0
-            && self.taken.is_empty()
-            && !self.loading
-            && matches!(self.gate.breaker(), Breaker::Closed { .. })
-    }
-
-    /// Keeps messages in memory, as far as there is room: their deliveries are taken next.
-    fn attach(&mut self, bodies: impl IntoIterator<Item = Arc<Fresh>>) {
-        for body in bodies {
-            if self.bodies.len() < 2 * PREFETCH {
-                self.bodies.insert(MessageKey(body.id.key), body);
-            }
-        }
-    }
-
-    fn wants_page(&self, now: UnixMs) -> bool {
-        let Some(bound) = self.bound.filter(|bound| bound.0 <= now || self.draining) else { return false };
-        !self.loading && self.is_short_before(bound)
-    }
-
-    /// Whether memory holds few deliveries that come before this place. What was recovered may be due
-    /// before many that are in memory.
-    fn is_short_before(&self, bound: Place) -> bool {
-        let reaches_behind = self.waiting.last_key_value().is_some_and(|(last, _)| *last >= bound);
-        self.waiting.len() < LOAD_BELOW
-            || (reaches_behind && self.waiting.range(..bound).take(LOAD_BELOW).count() < LOAD_BELOW)
-    }
-
-    /// The first waiting delivery, if it may go now.
-    fn due(&self, now: UnixMs) -> Option<Place> {
-        self.waiting.keys().next().copied().filter(|(due, _)| *due <= now || self.draining)
-    }
-
-    /// Whether an attempt may start, and if not, when to look again.
-    fn readiness(&mut self, now: UnixMs) -> Pass {
-        let manual = !self.resends.is_empty();
-        let due = self.due(now).is_some();
-        if !manual && self.fresh.is_empty() && !due {
-            let next = self.waiting.keys().next().map(|place| place.0);
-            let stored = self.bound.filter(|_| !self.loading).map(|place| place.0);
-            return match next.into_iter().chain(stored).min() {
-                Some(at) if at > now => Pass::At(at),
-                _ => Pass::AfterFeedback,
-            };
-        }
-        if self.draining {
-            return if self.in_flight < DRAIN_WINDOW { Pass::Now } else { Pass::AfterFeedback };
-        }
-        self.gate.pass(self.in_flight, manual, now)
-    }
-}
-
-/// The rate over all endpoints of an application, and the lanes that wait for it in the order in which
-/// they came: whoever took a token stands behind the others for the next.
-struct AppRate {
-    rate: Rate,
-    blocked: VecDeque<EndpointKey>,
-    wake: Option<UnixMs>,
 }
 
 /// All lanes.
@@ -405,53 +285,6 @@ impl Scheduler {
             if let Some(at) = wake {
                 self.timers.insert((at, endpoint));
             }
-        }
-    }
-
-    /// Whether the rate of the lane's application is used up; then it waits for its turn there.
-    fn is_blocked(
-        lane: &mut Lane,
-        endpoint: EndpointKey,
-        app_rates: &mut FxHashMap<AppKey, AppRate>,
-        app_timers: &mut BTreeSet<(UnixMs, AppKey)>,
-        now: UnixMs,
-    ) -> bool {
-        if lane.draining || app_rates.is_empty() {
-            return false;
-        }
-        let Some(app) = app_rates.get_mut(&lane.app) else { return false };
-        let at = app.rate.ready_at(now);
-        if at <= now {
-            return false;
-        }
-        lane.blocked = true;
-        app.blocked.push_back(endpoint);
-        if app.wake.is_none() {
-            app.wake = Some(at);
-            app_timers.insert((at, lane.app));
-        }
-        true
-    }
-
-    /// Lets as many lanes of an application go on as it has tokens, those first that wait longest.
-    fn unblock(&mut self, app: AppKey, now: UnixMs) {
-        let Some(found) = self.app_rates.get_mut(&app) else { return };
-        found.wake = None;
-        let mut tokens = found.rate.tokens_at(now);
-        while tokens > 0 {
-            let next = self.app_rates.get_mut(&app).and_then(|found| found.blocked.pop_front());
-            let Some(endpoint) = next else { return };
-            let Some(lane) = self.lanes.get_mut(&endpoint) else { continue };
-            lane.blocked = false;
-            self.refresh(endpoint, now);
-            tokens -= i64::from(self.lanes.get(&endpoint).is_some_and(|lane| lane.queued));
-        }
-        let Some(found) = self.app_rates.get_mut(&app).filter(|found| !found.blocked.is_empty()) else { return };
-        if found.wake.is_none() {
-            // Those that were let go take what there is: the next token is a token's time away.
-            let at = now + (1000 / found.rate.per_s()).max(1);
-            found.wake = Some(at);
-            self.app_timers.insert((at, app));
         }
     }
 
@@ -697,40 +530,6 @@ impl Scheduler {
         lane.gate.half_open(now);
         lane.gate.set_rate(rate, now);
         self.refresh(endpoint, now);
-    }
-
-    /// The rate over all endpoints of an application as its configuration says now; an unchanged one
-    /// keeps its bucket.
-    pub fn set_app_rate(&mut self, app: AppKey, rate: Option<u16>, now: UnixMs) {
-        match rate {
-            None if self.app_rates.is_empty() => {}
-            None => {
-                let Some(removed) = self.app_rates.remove(&app) else { return };
-                if let Some(wake) = removed.wake {
-                    self.app_timers.remove(&(wake, app));
-                }
-                for endpoint in removed.blocked {
-                    if let Some(lane) = self.lanes.get_mut(&endpoint) {
-                        lane.blocked = false;
-                        self.refresh(endpoint, now);
-                    }
-                }
-            }
-            Some(per_s) => match self.app_rates.get_mut(&app) {
-                Some(found) if found.rate.per_s() == i64::from(per_s.max(1)) => {}
-                Some(found) => {
-                    found.rate = Rate::new(per_s, now);
-                    if let Some(wake) = found.wake.take() {
-                        self.app_timers.remove(&(wake, app));
-                    }
-                    self.unblock(app, now);
-                }
-                None => {
-                    let rate = Rate::new(per_s, now);
-                    self.app_rates.insert(app, AppRate { rate, blocked: VecDeque::new(), wake: None });
-                }
-            },
-        }
     }
 
     /// What is kept of an endpoint's health says that it fails.

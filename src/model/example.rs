@@ -145,7 +145,7 @@ impl<'a> Maker<'a> {
         let mut fields = Map::new();
         let properties = schema.get("properties").and_then(Value::as_object);
         for (name, schema) in properties.into_iter().flatten() {
-            if self.steps == 0 {
+            if self.step(1).is_none() {
                 break;
             }
             if self.spend(name.len()).is_some()

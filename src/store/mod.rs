@@ -17,6 +17,7 @@ pub mod journal;
 pub mod key_file;
 pub mod maintenance;
 pub mod memory;
+pub mod patch;
 pub mod query;
 pub mod seal;
 pub mod snapshots;

@@ -1,0 +1,211 @@
+//! Changes of single fields. They travel as patches and are applied by the writer, so that two of
+//! different fields lose nothing.
+
+use std::collections::BTreeMap;
+
+use crate::model::{
+    Application, ApplicationSpec, DisabledReason, Endpoint, EndpointSpec, EnvSettings, EventTypeSpec, Id, Metadata,
+};
+
+/// What a `PUT` names: an id, or a uid that may not exist yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Target {
+    /// By id; must exist.
+    Id(Id),
+    /// By uid.
+    Uid(String),
+}
+
+impl Target {
+    /// What a `PUT` makes of an application that is there.
+    pub fn put_application(&self, app: &mut Application, uid: Option<&str>, spec: &ApplicationSpec) {
+        app.spec = spec.clone();
+        self.put_uid(&mut app.uid, uid);
+    }
+
+    /// What a `PUT` makes of an endpoint that is there: its headers stay, and the reason why it is disabled.
+    pub fn put_endpoint(&self, endpoint: &mut Endpoint, uid: Option<&str>, spec: &EndpointSpec) {
+        let before = std::mem::replace(&mut endpoint.spec, spec.clone());
+        endpoint.spec.headers = before.headers;
+        if let (Some(_), Some(reason)) = (endpoint.spec.disabled, before.disabled) {
+            endpoint.spec.disabled = Some(reason);
+        }
+        forget_failing(endpoint, &before.url, before.disabled);
+        self.put_uid(&mut endpoint.uid, uid);
+    }
+
+    /// A body without uid keeps the one that the path names.
+    fn put_uid(&self, stored: &mut Option<String>, uid: Option<&str>) {
+        match (uid, self) {
+            (None, Self::Uid(_)) => {}
+            _ => *stored = uid.map(str::to_owned),
+        }
+    }
+}
+
+/// A field of a patch: left alone, or set (to nothing, where the field is optional).
+pub type Field<T> = Option<T>;
+
+/// A `PATCH` of an application. It travels as a patch, so that two of different fields lose nothing.
+#[derive(Debug, Clone, Default)]
+pub struct ApplicationPatch {
+    /// The name.
+    pub name: Field<String>,
+    /// The uid.
+    pub uid: Field<Option<String>>,
+    /// The rate over all endpoints.
+    pub throttle_rate: Field<Option<u16>>,
+    /// Free text.
+    pub metadata: Field<Metadata>,
+}
+
+impl ApplicationPatch {
+    /// Sets what it names.
+    pub fn apply(&self, app: &mut Application) {
+        set(&mut app.spec.name, self.name.as_ref());
+        set(&mut app.uid, self.uid.as_ref());
+        set(&mut app.spec.throttle_rate, self.throttle_rate.as_ref());
+        set(&mut app.spec.metadata, self.metadata.as_ref());
+    }
+}
+
+/// A `PATCH` of an endpoint.
+#[derive(Debug, Clone, Default)]
+pub struct EndpointPatch {
+    /// Where to.
+    pub url: Field<String>,
+    /// Free text.
+    pub description: Field<String>,
+    /// The uid.
+    pub uid: Field<Option<String>>,
+    /// Attempts per second.
+    pub throttle_rate: Field<Option<u16>>,
+    /// Whether it is disabled.
+    pub disabled: Field<bool>,
+    /// Which event types.
+    pub event_types: Field<Option<Vec<String>>>,
+    /// Which channels.
+    pub channels: Field<Option<Vec<String>>>,
+    /// Free text by name.
+    pub metadata: Field<Metadata>,
+    /// Seconds before each retry.
+    pub retry_schedule: Field<Option<Vec<u32>>>,
+}
+
+impl EndpointPatch {
+    /// Sets what it names.
+    pub fn apply(&self, endpoint: &mut Endpoint) {
+        let spec = &mut endpoint.spec;
+        set(&mut spec.description, self.description.as_ref());
+        set(&mut endpoint.uid, self.uid.as_ref());
+        set(&mut spec.throttle_rate, self.throttle_rate.as_ref());
+        set(&mut spec.event_types, self.event_types.as_ref());
+        set(&mut spec.channels, self.channels.as_ref());
+        set(&mut spec.metadata, self.metadata.as_ref());
+        set(&mut spec.retry_schedule, self.retry_schedule.as_ref());
+        let (url_before, disabled_before) = (self.url.as_ref().map(|_| spec.url.clone()), spec.disabled);
+        set(&mut spec.url, self.url.as_ref());
+        if let Some(disabled) = self.disabled {
+            spec.disabled = disabled.then(|| spec.disabled.unwrap_or(DisabledReason::Manual));
+        }
+        let url_before = url_before.unwrap_or_else(|| endpoint.spec.url.clone());
+        forget_failing(endpoint, &url_before, disabled_before);
+    }
+}
+
+/// An endpoint that is enabled, or that goes elsewhere, begins anew.
+fn forget_failing(endpoint: &mut Endpoint, url_before: &str, disabled_before: Option<DisabledReason>) {
+    let is_enabled = disabled_before.is_some() && endpoint.spec.disabled.is_none();
+    if is_enabled || endpoint.spec.url != url_before {
+        endpoint.failing = None;
+    }
+}
+
+/// A `PATCH` of an event type.
+#[derive(Debug, Clone, Default)]
+pub struct EventTypePatch {
+    /// What it means.
+    pub description: Field<String>,
+    /// Left out of lists.
+    pub archived: Field<bool>,
+    /// No longer to be used.
+    pub deprecated: Field<bool>,
+    /// JSON Schemas by version.
+    pub schemas: Field<Option<serde_json::Value>>,
+    /// The group that it is shown in.
+    pub group_name: Field<Option<String>>,
+    /// Shown only to customers with one of these.
+    pub feature_flags: Field<Option<Vec<String>>>,
+    /// Seconds before each retry.
+    pub retry_schedule: Field<Option<Vec<u32>>>,
+}
+
+impl EventTypePatch {
+    /// Sets what it names.
+    pub fn apply(&self, spec: &mut EventTypeSpec) {
+        set(&mut spec.description, self.description.as_ref());
+        set(&mut spec.archived, self.archived.as_ref());
+        set(&mut spec.deprecated, self.deprecated.as_ref());
+        set(&mut spec.schemas, self.schemas.as_ref());
+        set(&mut spec.group_name, self.group_name.as_ref());
+        set(&mut spec.feature_flags, self.feature_flags.as_ref());
+        set(&mut spec.retry_schedule, self.retry_schedule.as_ref());
+    }
+}
+
+/// A `PATCH` of an environment's settings.
+#[derive(Debug, Clone, Default)]
+pub struct SettingsPatch {
+    /// Seconds before each retry.
+    pub retry_policy: Field<Option<Vec<u32>>>,
+    /// Headers begin with `webhook-`.
+    pub whitelabel_headers: Field<bool>,
+    /// Headers are sent under both names.
+    pub send_svix_webhook_headers: Field<bool>,
+}
+
+impl SettingsPatch {
+    /// Sets what it names.
+    pub fn apply(&self, settings: &mut EnvSettings) {
+        set(&mut settings.retry_policy, self.retry_policy.as_ref());
+        set(&mut settings.whitelabel_headers, self.whitelabel_headers.as_ref());
+        set(&mut settings.send_svix_webhook_headers, self.send_svix_webhook_headers.as_ref());
+    }
+}
+
+/// A change of an endpoint's headers. Names are compared without regard to case.
+#[derive(Debug, Clone, Default)]
+pub struct HeadersPatch {
+    /// Those that were there go.
+    pub replace: bool,
+    /// Set to this; none removes.
+    pub set: BTreeMap<String, Option<String>>,
+}
+
+/// Headers and their bytes that an endpoint can have.
+pub const HEADERS_MAX: usize = 64;
+/// Bytes of their names and values.
+pub const HEADER_BYTES_MAX: usize = 16 << 10;
+
+impl HeadersPatch {
+    /// Sets what it names; false if there were too many then.
+    pub fn apply(&self, headers: &mut BTreeMap<String, String>) -> bool {
+        if self.replace {
+            headers.clear();
+        }
+        for (name, value) in &self.set {
+            headers.retain(|known, _| !known.eq_ignore_ascii_case(name));
+            if let Some(value) = value {
+                headers.insert(name.clone(), value.clone());
+            }
+        }
+        let bytes: usize = headers.iter().map(|(name, value)| name.len() + value.len()).sum();
+        headers.len() <= HEADERS_MAX && bytes <= HEADER_BYTES_MAX
+    }
+}
+
+fn set<T: Clone>(field: &mut T, patch: Option<&T>) {
+    if let Some(value) = patch {
+        field.clone_from(value);
+    }
+}
