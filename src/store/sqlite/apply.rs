@@ -86,6 +86,7 @@ impl WriterState {
             "SELECT max(key) FROM endpoint",
             "SELECT max(key) FROM message",
             "SELECT max(key) FROM attempt",
+            "SELECT max(key) FROM portal_token",
             "SELECT max(key) FROM background_task",
         ];
         // What was deleted counts too: a key is never given twice, whatever the clock does.
