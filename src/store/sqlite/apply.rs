@@ -134,6 +134,9 @@ impl WriterState {
         self.versions.clear();
         self.operational.clear();
         self.raised.clear();
+        // What they had removed is there again: they begin anew.
+        self.retention = Retention::default();
+        self.purge = Purge::default();
         self.seen.rollback();
         for index in self.indexes() {
             index.rollback();

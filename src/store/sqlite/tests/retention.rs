@@ -145,6 +145,33 @@ async fn each_kind_has_its_own_days_and_a_crash_on_the_way_does_no_harm() {
     assert_eq!((found.id.key, found.payload), (keys[0].0, None));
 }
 
+#[test]
+fn a_slice_that_is_rolled_back_is_done_again() {
+    let mut store = Store::new();
+    let [kept, gone] = [0; 2].map(|_| store.app());
+    grow(&mut store, &[Arc::clone(&kept), Arc::clone(&gone)], 400, 10);
+    store.tend_to_the_end();
+    store.now += 100 * DAY_MS;
+    let (app, endpoint) = (gone.app.key(), gone.endpoints[0].key());
+    store.change(Change::DeleteEndpoint { app, endpoint });
+    store.poison("abort");
+    let works =
+        [Work::Purge, Work::Attempts { before: store.now }, Work::Messages { before: store.now }];
+    for work in works {
+        // Each time some of it is done for good, and some is taken back.
+        for _ in 0..3 {
+            let slice = || Command::Maintain(Maintenance { at: store.now, work, rows: 90 });
+            let (done, undone) = (slice(), slice());
+            let poisoned = store.poisoned(&kept);
+            store.commit(&[done]);
+            store.writer.commit(&[undone, poisoned]).expect_err("poisoned");
+        }
+        store.maintain(work, 90);
+    }
+    assert_eq!(counts(&store)[2..7], [0; 5]);
+    assert_eq!((store.count("message"), store.count("payload")), (0, 0));
+}
+
 #[tokio::test]
 async fn a_message_lives_from_when_it_was_due() {
     let mut store = Store::new();
