@@ -5,6 +5,7 @@ use std::io::Read as _;
 
 use super::*;
 use crate::model::{AppKey, EndpointKey, Key};
+use crate::store::command::EndpointPatch;
 use crate::store::query::{AttemptFilter, AttemptsOf, MessageFilter, Order, Page, StoreQueries};
 
 const DAY_MS: i64 = 86_400_000;
@@ -155,8 +156,7 @@ fn a_slice_that_is_rolled_back_is_done_again() {
     let (app, endpoint) = (gone.app.key(), gone.endpoints[0].key());
     store.change(Change::DeleteEndpoint { app, endpoint });
     store.poison("abort");
-    let works =
-        [Work::Purge, Work::Attempts { before: store.now }, Work::Messages { before: store.now }];
+    let works = [Work::Purge, Work::Attempts { before: store.now }, Work::Messages { before: store.now }];
     for work in works {
         // Each time some of it is done for good, and some is taken back.
         for _ in 0..3 {
@@ -258,6 +258,35 @@ async fn rows_of_what_was_deleted_go_and_no_others() {
     assert_eq!(messages_of(&store, app).await.len(), 250);
     assert!(attempts_of(&store, endpoint).await.is_empty());
     assert_eq!(attempts_of(&store, kept.endpoints[0].key()).await.len(), 250);
+}
+
+#[test]
+fn a_crash_in_the_middle_of_a_purge_leaves_nothing_behind() {
+    let mut store = Store::new();
+    let (gone, kept) = (store.app(), store.app());
+    grow(&mut store, &[Arc::clone(&gone)], 300, 10);
+    let (app, endpoint) = (gone.app.key(), gone.endpoints[0].key());
+    let patch = EndpointPatch { url: Some("http://b.example/".into()), ..EndpointPatch::default() };
+    store.change(Change::PatchEndpoint { app, endpoint, patch: Box::new(patch) });
+    grow(&mut store, &[kept], 10, 10);
+    store.tend_to_the_end();
+    store.change(Change::DeleteApplication { app });
+    store.now += 600_000;
+    store.tend_to_the_end();
+    // A crash behind each slice: none has anything in memory of the one before.
+    let mut crashes = 0;
+    while store.count("purge") > 0 {
+        let slice = Maintenance { at: store.now, work: Work::Purge, rows: 100 };
+        for _ in 0..crashes % 40 {
+            store.commit(&[Command::Maintain(slice)]);
+        }
+        store = store.crashed();
+        crashes += 1;
+        assert!(crashes < 200, "it does not end");
+    }
+    assert!(crashes > 5, "{crashes} crashes");
+    assert_eq!(counts(&store)[..7], [10, 10, 0, 10, 10, 10, 10]);
+    assert_eq!(store.count("endpoint_url"), 1);
 }
 
 #[test]
