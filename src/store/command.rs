@@ -141,6 +141,15 @@ pub struct AttemptRecord {
     pub url_id: i64,
 }
 
+impl AttemptRecord {
+    /// Whether it says something of an endpoint as it is now: not where it went elsewhere, and it
+    /// disables none that was changed, or enabled, after it began.
+    pub fn tells_of(&self, endpoint: &Endpoint, step: HealthStep) -> bool {
+        let is_stale = matches!(step, HealthStep::Disable(_)) && endpoint.updated_at > self.outcome.started_at;
+        self.url_id == endpoint.url_id && !is_stale
+    }
+}
+
 /// A change with what makes repeating it safe.
 #[derive(Debug, Clone)]
 pub struct ChangeRequest {

@@ -193,8 +193,7 @@ impl Data {
                 outcome: record.outcome.clone(),
             });
         }
-        let step = settle.health.filter(|_| applied);
-        let endpoint = step.and_then(|step| self.health(settle.app, settle.endpoint, step, settle.at));
+        let endpoint = if applied { self.health(settle) } else { None };
         Settled { applied, endpoint }
     }
 

@@ -141,9 +141,8 @@ impl SqliteWriter {
                 Command::Publish(publish) => hot.publish(&mut self.state, publish)?,
                 Command::Settle(settle) => {
                     let mut settled = hot.settle(&mut self.state, settle)?;
-                    if let Some(step) = settle.health.filter(|_| settled.applied) {
-                        settled.endpoint =
-                            self.changer(&connection, settle.at).health(settle.app, settle.endpoint, step)?;
+                    if settled.applied {
+                        settled.endpoint = self.changer(&connection, settle.at).health(settle)?;
                     }
                     Ok(Done::Settled(settled))
                 }
