@@ -652,6 +652,9 @@ pub struct Published {
 pub struct Settled {
     /// False when the delivery was no longer in the state it was taken in: only the attempt was kept.
     pub applied: bool,
+    /// Where the delivery went, if it was applied. A retry is later than was asked for where a resend
+    /// of the same message had its place.
+    pub next: Next,
     /// The endpoint as it is now, when its health changed with it.
     pub endpoint: Option<Arc<Endpoint>>,
 }

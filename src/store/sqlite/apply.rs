@@ -412,14 +412,15 @@ impl<'c> HotStatements<'c> {
         };
         let applied = removed == 1;
         let mut tell = settle.tell.filter(|_| applied);
+        let mut next = settle.next;
         if applied {
-            match settle.next {
+            match &mut next {
                 Next::Done if settle.trigger == Trigger::Manual => {
                     let had_failed = self.end_all(settle.endpoint, message)?;
                     tell = had_failed.then_some(MessageHappening::Recovered);
                 }
                 Next::Done | Next::Nothing => {}
-                Next::Retry { due, attempts } => self.wait(settle, due, attempts)?,
+                Next::Retry { due, attempts } => *due = self.wait(settle, *due, *attempts)?,
                 Next::Park(parked) => {
                     self.parked.execute(params![endpoint, message, parked.code(), settle.at])?;
                 }
@@ -432,7 +433,7 @@ impl<'c> HotStatements<'c> {
         }
         if let Some(record) = &settle.attempt {
             let id = state.new_id(record.outcome.started_at);
-            let next_due = match settle.next {
+            let next_due = match next {
                 Next::Retry { due, .. } if applied => Some(due),
                 _ => None,
             };
@@ -459,23 +460,18 @@ impl<'c> HotStatements<'c> {
                 raise::message(self, state, what, settle, last)?;
             }
         }
-        Ok(Settled { applied, endpoint: None })
+        Ok(Settled { applied, next, endpoint: None })
     }
 
-    /// Gives a delivery its place in the order of due times. The lane already knows that place, so a
-    /// resend that happens to be there moves by a millisecond; its attempt, should it be under way,
-    /// is then repeated rather than the retry lost.
-    fn wait(&mut self, settle: &Settle, due: UnixMs, attempts: u16) -> rusqlite::Result<()> {
+    /// Gives a delivery its place in the order of due times, or the first free one behind it: the
+    /// resend that may be there is known to its lane by its place. Says when it is due.
+    fn wait(&mut self, settle: &Settle, mut due: UnixMs, attempts: u16) -> rusqlite::Result<UnixMs> {
         let (endpoint, message) = (settle.endpoint.0, settle.message.0);
         let manual = settle.trigger.code();
-        let mut moved_to = due;
         while self.waiting.execute(params![endpoint, due, message, attempts, manual])? == 0 {
-            moved_to += 1;
-            self.connection
-                .prepare_cached("UPDATE OR IGNORE waiting SET due = ? WHERE endpoint = ? AND due = ? AND message = ?")?
-                .execute(params![moved_to, endpoint, due, message])?;
+            due += 1;
         }
-        Ok(())
+        Ok(due)
     }
 
     /// A resend succeeded: whatever else the delivery was, it is done. Says whether that was failing
