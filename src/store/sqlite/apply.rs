@@ -10,12 +10,10 @@ use super::keys::{KeyIndex, event_hash};
 use super::purge::Purge;
 use super::retention::Retention;
 use super::{raise, rows};
-use crate::model::delivery::FAILING_AFTER;
 use crate::model::operational::{LastAttempt, MessageHappening};
 use crate::model::routing::Route;
 use crate::model::{
-    AppConfig, AppKey, AppKind, Application, EndpointKey, EnvKey, Id, KeyMaker, Message, Next, Nonce, Parked, Taken,
-    Trigger, UnixMs,
+    AppConfig, AppKey, AppKind, Application, EnvKey, Id, KeyMaker, Message, Next, Nonce, Parked, Taken, Trigger, UnixMs,
 };
 use crate::store::command::{Done, Idempotency, Publish, Published, Raised, Refusal, Reply, Settle, Settled};
 use crate::store::idempotency::Kind;
@@ -416,7 +414,7 @@ impl<'c> HotStatements<'c> {
         if applied {
             match &mut next {
                 Next::Done if settle.trigger == Trigger::Manual => {
-                    let had_failed = self.end_all(settle.endpoint, message)?;
+                    let had_failed = self.end_all(state, settle.endpoint, message)?;
                     tell = had_failed.then_some(MessageHappening::Recovered);
                 }
                 Next::Done | Next::Nothing => {}
@@ -472,24 +470,6 @@ impl<'c> HotStatements<'c> {
             due += 1;
         }
         Ok(due)
-    }
-
-    /// A resend succeeded: whatever else the delivery was, it is done. Says whether that was failing
-    /// or had failed. The order of due times is by endpoint, so this reads that endpoint's waiting
-    /// deliveries; resends are by hand.
-    fn end_all(&mut self, endpoint: EndpointKey, message: i64) -> rusqlite::Result<bool> {
-        let had_failed = self
-            .connection
-            .prepare_cached(
-                "SELECT EXISTS (SELECT 1 FROM parked WHERE endpoint = ?1 AND message = ?2 AND state = ?3)
-                     OR EXISTS (SELECT 1 FROM waiting WHERE endpoint = ?1 AND message = ?2 AND attempts >= ?4)",
-            )?
-            .query_row(params![endpoint.0, message, Parked::Failed.code(), FAILING_AFTER], |row| row.get(0))?;
-        let run = |sql: &str| self.connection.prepare_cached(sql)?.execute([endpoint.0, message]);
-        run("DELETE FROM waiting WHERE endpoint = ? AND message = ?")?;
-        run("DELETE FROM parked WHERE endpoint = ? AND message = ?")?;
-        self.pending_done.execute([message, endpoint.0])?;
-        Ok(had_failed)
     }
 }
 

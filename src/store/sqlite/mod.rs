@@ -19,6 +19,7 @@ mod raise;
 mod reader;
 mod recover;
 mod reseal;
+mod resent;
 mod restore;
 mod retention;
 mod rows;
