@@ -684,8 +684,8 @@ pub enum Changed {
         /// Its endpoints.
         endpoints: Vec<EndpointKey>,
     },
-    /// An event type; whether it was made.
-    EventType(EnvKey, EventType, bool),
+    /// An event type, and what is new of it.
+    EventType(EnvKey, EventType, Written),
     /// An event type is gone.
     EventTypeDeleted(EnvKey),
     /// Settings of an environment.
@@ -725,6 +725,15 @@ pub enum Changed {
         /// Its place in the order of due times.
         waiting: Waiting,
     },
+}
+
+/// What a change of an event type made new.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Written {
+    /// It was made, or taken up again.
+    pub is_new: bool,
+    /// Its retry schedule is another than before.
+    pub is_rescheduled: bool,
 }
 
 /// What became of an endpoint by a change.

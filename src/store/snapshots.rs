@@ -11,7 +11,7 @@ use quick_cache::sync::Cache;
 use super::query::StoreQueries;
 use super::{ReadError, StoreReader};
 use crate::model::{ApiKey, AppConfig, AppKey, AppKind, EnvKey, EnvPolicy, Id, IdKind, PortalToken};
-use crate::store::command::Changed;
+use crate::store::command::{Changed, Written};
 
 /// Environment keys, and portal tokens, that are kept in memory.
 const API_KEYS_MAX: usize = 10_000;
@@ -189,6 +189,8 @@ impl Snapshots {
             | Changed::AnswerExpunged
             | Changed::Task(_) => {}
             Changed::ApiKey(_) => self.api_keys_changed(),
+            // Of an event type only its schedule is in the policy, which is read from all of them.
+            Changed::EventType(_, _, Written { is_rescheduled: false, .. }) => {}
             Changed::EventType(env, ..) | Changed::EventTypeDeleted(env) | Changed::Settings(env, _) => {
                 self.epoch.fetch_add(1, Ordering::AcqRel);
                 self.policies.remove(env);

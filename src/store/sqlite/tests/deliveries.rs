@@ -166,9 +166,15 @@ fn a_resend_that_succeeds_finds_its_retry_without_reading_all_that_waits() {
                 counter.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
                 false
             };
-            store.writer.connection.progress_handler(1_000, Some(count)).expect("counted");
+            std::rc::Rc::get_mut(&mut store.writer.connection)
+                .expect("one of it")
+                .progress_handler(1_000, Some(count))
+                .expect("counted");
             store.commit(&[Command::Settle(done)]);
-            store.writer.connection.progress_handler(0, None::<fn() -> bool>).expect("counted");
+            std::rc::Rc::get_mut(&mut store.writer.connection)
+                .expect("one of it")
+                .progress_handler(0, None::<fn() -> bool>)
+                .expect("counted");
             let thousands = steps.load(std::sync::atomic::Ordering::Relaxed);
             assert!(thousands < 100, "{thousands},000 steps of SQLite");
             assert_eq!(store.count(&format!("waiting WHERE message = {}", key.0)), 0, "indexed: {indexed}");
