@@ -785,7 +785,7 @@ pub enum Refusal {
     /// The bytes of the message are gone: there is nothing to send.
     #[error("the content of the message has expired")]
     ContentGone,
-    /// The environment has as many unfinished tasks as it may.
+    /// The environment, or the application, has as many unfinished tasks as it may.
     #[error("too many background tasks are running")]
     TooManyTasks,
     /// The disk is full, or the journal.

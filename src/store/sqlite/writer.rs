@@ -166,12 +166,18 @@ impl SqliteWriter {
 
     /// One slice of work that keeps the store tidy.
     fn maintain(&mut self, connection: &Connection, slice: Maintenance) -> rusqlite::Result<Maintained> {
-        let (began, rows, state) = (Instant::now(), slice.rows, &mut self.state);
+        let (began, rows) = (Instant::now(), slice.rows);
+        let state = &mut self.state;
         let done = match slice.work {
             Work::Payloads => retention::payloads(connection, slice.at, rows),
             Work::Attempts { before } => retention::attempts(connection, state, before, rows),
             Work::Hours { before } => retention::hours(connection, before, rows),
             Work::Messages { before } => retention::messages(connection, state, before, rows),
+            Work::Tasks { before } => {
+                // The highest key may be among them.
+                self.changer(connection, slice.at).keep_highest_key()?;
+                retention::tasks(connection, before, rows)
+            }
             Work::Leftovers { before } => retention::leftovers(connection, state, before, rows),
             Work::Purge => purge::slice(connection, state, slice.at, rows),
             Work::Recover => self.changer(connection, slice.at).recover_slice(rows),

@@ -290,6 +290,34 @@ fn a_crash_in_the_middle_of_a_purge_leaves_nothing_behind() {
 }
 
 #[test]
+fn a_task_goes_some_time_after_it_ended_and_one_that_cannot_go_on_has_failed() {
+    let mut store = Store::new();
+    let (damaged, sound) = (store.app(), store.app());
+    let recover = |config: &AppConfig| {
+        let (app, endpoint) = (config.app.key(), config.endpoints[0].key());
+        Change::Recover { app, endpoint, since: 0, until: NOW }
+    };
+    for config in [&damaged, &sound] {
+        store.change(recover(config));
+    }
+    let spoil = "UPDATE endpoint SET secret = x'00' WHERE key = ?";
+    store.writer.connection.execute(spoil, [damaged.endpoints[0].key().0]).expect("spoilt");
+    store.maintain(Work::Recover, 10);
+    assert_eq!(store.count("background_task WHERE status = 2"), 1, "its endpoint cannot be read");
+    assert_eq!(store.count("background_task WHERE status = 1"), 1);
+    store.now += 8 * DAY_MS;
+    store.change(recover(&sound));
+    let week = Work::Tasks { before: store.now - 7 * DAY_MS };
+    assert_eq!(store.maintain(week, 10).0, 2);
+    store.now += 8 * DAY_MS;
+    assert_eq!(store.maintain(Work::Tasks { before: store.now }, 10).0, 0, "it has not ended");
+    assert_eq!(store.count("background_task"), 1);
+    let counted = "EXPLAIN QUERY PLAN SELECT count(*) FROM background_task WHERE status <> 0 AND updated_at < 5";
+    let plan: String = store.writer.connection.query_row(counted, [], |row| row.get(3)).expect("a plan");
+    assert!(plan.contains("background_task_ended"), "{plan}");
+}
+
+#[test]
 fn the_file_does_not_grow_while_what_comes_replaces_what_goes() {
     let mut store = Store::new();
     let configs: Vec<_> = (0..40).map(|_| store.app()).collect();
