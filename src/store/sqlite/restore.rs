@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use rusqlite::{Connection, OpenFlags, OptionalExtension};
 
-use super::{MIGRATIONS, SqliteOptions, create_private, open_writer, reseal};
+use super::{SqliteOptions, VERSION, VERSION_FIRST, create_private, open_writer, reseal};
 use crate::store::seal::Sealer;
 use crate::store::{suffixed, sync_folder_of};
 
@@ -81,10 +81,12 @@ fn check(file: &Path, copy: &Path, sealer: &Sealer) -> anyhow::Result<()> {
             bail!("{shown} is no Posthouse store");
         }
     }
-    if version < 1 || version > MIGRATIONS.len() as i64 {
+    if version < VERSION_FIRST as i64 {
+        bail!("{shown} has version {version}, which was made before the first release and cannot be taken over");
+    }
+    if version > VERSION as i64 {
         bail!(
-            "{shown} has version {version}, this Posthouse knows up to {}: restore it with the newer Posthouse",
-            MIGRATIONS.len()
+            "{shown} has version {version}, this Posthouse knows up to {VERSION}: restore it with the newer Posthouse"
         );
     }
     let sql = format!("PRAGMA integrity_check({FAULTS_MAX})");
