@@ -24,6 +24,8 @@ pub(super) const DAY_MS: i64 = 86_400_000;
 pub(super) const PAYLOAD_SEQUENCE_BITS: u32 = 47;
 /// The last day that fits in front of them, in the year 2149.
 const EXPIRY_DAY_MAX: i64 = (1 << (63 - PAYLOAD_SEQUENCE_BITS)) - 1;
+/// Days that the bytes of operational webhooks are kept, unless set.
+const OWN_PAYLOAD_DAYS: u16 = 90;
 /// Applications whose versions the writer remembers.
 const VERSIONS_MAX: usize = 200_000;
 /// Environments whose operational endpoints the writer remembers.
@@ -67,6 +69,8 @@ pub(super) struct WriterState {
     pub(super) payload_sequence: i64,
     pub(super) retention: Retention,
     pub(super) purge: Purge,
+    /// Days that the bytes of operational webhooks are kept.
+    pub(super) own_payload_days: u16,
     versions: rustc_hash::FxHashMap<AppKey, Owner>,
     /// The applications of environments that take operational webhooks.
     operational: rustc_hash::FxHashMap<EnvKey, Arc<AppConfig>>,
@@ -109,6 +113,7 @@ impl WriterState {
             payload_sequence: last_payload_sequence(connection)?,
             retention: Retention::default(),
             purge: Purge::default(),
+            own_payload_days: OWN_PAYLOAD_DAYS,
             versions: rustc_hash::FxHashMap::default(),
             operational: rustc_hash::FxHashMap::default(),
             raised: Vec::new(),

@@ -101,6 +101,14 @@ impl SqliteWriter {
         Ok(Self { connection, state, folder, endpoints_max, log, wal_pages_max, bound, commits: 0, checkpointer })
     }
 
+    /// Days that the bytes of the messages are kept that the writer makes by itself, operational webhooks;
+    /// 90 unless set.
+    #[must_use]
+    pub fn keeping_own_payloads(mut self, days: u16) -> Self {
+        self.state.own_payload_days = days;
+        self
+    }
+
     /// A backup beside the store would be lost with it, or be taken for a part of it.
     fn check_target(&self, file: &Path) -> anyhow::Result<()> {
         let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));

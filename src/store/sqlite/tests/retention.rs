@@ -172,6 +172,35 @@ fn a_slice_that_is_rolled_back_is_done_again() {
     assert_eq!((store.count("message"), store.count("payload")), (0, 0));
 }
 
+#[test]
+fn operational_webhooks_are_kept_as_long_as_other_messages() {
+    let mut store = Store::new();
+    store.writer = store.writer.keeping_own_payloads(7);
+    let Changed::Environment(made) = store.change(Change::CreateEnvironment { name: "test".into() }) else {
+        panic!("no environment")
+    };
+    let sql = "SELECT key FROM application WHERE kind = 1";
+    let own = AppKey(store.writer.connection.query_row(sql, [], |row| row.get(0)).expect("its own"));
+    let endpoint = |app| Change::CreateEndpoint {
+        app,
+        uid: None,
+        spec: Box::new(EndpointSpec { url: "http://a.example/".into(), ..EndpointSpec::default() }),
+        secret: SecretBytes::new(SECRET.to_vec()),
+    };
+    store.change(endpoint(own));
+    let (env, spec) = (EnvKey(made.id.key), ApplicationSpec::default());
+    let made = store.change(Change::CreateApplication { env, uid: None, spec, get_if_exists: false });
+    let Changed::Application(app, true) = made else { panic!("{made:?}") };
+    store.change(endpoint(app.key()));
+    assert_eq!((store.count("message"), store.count("payload")), (1, 1), "that the endpoint was made is told");
+    store.now += 7 * DAY_MS;
+    store.maintain(Work::Payloads, 10);
+    assert_eq!(store.count("payload"), 1);
+    store.now += 2 * DAY_MS;
+    store.maintain(Work::Payloads, 10);
+    assert_eq!((store.count("message"), store.count("payload")), (1, 0));
+}
+
 #[tokio::test]
 async fn a_message_lives_from_when_it_was_due() {
     let mut store = Store::new();
