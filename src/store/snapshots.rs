@@ -182,15 +182,15 @@ impl Snapshots {
     /// What was committed holds from now on. Said before anybody is answered.
     pub fn changed(&self, changed: &Changed) {
         match changed {
-            Changed::Environment(_)
+            // Of an event type only its schedule is in the policy, which is read from all of them.
+            Changed::EventType(_, _, Written { is_rescheduled: false, .. })
+            | Changed::Environment(_)
             | Changed::Resealed(_)
             | Changed::Resent { .. }
             | Changed::Expunged { .. }
             | Changed::AnswerExpunged
             | Changed::Task(_) => {}
             Changed::ApiKey(_) => self.api_keys_changed(),
-            // Of an event type only its schedule is in the policy, which is read from all of them.
-            Changed::EventType(_, _, Written { is_rescheduled: false, .. }) => {}
             Changed::EventType(env, ..) | Changed::EventTypeDeleted(env) | Changed::Settings(env, _) => {
                 self.epoch.fetch_add(1, Ordering::AcqRel);
                 self.policies.remove(env);
