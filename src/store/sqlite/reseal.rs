@@ -102,9 +102,9 @@ pub(super) fn slice(connection: &Connection, sealer: &Sealer, from: ResealPlace)
 
 fn again(sealer: &Sealer, table: &str, row: i64, value: &[u8], done: &mut Resealed) -> Option<Vec<u8>> {
     match sealer.reseal(table, row, value) {
-        Ok(sealed) => {
-            done.resealed += u64::from(sealed.is_some());
-            sealed
+        Ok(anew) => {
+            done.resealed += u64::from(anew.is_some());
+            anew
         }
         Err(error) => {
             tracing::error!(%error, table, row, "a sealed value cannot be opened");

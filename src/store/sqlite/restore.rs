@@ -48,6 +48,7 @@ pub fn restore(options: &SqliteOptions, file: &Path, replace: bool) -> anyhow::R
 
 fn copy(file: &Path, temporary: &Path) -> anyhow::Result<()> {
     use std::io::Read;
+    use std::os::unix::fs::PermissionsExt;
     let shown = file.display();
     let mut source = std::fs::File::open(file).with_context(|| format!("opening the backup {shown}"))?;
     let mut magic = [0; MAGIC.len()];
@@ -59,7 +60,6 @@ fn copy(file: &Path, temporary: &Path) -> anyhow::Result<()> {
     }
     create_private(temporary).with_context(|| format!("making {}", temporary.display()))?;
     std::fs::copy(file, temporary).with_context(|| format!("copying {shown} to {}", temporary.display()))?;
-    use std::os::unix::fs::PermissionsExt;
     let copied = std::fs::File::open(temporary)?;
     // The copy came with the rights of the backup.
     copied.set_permissions(std::fs::Permissions::from_mode(super::PRIVATE))?;
