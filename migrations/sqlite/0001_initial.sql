@@ -234,3 +234,5 @@ CREATE TABLE background_task (
 ) STRICT;
 CREATE INDEX background_task_env ON background_task (env, key);
 CREATE INDEX background_task_running ON background_task (updated_at, key) WHERE status = 0;
+CREATE INDEX background_task_running_of ON background_task (env, app) WHERE status = 0;
+CREATE INDEX background_task_ended ON background_task (updated_at) WHERE status <> 0;

@@ -70,8 +70,8 @@ impl<'a> EventTypeOut<'a> {
 
 fn render(changed: &Changed) -> Rendered {
     match changed {
-        Changed::EventType(_, event_type, made) => {
-            change::rendered(if *made { 201 } else { 200 }, &EventTypeOut::of(event_type, true))
+        Changed::EventType(_, event_type, written) => {
+            change::rendered(if written.is_new { 201 } else { 200 }, &EventTypeOut::of(event_type, true))
         }
         other => change::nothing(other),
     }

@@ -109,9 +109,10 @@ impl App {
             lines: lines.clone(),
             runtime: tokio::runtime::Handle::current(),
         });
-        let endpoints_max = config.limits.endpoints_per_application;
-        let journal_thread =
-            start_journal(task, options, endpoints_max, Arc::clone(&clock), dispatcher.clone()).await?;
+        let (endpoints_max, now) = (config.limits.endpoints_per_application, clock.now_ms());
+        let payload_days = config.retention.payload_days;
+        let open = move || Ok(SqliteWriter::open(&options, endpoints_max, now)?.keeping_own_payloads(payload_days));
+        let journal_thread = start_journal(task, open, dispatcher.clone()).await?;
         let gateway = Arc::new(Gateway {
             admission: Arc::new(Admission::new(journal.health())),
             journal,
@@ -277,16 +278,13 @@ fn lines(config: &Config) -> anyhow::Result<Option<Lines>> {
 /// Opens the writer on a thread of its own, which runs the journal.
 async fn start_journal(
     task: JournalTask,
-    options: SqliteOptions,
-    endpoints_max: usize,
-    clock: Arc<dyn Clock>,
+    open: impl FnOnce() -> anyhow::Result<SqliteWriter> + Send + 'static,
     dispatcher: Dispatcher,
 ) -> anyhow::Result<std::thread::JoinHandle<Health>> {
     let (opened, is_open) = tokio::sync::oneshot::channel();
     let thread = std::thread::Builder::new().name("journal".into()).spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
-        let writer = SqliteWriter::open(&options, endpoints_max, clock.now_ms());
-        let (runtime, mut writer) = match (runtime, writer) {
+        let (runtime, mut writer) = match (runtime, open()) {
             (Ok(runtime), Ok(writer)) => {
                 let _ = opened.send(Ok(()));
                 (runtime, writer)

@@ -9,6 +9,8 @@
 //! about what goes that is not one of the store's rows or the configuration.
 
 mod pace;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,6 +35,8 @@ const AFTER_FAILURE: Duration = Duration::from_secs(5);
 /// Slices of one kind of work in a row: then the others have their turn.
 const SLICES_MAX: usize = 64;
 const DAY_MS: i64 = 86_400_000;
+/// Days that a background task is listed after it ended.
+const TASK_DAYS: u16 = 7;
 
 /// Why a slice was not done. It is tried again.
 #[derive(Debug, thiserror::Error)]
@@ -83,46 +87,49 @@ impl Maintainer {
         }
     }
 
-    /// Some slices of each kind of work that there is; says whether there is more.
+    /// Some slices of each kind of work that there is; says whether there is more. A kind that fails
+    /// does not keep the others from their turn: the first error is said in the end.
     async fn round(&self, pace: &mut Pace, for_old: bool, leftovers: &mut bool) -> Result<bool, Undone> {
         let horizon = self.horizon();
         let due = self.queries.maintenance_due(horizon).await?;
-        let mut more = false;
-        if due.recover {
-            more |= self.slices(Work::Recover, pace).await?.more;
+        let (attempts, messages) = (horizon.attempts, horizon.messages);
+        let works = [
+            (due.recover, Work::Recover),
+            (due.purge, Work::Purge),
+            (for_old && due.payloads, Work::Payloads),
+            (for_old && due.attempts, Work::Attempts { before: attempts }),
+            (for_old && due.hours, Work::Hours { before: attempts }),
+            (for_old && due.messages, Work::Messages { before: messages }),
+            (for_old && due.tasks, Work::Tasks { before: horizon.tasks }),
+        ];
+        let (mut more, mut failed) = (false, None);
+        for work in works.into_iter().filter_map(|(is_due, work)| is_due.then_some(work)) {
+            match self.slices(work, pace).await {
+                Ok(done) => {
+                    *leftovers |= done.rows > 0 && matches!(work, Work::Messages { .. });
+                    more |= done.more;
+                }
+                Err(error @ Undone::NotTaken(_)) => return Err(error),
+                Err(error) => failed = failed.or(Some(error)),
+            }
         }
-        if due.purge {
-            more |= self.slices(Work::Purge, pace).await?.more;
-        }
-        if !for_old {
-            return Ok(more);
-        }
-        if due.payloads {
-            more |= self.slices(Work::Payloads, pace).await?.more;
-        }
-        if due.attempts {
-            more |= self.slices(Work::Attempts { before: horizon.attempts }, pace).await?.more;
-        }
-        if due.hours {
-            more |= self.slices(Work::Hours { before: horizon.attempts }, pace).await?.more;
-        }
-        if due.messages {
-            let done = self.slices(Work::Messages { before: horizon.messages }, pace).await?;
-            *leftovers |= done.rows > 0;
-            more |= done.more;
-        }
-        if *leftovers && !more {
-            let done = self.slices(Work::Leftovers { before: horizon.messages }, pace).await?;
+        if for_old && *leftovers && !more {
+            let done = self.slices(Work::Leftovers { before: messages }, pace).await?;
             *leftovers = done.more;
             more |= done.more;
         }
-        Ok(more)
+        failed.map_or(Ok(more), Err)
     }
 
     fn horizon(&self) -> Horizon {
         let now = self.clock.now_ms();
         let before = |days: u16| now - i64::from(days) * DAY_MS;
-        Horizon { now, attempts: before(self.retention.attempt_days), messages: before(self.retention.message_days) }
+        Horizon {
+            now,
+            attempts: before(self.retention.attempt_days),
+            messages: before(self.retention.message_days),
+            tasks: before(TASK_DAYS),
+        }
     }
 
     /// Slices of one kind of work, with pauses, until it is done or the others have their turn.

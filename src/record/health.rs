@@ -26,11 +26,13 @@ pub fn after_failure(stored: Option<Failing>, since: UnixMs, now: UnixMs) -> Opt
         return (now - since >= KEPT_AFTER_MS).then_some(HealthStep::Begin { since });
     };
     let lasted = now - failing.since;
-    if lasted >= DISABLED_AFTER_MS {
-        return Some(HealthStep::Disable(DisabledReason::Failing));
-    }
+    // Where attempts are few, the first of them may come after the last of these times: nobody is
+    // disabled without a warning.
     let due = WARNED_AFTER_MS.iter().filter(|after| lasted >= **after).count() as u8;
-    (due > failing.warned).then_some(HealthStep::Warn(due))
+    if due > failing.warned {
+        return Some(HealthStep::Warn(due));
+    }
+    (lasted >= DISABLED_AFTER_MS).then_some(HealthStep::Disable(DisabledReason::Failing))
 }
 
 /// Decides what follows from a success.
@@ -57,6 +59,8 @@ mod tests {
             (failing(0), hours(73), Some(HealthStep::Warn(2))),
             (failing(2), hours(119), None),
             (failing(2), hours(120), Some(HealthStep::Disable(DisabledReason::Failing))),
+            (failing(0), hours(200), Some(HealthStep::Warn(2))),
+            (failing(1), hours(200), Some(HealthStep::Warn(2))),
         ] {
             assert_eq!(after_failure(stored, 1_000, now), step, "{stored:?} at {now}");
         }

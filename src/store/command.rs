@@ -145,6 +145,15 @@ pub struct AttemptRecord {
     pub url_id: i64,
 }
 
+impl AttemptRecord {
+    /// Whether it says something of an endpoint as it is now: not where it went elsewhere, and it
+    /// disables none that was changed, or enabled, after it began.
+    pub fn tells_of(&self, endpoint: &Endpoint, step: HealthStep) -> bool {
+        let is_stale = matches!(step, HealthStep::Disable(_)) && endpoint.updated_at > self.outcome.started_at;
+        self.url_id == endpoint.url_id && !is_stale
+    }
+}
+
 /// A change with what makes repeating it safe.
 #[derive(Debug, Clone)]
 pub struct ChangeRequest {
@@ -444,6 +453,9 @@ pub struct Published {
 pub struct Settled {
     /// False when the delivery was no longer in the state it was taken in: only the attempt was kept.
     pub applied: bool,
+    /// Where the delivery went, if it was applied. A retry is later than was asked for where a resend
+    /// of the same message had its place.
+    pub next: Next,
     /// The endpoint as it is now, when its health changed with it.
     pub endpoint: Option<Arc<Endpoint>>,
 }
@@ -473,8 +485,8 @@ pub enum Changed {
         /// Its endpoints.
         endpoints: Vec<EndpointKey>,
     },
-    /// An event type; whether it was made.
-    EventType(EnvKey, EventType, bool),
+    /// An event type, and what is new of it.
+    EventType(EnvKey, EventType, Written),
     /// An event type is gone.
     EventTypeDeleted(EnvKey),
     /// Settings of an environment.
@@ -514,6 +526,15 @@ pub enum Changed {
         /// Its place in the order of due times.
         waiting: Waiting,
     },
+}
+
+/// What a change of an event type made new.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Written {
+    /// It was made, or taken up again.
+    pub is_new: bool,
+    /// Its retry schedule is another than before.
+    pub is_rescheduled: bool,
 }
 
 /// What became of an endpoint by a change.
@@ -565,7 +586,7 @@ pub enum Refusal {
     /// The bytes of the message are gone: there is nothing to send.
     #[error("the content of the message has expired")]
     ContentGone,
-    /// The environment has as many unfinished tasks as it may.
+    /// The environment, or the application, has as many unfinished tasks as it may.
     #[error("too many background tasks are running")]
     TooManyTasks,
     /// The disk is full, or the journal.

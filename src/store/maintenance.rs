@@ -37,6 +37,11 @@ pub enum Work {
         /// In milliseconds since 1970.
         before: UnixMs,
     },
+    /// Background tasks that ended before.
+    Tasks {
+        /// In milliseconds since 1970.
+        before: UnixMs,
+    },
     /// What is left of messages that are gone: deliveries set aside, event ids.
     Leftovers {
         /// Of messages made before, in milliseconds since 1970.
@@ -52,6 +57,8 @@ pub enum Work {
 pub const RECOVER_ROWS_MAX: usize = 1_000;
 /// Recoveries of one environment that are not finished.
 pub const TASKS_RUNNING_MAX: usize = 1_000;
+/// The same of one application, so that one customer leaves room for the others.
+pub const TASKS_RUNNING_PER_APP_MAX: usize = 100;
 
 /// What a slice did.
 #[derive(Debug, Clone, Default)]
@@ -88,6 +95,8 @@ pub struct Horizon {
     pub attempts: UnixMs,
     /// Messages.
     pub messages: UnixMs,
+    /// Background tasks, from when they ended.
+    pub tasks: UnixMs,
 }
 
 /// Which kinds of work there are.
@@ -101,6 +110,8 @@ pub struct Due {
     pub hours: bool,
     /// [`Work::Messages`]; some may have to stay because they were due later.
     pub messages: bool,
+    /// [`Work::Tasks`]
+    pub tasks: bool,
     /// [`Work::Purge`]
     pub purge: bool,
     /// [`Work::Recover`]

@@ -58,7 +58,7 @@ fn id_of(key: &Key) -> [u8; 4] {
     [digest[0], digest[1], digest[2], digest[3]]
 }
 
-/// The hash key of stores that were made before they kept one of their own.
+/// The hash key of a sealer that no store has given one.
 fn derived_mac_key(key: &Key) -> Key {
     let mut mac = Sha256::new();
     mac.update(b"posthouse idempotency");

@@ -11,7 +11,7 @@ use quick_cache::sync::Cache;
 use super::query::StoreQueries;
 use super::{ReadError, StoreReader};
 use crate::model::{ApiKey, AppConfig, AppKey, AppKind, Endpoint, EnvKey, EnvPolicy, Id, IdKind, PortalToken};
-use crate::store::command::Changed;
+use crate::store::command::{Changed, Written};
 
 /// Environment keys, and portal tokens, that are kept in memory.
 const API_KEYS_MAX: usize = 10_000;
@@ -216,7 +216,9 @@ impl Snapshots {
     /// What was committed holds from now on. Said before anybody is answered.
     pub fn changed(&self, changed: &Changed) {
         match changed {
-            Changed::Environment(_)
+            // Of an event type only its schedule is in the policy, which is read from all of them.
+            Changed::EventType(_, _, Written { is_rescheduled: false, .. })
+            | Changed::Environment(_)
             | Changed::Resealed(_)
             | Changed::Resent { .. }
             | Changed::Expunged { .. }

@@ -75,6 +75,43 @@ fn failing_for_days_disables_only_after_attempts_enough() {
 }
 
 #[test]
+fn an_attempt_that_began_before_a_change_does_not_disable_what_the_endpoint_is_now() {
+    check(async |store| {
+        let config = store.app(1).await;
+        let (app, endpoint) = (config.app.key(), config.endpoints[0].key());
+        let disable = Some(HealthStep::Disable(DisabledReason::Gone));
+        let answer = |store: &mut Fixture, config: &AppConfig, message, started_at| {
+            let mut settle = settled(config, message, Next::Park(Parked::Held), store.now);
+            settle.health = disable;
+            let outcome = Outcome { status: 410, ..Outcome::without_answer(OutcomeKind::Status, started_at, 1) };
+            settle.attempt = Some(AttemptRecord { outcome, url_id: config.endpoints[0].url_id });
+            match store.one(Command::Settle(Box::new(settle))) {
+                Ok(Done::Settled(settled)) => settled.endpoint,
+                other => panic!("{other:?}"),
+            }
+        };
+        let patches = [
+            EndpointPatch { url: Some("http://other.example/".into()), ..EndpointPatch::default() },
+            EndpointPatch { disabled: Some(true), ..EndpointPatch::default() },
+            EndpointPatch { disabled: Some(false), ..EndpointPatch::default() },
+        ];
+        let before = store.config(&config.app).await;
+        let message = store.publish(store.message(&before, "x"));
+        let started_at = store.now;
+        for patch in patches {
+            store.now += 1_000;
+            store.change(Change::PatchEndpoint { app, endpoint, patch: Box::new(patch) }).expect("patched");
+        }
+        assert!(answer(store, &before, message, store.now).is_none(), "it went to the old URL");
+        let now = store.config(&config.app).await;
+        let message = store.publish(store.message(&now, "x"));
+        assert!(answer(store, &now, message, started_at).is_none(), "it began before the endpoint was enabled");
+        let message = store.publish(store.message(&now, "x"));
+        assert!(answer(store, &now, message, store.now).is_some());
+    });
+}
+
+#[test]
 fn a_secret_that_is_rotated_signs_beside_the_new_one() {
     check(async |store| {
         let config = store.app(1).await;

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::model::TaskStatus;
-use crate::store::maintenance::{Maintained, Maintenance, Recovered, TASKS_RUNNING_MAX, Work};
+use crate::store::maintenance::{Maintained, Maintenance, Recovered, TASKS_RUNNING_PER_APP_MAX, Work};
 
 fn recover(store: &mut Fixture, config: &AppConfig, since: UnixMs) -> Result<crate::model::BackgroundTask, Refusal> {
     let (app, endpoint, until) = (config.app.key(), config.endpoints[0].key(), store.now + 1);
@@ -89,10 +89,12 @@ fn a_recovery_ends_where_its_endpoint_does_and_tasks_are_bounded() {
         assert_eq!(store.parked().len(), 1);
         let enabled = Box::new(EndpointPatch { disabled: Some(false), ..EndpointPatch::default() });
         store.change(Change::PatchEndpoint { app, endpoint, patch: enabled }).expect("enabled");
-        for _ in 0..TASKS_RUNNING_MAX {
+        for _ in 0..TASKS_RUNNING_PER_APP_MAX {
             recover(store, &config, 0).expect("a task");
         }
         assert_eq!(recover(store, &config, 0), Err(Refusal::TooManyTasks));
+        let other = store.app(1).await;
+        recover(store, &other, 0).expect("another customer has room");
         assert_eq!(slice(store, 10).rows, 1);
         recover(store, &config, 0).expect("room again");
         assert_eq!(store.waiting(endpoint).await[0].message, message);

@@ -168,9 +168,19 @@ fn a_retry_and_a_resend_at_the_same_moment_are_both_kept() {
         let endpoint = config.endpoints[0].key();
         let message = store.publish(store.message(&config, "x"));
         let by_hand = resend(store, &config, message).expect("a place");
-        assert!(settle(store, settled(&config, message, retry(by_hand.due, 1), NOW)).applied);
+        let retried = settle(store, settled(&config, message, retry(by_hand.due, 1), NOW));
+        assert_eq!((retried.applied, retried.next), (true, retry(by_hand.due + 1, 1)));
         let places: Vec<_> = store.waiting(endpoint).await.iter().map(|w| (w.due, w.trigger)).collect();
-        assert_eq!(places, [(by_hand.due, Trigger::Scheduled), (by_hand.due + 1, Trigger::Manual)]);
+        assert_eq!(places, [(by_hand.due, Trigger::Manual), (by_hand.due + 1, Trigger::Scheduled)]);
+        // The resend, which was under way, takes its own row with it.
+        let failed = Settle {
+            taken: Taken::Waiting { due: by_hand.due },
+            trigger: Trigger::Manual,
+            ..settled(&config, message, Next::Nothing, NOW)
+        };
+        assert!(settle(store, failed).applied);
+        let places: Vec<_> = store.waiting(endpoint).await.iter().map(|w| (w.due, w.trigger)).collect();
+        assert_eq!(places, [(by_hand.due + 1, Trigger::Scheduled)]);
     });
 }
 

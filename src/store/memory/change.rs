@@ -8,7 +8,8 @@ use crate::model::{
     Failing, MessageKey, SecretBytes, SigningSecret, Trigger, UnixMs, Waiting,
 };
 use crate::store::command::{
-    Became, Change, ChangeRequest, Changed, Done, FAILURES_BEFORE_DISABLE, HealthStep, Refusal, Reply, Resealed, Target,
+    Became, Change, ChangeRequest, Changed, Done, FAILURES_BEFORE_DISABLE, HealthStep, Refusal, Reply, Resealed,
+    Settle, Target,
 };
 
 const REMEMBERED_MS: UnixMs = 24 * 3_600_000;
@@ -272,15 +273,14 @@ impl Data {
         }
     }
 
-    /// Takes a step of an endpoint's health, if it still follows from what is stored.
-    pub(super) fn health(
-        &mut self,
-        app: AppKey,
-        key: EndpointKey,
-        step: HealthStep,
-        at: UnixMs,
-    ) -> Option<Arc<Endpoint>> {
-        let mut endpoint = self.endpoint(app, key).filter(|endpoint| endpoint.spec.disabled.is_none())?;
+    /// Takes the step of an endpoint's health that an attempt brings about, if it still follows from
+    /// what is stored.
+    pub(super) fn health(&mut self, settle: &Settle) -> Option<Arc<Endpoint>> {
+        let (step, attempt) = (settle.health?, settle.attempt.as_ref()?);
+        let (key, at) = (settle.endpoint, settle.at);
+        let mut endpoint = self
+            .endpoint(settle.app, key)
+            .filter(|endpoint| endpoint.spec.disabled.is_none() && attempt.tells_of(endpoint, step))?;
         match (step, endpoint.failing) {
             (HealthStep::Begin { since }, None) => endpoint.failing = Some(Failing { since, warned: 0 }),
             (HealthStep::Warn(number), Some(failing)) if failing.warned < number => {

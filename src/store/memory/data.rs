@@ -170,13 +170,16 @@ impl Data {
             Taken::Pending => self.pending.remove(&(message, endpoint)),
             Taken::Waiting { due } => self.waiting.remove(&(endpoint, due, message)).is_some(),
         };
+        let mut next = settle.next;
         if applied {
-            match settle.next {
+            match &mut next {
                 Next::Done if settle.trigger == Trigger::Manual => self.end_all(endpoint, message),
                 Next::Done | Next::Nothing => {}
-                Next::Retry { due, attempts } => self.wait((endpoint, due, message), (attempts, settle.trigger)),
+                Next::Retry { due, attempts } => {
+                    *due = self.wait((endpoint, *due, message), (*attempts, settle.trigger));
+                }
                 Next::Park(parked) => {
-                    self.parked.insert((endpoint, message), parked);
+                    self.parked.insert((endpoint, message), *parked);
                 }
             }
         } else if settle.next == Next::Done && self.parked.get(&(endpoint, message)) == Some(&Parked::Cancelled) {
@@ -193,20 +196,17 @@ impl Data {
                 outcome: record.outcome.clone(),
             });
         }
-        let step = settle.health.filter(|_| applied);
-        let endpoint = step.and_then(|step| self.health(settle.app, settle.endpoint, step, settle.at));
-        Settled { applied, endpoint }
+        let endpoint = if applied { self.health(settle) } else { None };
+        Settled { applied, next, endpoint }
     }
 
-    /// A resend that happens to have the place moves on: the lane knows the retry's place already.
-    fn wait(&mut self, place: Place, rest: (u16, Trigger)) {
-        if let Some(before) = self.waiting.insert(place, rest) {
-            let mut moved = (place.0, place.1 + 1, place.2);
-            while self.waiting.contains_key(&moved) {
-                moved.1 += 1;
-            }
-            self.waiting.insert(moved, before);
+    /// The place, or the first free one behind it: a resend that is there stays. Says when it is due.
+    fn wait(&mut self, mut place: Place, rest: (u16, Trigger)) -> UnixMs {
+        while self.waiting.contains_key(&place) {
+            place.1 += 1;
         }
+        self.waiting.insert(place, rest);
+        place.1
     }
 
     fn end_all(&mut self, endpoint: i64, message: i64) {

@@ -4,7 +4,9 @@ use super::data::Data;
 use crate::model::id::first_key_at;
 use crate::model::{AppKey, BackgroundTask, EndpointKey, MessageKey, Parked, TaskStatus, Trigger, UnixMs};
 use crate::store::command::{Changed, Refusal};
-use crate::store::maintenance::{Maintained, Maintenance, RECOVER_ROWS_MAX, Recovered, TASKS_RUNNING_MAX, Work};
+use crate::store::maintenance::{
+    Maintained, Maintenance, RECOVER_ROWS_MAX, Recovered, TASKS_RUNNING_MAX, TASKS_RUNNING_PER_APP_MAX, Work,
+};
 
 /// A recovery: messages before this key, those up to that one are done.
 pub(super) struct StoredTask {
@@ -52,7 +54,8 @@ impl Data {
         let env = self.apps.get(&app.0).ok_or(Refusal::NotFound)?.env;
         let running =
             self.tasks.values().filter(|stored| stored.task.env == env && stored.task.status == TaskStatus::Running);
-        if running.count() >= TASKS_RUNNING_MAX {
+        let of_app = running.clone().filter(|stored| stored.task.app == app).count();
+        if running.count() >= TASKS_RUNNING_MAX || of_app >= TASKS_RUNNING_PER_APP_MAX {
             return Err(Refusal::TooManyTasks);
         }
         let id = self.new_id(at);

@@ -10,12 +10,10 @@ use super::keys::{KeyIndex, event_hash};
 use super::purge::Purge;
 use super::retention::Retention;
 use super::{raise, rows};
-use crate::model::delivery::FAILING_AFTER;
 use crate::model::operational::{LastAttempt, MessageHappening};
 use crate::model::routing::Route;
 use crate::model::{
-    AppConfig, AppKey, AppKind, Application, EndpointKey, EnvKey, Id, KeyMaker, Message, Next, Nonce, Parked, Taken,
-    Trigger, UnixMs,
+    AppConfig, AppKey, AppKind, Application, EnvKey, Id, KeyMaker, Message, Next, Nonce, Parked, Taken, Trigger, UnixMs,
 };
 use crate::store::command::{Done, Idempotency, Publish, Published, Raised, Refusal, Reply, Settle, Settled};
 use crate::store::idempotency::Kind;
@@ -26,6 +24,8 @@ pub(super) const DAY_MS: i64 = 86_400_000;
 pub(super) const PAYLOAD_SEQUENCE_BITS: u32 = 47;
 /// The last day that fits in front of them, in the year 2149.
 const EXPIRY_DAY_MAX: i64 = (1 << (63 - PAYLOAD_SEQUENCE_BITS)) - 1;
+/// Days that the bytes of operational webhooks are kept, unless set.
+const OWN_PAYLOAD_DAYS: u16 = 90;
 /// Applications whose versions the writer remembers.
 const VERSIONS_MAX: usize = 200_000;
 /// Environments whose operational endpoints the writer remembers.
@@ -69,6 +69,8 @@ pub(super) struct WriterState {
     pub(super) payload_sequence: i64,
     pub(super) retention: Retention,
     pub(super) purge: Purge,
+    /// Days that the bytes of operational webhooks are kept.
+    pub(super) own_payload_days: u16,
     versions: rustc_hash::FxHashMap<AppKey, Owner>,
     /// The applications of environments that take operational webhooks.
     operational: rustc_hash::FxHashMap<EnvKey, Arc<AppConfig>>,
@@ -86,6 +88,7 @@ impl WriterState {
             "SELECT max(key) FROM endpoint",
             "SELECT max(key) FROM message",
             "SELECT max(key) FROM attempt",
+            "SELECT max(key) FROM portal_token",
             "SELECT max(key) FROM background_task",
         ];
         // What was deleted counts too: a key is never given twice, whatever the clock does.
@@ -110,6 +113,7 @@ impl WriterState {
             payload_sequence: last_payload_sequence(connection)?,
             retention: Retention::default(),
             purge: Purge::default(),
+            own_payload_days: OWN_PAYLOAD_DAYS,
             versions: rustc_hash::FxHashMap::default(),
             operational: rustc_hash::FxHashMap::default(),
             raised: Vec::new(),
@@ -133,6 +137,9 @@ impl WriterState {
         self.versions.clear();
         self.operational.clear();
         self.raised.clear();
+        // What they had removed is there again: they begin anew.
+        self.retention = Retention::default();
+        self.purge = Purge::default();
         self.seen.rollback();
         for index in self.indexes() {
             index.rollback();
@@ -408,14 +415,15 @@ impl<'c> HotStatements<'c> {
         };
         let applied = removed == 1;
         let mut tell = settle.tell.filter(|_| applied);
+        let mut next = settle.next;
         if applied {
-            match settle.next {
+            match &mut next {
                 Next::Done if settle.trigger == Trigger::Manual => {
-                    let had_failed = self.end_all(settle.endpoint, message)?;
+                    let had_failed = self.end_all(state, settle.endpoint, message)?;
                     tell = had_failed.then_some(MessageHappening::Recovered);
                 }
                 Next::Done | Next::Nothing => {}
-                Next::Retry { due, attempts } => self.wait(settle, due, attempts)?,
+                Next::Retry { due, attempts } => *due = self.wait(settle, *due, *attempts)?,
                 Next::Park(parked) => {
                     self.parked.execute(params![endpoint, message, parked.code(), settle.at])?;
                 }
@@ -428,7 +436,7 @@ impl<'c> HotStatements<'c> {
         }
         if let Some(record) = &settle.attempt {
             let id = state.new_id(record.outcome.started_at);
-            let next_due = match settle.next {
+            let next_due = match next {
                 Next::Retry { due, .. } if applied => Some(due),
                 _ => None,
             };
@@ -455,41 +463,18 @@ impl<'c> HotStatements<'c> {
                 raise::message(self, state, what, settle, last)?;
             }
         }
-        Ok(Settled { applied, endpoint: None })
+        Ok(Settled { applied, next, endpoint: None })
     }
 
-    /// Gives a delivery its place in the order of due times. The lane already knows that place, so a
-    /// resend that happens to be there moves by a millisecond; its attempt, should it be under way,
-    /// is then repeated rather than the retry lost.
-    fn wait(&mut self, settle: &Settle, due: UnixMs, attempts: u16) -> rusqlite::Result<()> {
+    /// Gives a delivery its place in the order of due times, or the first free one behind it: the
+    /// resend that may be there is known to its lane by its place. Says when it is due.
+    fn wait(&mut self, settle: &Settle, mut due: UnixMs, attempts: u16) -> rusqlite::Result<UnixMs> {
         let (endpoint, message) = (settle.endpoint.0, settle.message.0);
         let manual = settle.trigger.code();
-        let mut moved_to = due;
         while self.waiting.execute(params![endpoint, due, message, attempts, manual])? == 0 {
-            moved_to += 1;
-            self.connection
-                .prepare_cached("UPDATE OR IGNORE waiting SET due = ? WHERE endpoint = ? AND due = ? AND message = ?")?
-                .execute(params![moved_to, endpoint, due, message])?;
+            due += 1;
         }
-        Ok(())
-    }
-
-    /// A resend succeeded: whatever else the delivery was, it is done. Says whether that was failing
-    /// or had failed. The order of due times is by endpoint, so this reads that endpoint's waiting
-    /// deliveries; resends are by hand.
-    fn end_all(&mut self, endpoint: EndpointKey, message: i64) -> rusqlite::Result<bool> {
-        let had_failed = self
-            .connection
-            .prepare_cached(
-                "SELECT EXISTS (SELECT 1 FROM parked WHERE endpoint = ?1 AND message = ?2 AND state = ?3)
-                     OR EXISTS (SELECT 1 FROM waiting WHERE endpoint = ?1 AND message = ?2 AND attempts >= ?4)",
-            )?
-            .query_row(params![endpoint.0, message, Parked::Failed.code(), FAILING_AFTER], |row| row.get(0))?;
-        let run = |sql: &str| self.connection.prepare_cached(sql)?.execute([endpoint.0, message]);
-        run("DELETE FROM waiting WHERE endpoint = ? AND message = ?")?;
-        run("DELETE FROM parked WHERE endpoint = ? AND message = ?")?;
-        self.pending_done.execute([message, endpoint.0])?;
-        Ok(had_failed)
+        Ok(due)
     }
 }
 

@@ -8,7 +8,7 @@ use crate::model::{
     ApiKey, AppKey, AppKind, Application, ApplicationSpec, EnvKey, EnvSettings, Environment, EventType, EventTypeSpec,
     Id, PortalToken,
 };
-use crate::store::command::{Change, Changed, EventTypePatch, Refusal, SettingsPatch, Target};
+use crate::store::command::{Change, Changed, EventTypePatch, Refusal, SettingsPatch, Target, Written};
 
 /// Portal tokens whose time is over that are removed along with the making of one.
 const EXPIRED_AT_ONCE: i64 = 100;
@@ -86,8 +86,10 @@ impl Changer<'_> {
             "INSERT OR REPLACE INTO event_type (env, name, spec, created_at, updated_at) VALUES (?, ?, ?, ?, ?)",
             params![env.0, name, json(&spec), created_at, self.at],
         )?;
+        let schedule = existing.and_then(|existing| existing.spec.retry_schedule.as_ref());
+        let written = Written { is_new: existing.is_none(), is_rescheduled: schedule != spec.retry_schedule.as_ref() };
         let stored = EventType { name: name.to_owned(), spec, created_at, updated_at: self.at };
-        Ok(Changed::EventType(env, stored, existing.is_none()))
+        Ok(Changed::EventType(env, stored, written))
     }
 
     /// One that is archived is taken up again, with the schedule that it had.
@@ -97,7 +99,9 @@ impl Changer<'_> {
             return Err(Refusal::Exists.into());
         }
         match self.replace_event_type(env, name, spec, existing.as_ref())? {
-            Changed::EventType(env, stored, _) => Ok(Changed::EventType(env, stored, true)),
+            Changed::EventType(env, stored, written) => {
+                Ok(Changed::EventType(env, stored, Written { is_new: true, ..written }))
+            }
             other => Ok(other),
         }
     }

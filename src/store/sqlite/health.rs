@@ -7,19 +7,17 @@ use rusqlite::OptionalExtension;
 
 use super::change::{Changer, Stop};
 use crate::model::operational::Happening;
-use crate::model::{AppKey, DisabledReason, Endpoint, EndpointKey, Failing, UnixMs};
-use crate::store::command::{FAILURES_BEFORE_DISABLE, HealthStep};
+use crate::model::{DisabledReason, Endpoint, EndpointKey, Failing, UnixMs};
+use crate::store::command::{FAILURES_BEFORE_DISABLE, HealthStep, Settle};
 
 impl Changer<'_> {
-    /// Takes a step of an endpoint's health, if it still follows from what is stored.
-    pub(super) fn health(
-        &mut self,
-        app: AppKey,
-        key: EndpointKey,
-        step: HealthStep,
-    ) -> rusqlite::Result<Option<Arc<Endpoint>>> {
-        let Some(mut endpoint) = self.endpoint(app, key)? else { return Ok(None) };
-        if endpoint.spec.disabled.is_some() {
+    /// Takes the step of an endpoint's health that an attempt brings about, if it still follows from
+    /// what is stored.
+    pub(super) fn health(&mut self, settle: &Settle) -> rusqlite::Result<Option<Arc<Endpoint>>> {
+        let (Some(step), Some(attempt)) = (settle.health, &settle.attempt) else { return Ok(None) };
+        let key = settle.endpoint;
+        let Some(mut endpoint) = self.endpoint(settle.app, key)? else { return Ok(None) };
+        if endpoint.spec.disabled.is_some() || !attempt.tells_of(&endpoint, step) {
             return Ok(None);
         }
         match (step, endpoint.failing) {

@@ -90,6 +90,14 @@ impl DeferredIndex {
         sliced.chain(&self.tail).filter(|entry| entry.leading == leading && entry.key >= first).count()
     }
 
+    /// The newest rows of one leading value that are not in the index yet (some of a slice under way may
+    /// be in both).
+    pub(super) fn newest_in_tail(&self, leading: i64, limit: usize) -> Vec<i64> {
+        let sliced = self.slice.iter().flat_map(|slice| &slice.sorted[slice.done..]);
+        let of_leading = self.tail.iter().rev().chain(sliced.rev()).filter(|entry| entry.leading == leading);
+        of_leading.map(|entry| entry.key).take(limit).collect()
+    }
+
     /// A transaction begins.
     pub(super) fn begin(&mut self) {
         self.mark = Mark { tail: self.tail.len(), done: self.slice.as_ref().map_or(0, |s| s.done) };

@@ -38,6 +38,9 @@ pub(super) struct KeyIndex {
     since_floor: usize,
 }
 
+/// Fingerprint of a change, status and sealed body of the answer to it.
+type Remembered = (Vec<u8>, u16, Vec<u8>);
+
 impl KeyIndex {
     pub(super) fn open(connection: &Connection, now: UnixMs) -> rusqlite::Result<Self> {
         let mut index = Self {
@@ -303,7 +306,7 @@ impl KeyIndex {
         connection: &Connection,
         hash: &[u8; 16],
         now: UnixMs,
-    ) -> rusqlite::Result<Option<(Vec<u8>, u16, Vec<u8>)>> {
+    ) -> rusqlite::Result<Option<Remembered>> {
         connection
             .prepare_cached(
                 "SELECT fingerprint, status, body FROM remembered_change WHERE hash = ? AND expires_at > ?",

@@ -19,6 +19,7 @@ mod raise;
 mod reader;
 mod recover;
 mod reseal;
+mod resent;
 mod restore;
 mod retention;
 mod rows;
@@ -43,6 +44,11 @@ pub use writer::SqliteWriter;
 /// The oldest SQLite that may run: 3.51.3 mends a fault by which a reset of the log could lose data.
 const SQLITE_VERSION_MIN: i32 = 3_051_003;
 const MIGRATIONS: [&str; 1] = [include_str!("../../../migrations/sqlite/0001_initial.sql")];
+/// The version of a store that the first of them has made. Stores of lower versions were made before
+/// the first release, and nothing leads on from them.
+const VERSION_FIRST: usize = 2;
+/// The version of a store that all of them have made.
+const VERSION: usize = VERSION_FIRST - 1 + MIGRATIONS.len();
 /// Rights of the store's files.
 const PRIVATE: u32 = 0o600;
 
@@ -130,19 +136,24 @@ fn open_reader(file: &Path) -> rusqlite::Result<Connection> {
     Ok(connection)
 }
 
-/// Forward-only, each in one transaction. A store of a newer version is refused.
+/// Forward-only, each in one transaction. A store of a version that this Posthouse does not know is
+/// refused.
 fn migrate(connection: &mut Connection) -> anyhow::Result<()> {
     let version: usize = connection.pragma_query_value(None, "user_version", |row| row.get::<_, i64>(0))?.try_into()?;
-    if version > MIGRATIONS.len() {
+    if version > VERSION {
+        bail!("the store has version {version}, this Posthouse knows up to {VERSION}: run the newer Posthouse");
+    }
+    if (1..VERSION_FIRST).contains(&version) {
         bail!(
-            "the store has version {version}, this Posthouse knows up to {}: run the newer Posthouse",
-            MIGRATIONS.len()
+            "the store has version {version}, which was made before the first release and cannot be taken over: \
+             begin with an empty data folder"
         );
     }
-    for (i, sql) in MIGRATIONS.iter().enumerate().skip(version) {
+    let done = version.saturating_sub(VERSION_FIRST - 1);
+    for (i, sql) in MIGRATIONS.iter().enumerate().skip(done) {
         let transaction = connection.transaction()?;
         transaction.execute_batch(sql)?;
-        transaction.pragma_update(None, "user_version", i64::try_from(i + 1)?)?;
+        transaction.pragma_update(None, "user_version", i64::try_from(VERSION_FIRST + i)?)?;
         transaction.commit()?;
     }
     Ok(())

@@ -5,7 +5,7 @@
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::apply::WriterState;
-use super::sweep::{ATTEMPTS, Candidate, MESSAGES, Sweep};
+use super::sweep::{ATTEMPTS_OF_DELETED, Candidate, MESSAGES_OF_DELETED, Sweep};
 use crate::model::id::first_key_at;
 use crate::model::{AppKey, EndpointKey, UnixMs};
 use crate::store::maintenance::Maintained;
@@ -136,15 +136,13 @@ fn attempts(connection: &Connection, state: &mut WriterState, endpoint: i64, bud
         }
         if count < wanted || sweep.room() == 0 {
             sweep.close();
+            // Before the attempts that name them: after a crash nothing else would.
+            for url in std::mem::take(urls) {
+                connection.prepare_cached("DELETE FROM endpoint_url WHERE id = ?")?.execute([url])?;
+            }
         }
     }
-    let rows = sweep.remove(connection, &ATTEMPTS, budget)?;
-    if sweep.is_idle() {
-        for url in std::mem::take(urls) {
-            connection.prepare_cached("DELETE FROM endpoint_url WHERE id = ?")?.execute([url])?;
-        }
-    }
-    Ok(rows)
+    sweep.remove(connection, &ATTEMPTS_OF_DELETED, budget)
 }
 
 fn messages(connection: &Connection, state: &mut WriterState, app: i64, budget: usize) -> rusqlite::Result<usize> {
@@ -167,7 +165,7 @@ fn messages(connection: &Connection, state: &mut WriterState, app: i64, budget: 
             sweep.close();
         }
     }
-    sweep.remove(connection, &MESSAGES, budget)
+    sweep.remove(connection, &MESSAGES_OF_DELETED, budget)
 }
 
 /// Nothing is left for now. The job goes when nothing can follow any more; else it is looked at again.

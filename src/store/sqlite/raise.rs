@@ -10,9 +10,6 @@ use crate::model::routing::route;
 use crate::model::{AppConfig, AppKey, AppKind, Application, Endpoint, Envelope, UnixMs};
 use crate::store::command::{Publish, Published, Raised, Settle};
 
-/// Days that the bytes of an operational webhook are kept.
-const PAYLOAD_DAYS: u16 = 90;
-
 /// Tells what happened to an endpoint, if anybody wants to know.
 pub(super) fn endpoint(
     connection: &Connection,
@@ -87,7 +84,7 @@ fn raise(
         routes,
         envelope,
         payload: payload.into(),
-        payload_days: PAYLOAD_DAYS,
+        payload_days: state.own_payload_days,
         only: None,
         idempotency: None,
         at,

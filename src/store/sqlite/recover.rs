@@ -9,7 +9,9 @@ use super::rows;
 use crate::model::id::first_key_at;
 use crate::model::{AppKey, BackgroundTask, EndpointKey, EnvKey, Parked, TaskStatus, Trigger, UnixMs};
 use crate::store::command::{Changed, Refusal};
-use crate::store::maintenance::{Maintained, RECOVER_ROWS_MAX, Recovered, TASKS_RUNNING_MAX};
+use crate::store::maintenance::{
+    Maintained, RECOVER_ROWS_MAX, Recovered, TASKS_RUNNING_MAX, TASKS_RUNNING_PER_APP_MAX,
+};
 
 /// A task: columns [`TASK`].
 pub(super) fn task(row: &Row<'_>) -> rusqlite::Result<BackgroundTask> {
@@ -40,11 +42,8 @@ impl Changer<'_> {
             return Err(Refusal::EndpointDisabled.into());
         }
         let owner = super::apply::application(self.connection, app)?.ok_or(Refusal::NotFound)?;
-        let running: i64 = self
-            .connection
-            .prepare_cached("SELECT count(*) FROM background_task WHERE status = 0 AND env = ?")?
-            .query_row([owner.env.0], |row| row.get(0))?;
-        if running >= TASKS_RUNNING_MAX as i64 {
+        let (of_env, of_app) = self.running_tasks(owner.env, app)?;
+        if of_env >= TASKS_RUNNING_MAX || of_app >= TASKS_RUNNING_PER_APP_MAX {
             return Err(Refusal::TooManyTasks.into());
         }
         let task = BackgroundTask {
@@ -74,6 +73,14 @@ impl Changer<'_> {
         Ok(Changed::Task(task))
     }
 
+    /// How many tasks of an environment, and how many of one of its applications, are not finished.
+    fn running_tasks(&self, env: EnvKey, app: AppKey) -> rusqlite::Result<(usize, usize)> {
+        let sql = "SELECT count(*), coalesce(sum(app = ?), 0)
+                   FROM background_task INDEXED BY background_task_running_of WHERE status = 0 AND env = ?";
+        let read = |row: &Row<'_>| Ok((row.get::<_, i64>(0)? as usize, row.get::<_, i64>(1)? as usize));
+        self.connection.prepare_cached(sql)?.query_row([app.0, env.0], read)
+    }
+
     /// Moves a slice of the recovery that was looked at longest ago.
     pub(super) fn recover_slice(&mut self, budget: usize) -> rusqlite::Result<Maintained> {
         let sql = format!(
@@ -84,7 +91,13 @@ impl Changer<'_> {
         else {
             return Ok(Maintained::default());
         };
-        let endpoint = self.endpoint(task.app, task.endpoint)?;
+        let endpoint = match self.endpoint(task.app, task.endpoint) {
+            Err(error @ rusqlite::Error::FromSqlConversionFailure(..)) => {
+                tracing::error!(%error, endpoint = task.endpoint.0, "an endpoint cannot be read: its recovery has failed");
+                None
+            }
+            read => read?,
+        };
         if endpoint.is_none_or(|endpoint| endpoint.spec.disabled.is_some()) {
             task.status = TaskStatus::Failed;
             return self.keep(&task, done_to, Maintained { more: true, ..Maintained::default() });

@@ -44,16 +44,17 @@ pub(super) fn check_key(connection: &mut Connection, sealer: &Sealer) -> anyhow:
     if checked && !opens(&transaction, sealer)? {
         bail!("the key file does not open this store: it belongs to another one");
     }
-    if let Some(stored) = meta(&transaction, MAC_KEY)? {
-        let plain = sealer.open(META, MAC_KEY_ROW, &stored)?;
-        let Ok(mac_key) = plain.try_into() else { bail!("the store's hash key is damaged") };
-        sealer.set_mac_key(mac_key);
-    } else {
-        // A store that was made before it kept this key goes on with the one that it derived.
-        if !checked {
-            sealer.set_mac_key(key_file::draw());
+    match meta(&transaction, MAC_KEY)? {
+        Some(stored) => {
+            let plain = sealer.open(META, MAC_KEY_ROW, &stored)?;
+            let Ok(mac_key) = plain.try_into() else { bail!("the store's hash key is damaged") };
+            sealer.set_mac_key(mac_key);
         }
-        put_meta(&transaction, MAC_KEY, &sealer.seal(META, MAC_KEY_ROW, &sealer.mac_key()))?;
+        None if checked => bail!("the store's hash key is missing: the store is damaged"),
+        None => {
+            sealer.set_mac_key(key_file::draw());
+            put_meta(&transaction, MAC_KEY, &sealer.seal(META, MAC_KEY_ROW, &sealer.mac_key()))?;
+        }
     }
     if !checked {
         put_meta(&transaction, CHECK, &sealer.seal(META, CHECK_ROW, CHECK_PLAIN))?;
@@ -101,9 +102,9 @@ pub(super) fn slice(connection: &Connection, sealer: &Sealer, from: ResealPlace)
 
 fn again(sealer: &Sealer, table: &str, row: i64, value: &[u8], done: &mut Resealed) -> Option<Vec<u8>> {
     match sealer.reseal(table, row, value) {
-        Ok(sealed) => {
-            done.resealed += u64::from(sealed.is_some());
-            sealed
+        Ok(anew) => {
+            done.resealed += u64::from(anew.is_some());
+            anew
         }
         Err(error) => {
             tracing::error!(%error, table, row, "a sealed value cannot be opened");

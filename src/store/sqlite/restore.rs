@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use rusqlite::{Connection, OpenFlags, OptionalExtension};
 
-use super::{MIGRATIONS, SqliteOptions, create_private, open_writer, reseal};
+use super::{SqliteOptions, VERSION, VERSION_FIRST, create_private, open_writer, reseal};
 use crate::store::seal::Sealer;
 use crate::store::{suffixed, sync_folder_of};
 
@@ -48,6 +48,7 @@ pub fn restore(options: &SqliteOptions, file: &Path, replace: bool) -> anyhow::R
 
 fn copy(file: &Path, temporary: &Path) -> anyhow::Result<()> {
     use std::io::Read;
+    use std::os::unix::fs::PermissionsExt;
     let shown = file.display();
     let mut source = std::fs::File::open(file).with_context(|| format!("opening the backup {shown}"))?;
     let mut magic = [0; MAGIC.len()];
@@ -59,7 +60,6 @@ fn copy(file: &Path, temporary: &Path) -> anyhow::Result<()> {
     }
     create_private(temporary).with_context(|| format!("making {}", temporary.display()))?;
     std::fs::copy(file, temporary).with_context(|| format!("copying {shown} to {}", temporary.display()))?;
-    use std::os::unix::fs::PermissionsExt;
     let copied = std::fs::File::open(temporary)?;
     // The copy came with the rights of the backup.
     copied.set_permissions(std::fs::Permissions::from_mode(super::PRIVATE))?;
@@ -81,10 +81,12 @@ fn check(file: &Path, copy: &Path, sealer: &Sealer) -> anyhow::Result<()> {
             bail!("{shown} is no Posthouse store");
         }
     }
-    if version < 1 || version > MIGRATIONS.len() as i64 {
+    if version < VERSION_FIRST as i64 {
+        bail!("{shown} has version {version}, which was made before the first release and cannot be taken over");
+    }
+    if version > VERSION as i64 {
         bail!(
-            "{shown} has version {version}, this Posthouse knows up to {}: restore it with the newer Posthouse",
-            MIGRATIONS.len()
+            "{shown} has version {version}, this Posthouse knows up to {VERSION}: restore it with the newer Posthouse"
         );
     }
     let sql = format!("PRAGMA integrity_check({FAULTS_MAX})");

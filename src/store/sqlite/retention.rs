@@ -39,6 +39,7 @@ pub(super) fn due(connection: &Connection, horizon: Horizon) -> rusqlite::Result
         attempts: any("SELECT 1 FROM attempt WHERE key < ? LIMIT 1", first_key_at(horizon.attempts))?,
         hours: any("SELECT 1 FROM endpoint_hour WHERE hour < ? LIMIT 1", horizon.attempts.max(0) / HOUR_MS)?,
         messages: any("SELECT 1 FROM message WHERE key < ? LIMIT 1", first_key_at(horizon.messages))?,
+        tasks: any("SELECT 1 FROM background_task WHERE status <> 0 AND updated_at < ? LIMIT 1", horizon.tasks)?,
         purge: any("SELECT 1 FROM purge WHERE next_at <= ? LIMIT 1", horizon.now)?,
         recover: any("SELECT 1 FROM background_task WHERE status = 0 AND key > ? LIMIT 1", 0)?,
     })
@@ -175,8 +176,19 @@ pub(super) fn hours(connection: &Connection, before: UnixMs, budget: usize) -> r
     Ok(Maintained { rows, more: rows == budget, ..Maintained::default() })
 }
 
-/// Removes deliveries set aside whose message is gone and background tasks that ended before, and lets
-/// event ids of messages that are gone be swept.
+/// Removes background tasks that ended before.
+pub(super) fn tasks(connection: &Connection, before: UnixMs, budget: usize) -> rusqlite::Result<Maintained> {
+    let rows = connection
+        .prepare_cached(
+            "DELETE FROM background_task WHERE key IN
+               (SELECT key FROM background_task WHERE status <> 0 AND updated_at < ? ORDER BY updated_at LIMIT ?)",
+        )?
+        .execute(params![before, budget as i64])?;
+    Ok(Maintained { rows, more: rows == budget, ..Maintained::default() })
+}
+
+/// Removes deliveries set aside whose message is gone, and lets event ids of messages that are gone be
+/// swept.
 pub(super) fn leftovers(
     connection: &Connection,
     state: &mut WriterState,
@@ -184,13 +196,6 @@ pub(super) fn leftovers(
     mut budget: usize,
 ) -> rusqlite::Result<Maintained> {
     let before = first_key_at(before);
-    let tasks = connection
-        .prepare_cached(
-            "DELETE FROM background_task WHERE key IN
-               (SELECT key FROM background_task WHERE key < ? AND status <> 0 ORDER BY key LIMIT ?)",
-        )?
-        .execute(params![before, budget as i64])?;
-    budget -= tasks;
     let (mut endpoint, mut message) = state.retention.parked_after;
     let mut gone: Vec<(i64, i64)> = Vec::new();
     let mut more = true;
@@ -228,5 +233,5 @@ pub(super) fn leftovers(
         let oldest: Option<i64> = connection.query_row("SELECT min(key) FROM message", [], |row| row.get(0))?;
         state.seen.expire_events(oldest.unwrap_or(before));
     }
-    Ok(Maintained { rows: gone.len() + tasks, more, ..Maintained::default() })
+    Ok(Maintained { rows: gone.len(), more, ..Maintained::default() })
 }

@@ -1,6 +1,7 @@
 //! Rows that go, with their places in lists: gathered, sorted, and removed in sorted steps, so that
-//! a page of an index is touched once for all that goes from it. A crash on the way leaves rows that
-//! lists no longer show; they are gathered again.
+//! a page of an index is touched once for all that goes from it. What rows are gathered by goes last,
+//! so that after a crash on the way they are gathered again: by age from the table itself, with lists
+//! that no longer show them; of what was deleted from the index that leads with it.
 
 use rusqlite::{CachedStatement, Connection};
 
@@ -37,40 +38,40 @@ pub(super) struct Removal {
     pub(super) leading: Option<usize>,
 }
 
-/// Attempts; led by message and endpoint.
-pub(super) const ATTEMPTS: Plan = Plan {
-    removals: &[
-        Removal {
-            sql: "DELETE FROM attempt_by_message WHERE message = ?1 AND attempt = ?2",
-            length: None,
-            leading: Some(0),
-        },
-        Removal {
-            sql: "DELETE FROM attempt_by_endpoint WHERE endpoint = ?1 AND attempt = ?2",
-            length: None,
-            leading: Some(1),
-        },
-        Removal {
-            sql: "DELETE FROM attempt WHERE ?1 = 0 AND key = ?2",
-            length: Some("SELECT coalesce(length(response), 0) FROM attempt WHERE ?1 = 0 AND key = ?2"),
-            leading: None,
-        },
-    ],
+const ATTEMPT_BY_MESSAGE: Removal = Removal {
+    sql: "DELETE FROM attempt_by_message WHERE message = ?1 AND attempt = ?2",
+    length: None,
+    leading: Some(0),
 };
+const ATTEMPT_BY_ENDPOINT: Removal = Removal {
+    sql: "DELETE FROM attempt_by_endpoint WHERE endpoint = ?1 AND attempt = ?2",
+    length: None,
+    leading: Some(1),
+};
+const ATTEMPT: Removal = Removal {
+    sql: "DELETE FROM attempt WHERE ?1 = 0 AND key = ?2",
+    length: Some("SELECT coalesce(length(response), 0) FROM attempt WHERE ?1 = 0 AND key = ?2"),
+    leading: None,
+};
+const MESSAGE_BY_APP: Removal =
+    Removal { sql: "DELETE FROM message_by_app WHERE app = ?1 AND message = ?2", length: None, leading: Some(0) };
+const PAYLOAD: Removal = Removal {
+    sql: "DELETE FROM payload WHERE id = ?1 AND ?2 <> 0",
+    length: Some("SELECT length(body) FROM payload WHERE id = ?1 AND ?2 <> 0"),
+    leading: Some(1),
+};
+const PENDING: Removal =
+    Removal { sql: "DELETE FROM pending WHERE ?1 = 0 AND message = ?2", length: None, leading: None };
+const MESSAGE: Removal = Removal { sql: "DELETE FROM message WHERE ?1 = 0 AND key = ?2", length: None, leading: None };
 
-/// Messages; led by application and payload.
-pub(super) const MESSAGES: Plan = Plan {
-    removals: &[
-        Removal { sql: "DELETE FROM message_by_app WHERE app = ?1 AND message = ?2", length: None, leading: Some(0) },
-        Removal {
-            sql: "DELETE FROM payload WHERE id = ?1 AND ?2 <> 0",
-            length: Some("SELECT length(body) FROM payload WHERE id = ?1 AND ?2 <> 0"),
-            leading: Some(1),
-        },
-        Removal { sql: "DELETE FROM pending WHERE ?1 = 0 AND message = ?2", length: None, leading: None },
-        Removal { sql: "DELETE FROM message WHERE ?1 = 0 AND key = ?2", length: None, leading: None },
-    ],
-};
+/// Attempts that are too old; led by message and endpoint.
+pub(super) const ATTEMPTS: Plan = Plan { removals: &[ATTEMPT_BY_MESSAGE, ATTEMPT_BY_ENDPOINT, ATTEMPT] };
+/// Attempts of an endpoint that was deleted.
+pub(super) const ATTEMPTS_OF_DELETED: Plan = Plan { removals: &[ATTEMPT_BY_MESSAGE, ATTEMPT, ATTEMPT_BY_ENDPOINT] };
+/// Messages that are too old; led by application and payload.
+pub(super) const MESSAGES: Plan = Plan { removals: &[MESSAGE_BY_APP, PAYLOAD, PENDING, MESSAGE] };
+/// Messages of an application that was deleted.
+pub(super) const MESSAGES_OF_DELETED: Plan = Plan { removals: &[PAYLOAD, PENDING, MESSAGE, MESSAGE_BY_APP] };
 
 /// A removal under way.
 #[derive(Default)]
@@ -108,7 +109,7 @@ impl Sweep {
         self.rows.is_empty()
     }
 
-    /// Removes as much as `budget` allows; says how many rows of the table itself are gone.
+    /// Removes as much as `budget` allows; says how many rows are gone altogether.
     pub(super) fn remove(
         &mut self,
         connection: &Connection,

@@ -101,6 +101,14 @@ impl SqliteWriter {
         Ok(Self { connection, state, folder, endpoints_max, log, wal_pages_max, bound, commits: 0, checkpointer })
     }
 
+    /// Days that the bytes of the messages are kept that the writer makes by itself, operational webhooks;
+    /// 90 unless set.
+    #[must_use]
+    pub fn keeping_own_payloads(mut self, days: u16) -> Self {
+        self.state.own_payload_days = days;
+        self
+    }
+
     /// A backup beside the store would be lost with it, or be taken for a part of it.
     fn check_target(&self, file: &Path) -> anyhow::Result<()> {
         let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
@@ -141,9 +149,8 @@ impl SqliteWriter {
                 Command::Publish(publish) => hot.publish(&mut self.state, publish)?,
                 Command::Settle(settle) => {
                     let mut settled = hot.settle(&mut self.state, settle)?;
-                    if let Some(step) = settle.health.filter(|_| settled.applied) {
-                        settled.endpoint =
-                            self.changer(&connection, settle.at).health(settle.app, settle.endpoint, step)?;
+                    if settled.applied {
+                        settled.endpoint = self.changer(&connection, settle.at).health(settle)?;
                     }
                     Ok(Done::Settled(settled))
                 }
@@ -167,12 +174,18 @@ impl SqliteWriter {
 
     /// One slice of work that keeps the store tidy.
     fn maintain(&mut self, connection: &Connection, slice: Maintenance) -> rusqlite::Result<Maintained> {
-        let (began, rows, state) = (Instant::now(), slice.rows, &mut self.state);
+        let (began, rows) = (Instant::now(), slice.rows);
+        let state = &mut self.state;
         let done = match slice.work {
             Work::Payloads => retention::payloads(connection, slice.at, rows),
             Work::Attempts { before } => retention::attempts(connection, state, before, rows),
             Work::Hours { before } => retention::hours(connection, before, rows),
             Work::Messages { before } => retention::messages(connection, state, before, rows),
+            Work::Tasks { before } => {
+                // The highest key may be among them.
+                self.changer(connection, slice.at).keep_highest_key()?;
+                retention::tasks(connection, before, rows)
+            }
             Work::Leftovers { before } => retention::leftovers(connection, state, before, rows),
             Work::Purge => purge::slice(connection, state, slice.at, rows),
             Work::Recover => self.changer(connection, slice.at).recover_slice(rows),

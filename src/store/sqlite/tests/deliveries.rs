@@ -131,3 +131,54 @@ async fn endpoints_of_a_message_come_in_pages() {
         assert_eq!(found, keys, "{order:?}, pages of {limit}");
     }
 }
+
+#[test]
+fn a_resend_that_succeeds_finds_its_retry_without_reading_all_that_waits() {
+    let mut store = Store::new();
+    let config = store.app();
+    let (app, endpoint) = (config.app.key(), config.endpoints[0].key());
+    let herd = "WITH RECURSIVE number (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM number WHERE n < 100000)
+                INSERT INTO waiting SELECT ?1, ?2 + n, n, 1, 0 FROM number";
+    store.writer.connection.execute(herd, [endpoint.0, NOW]).expect("a herd");
+    for (indexed, attempts) in [(false, 1), (true, 4)] {
+        let delayed = {
+            let mut publish = store.message(&config);
+            publish.envelope.deliver_at = Some(NOW + 80 * 86_400_000);
+            Command::Publish(Box::new(publish))
+        };
+        let retried = Command::Publish(Box::new(store.message(&config)));
+        let keys: Vec<_> = store.commit(&[delayed, retried]).iter().map(published).collect();
+        let Command::Settle(mut failed) = store.success(&config, keys[1]) else { panic!("no settle") };
+        failed.next = Next::Retry { due: NOW + 7_200_000, attempts };
+        store.commit(&[Command::Settle(failed)]);
+        if indexed {
+            store.tend_to_the_end();
+        }
+        for key in keys {
+            let Changed::Resent { waiting, .. } = store.change(Change::Resend { app, endpoint, message: key }) else {
+                panic!("not resent")
+            };
+            let Command::Settle(mut done) = store.success(&config, key) else { panic!("no settle") };
+            (done.taken, done.trigger) = (Taken::Waiting { due: waiting.due }, Trigger::Manual);
+            let steps = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+            let counter = Arc::clone(&steps);
+            let count = move || {
+                counter.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                false
+            };
+            std::rc::Rc::get_mut(&mut store.writer.connection)
+                .expect("one of it")
+                .progress_handler(1_000, Some(count))
+                .expect("counted");
+            store.commit(&[Command::Settle(done)]);
+            std::rc::Rc::get_mut(&mut store.writer.connection)
+                .expect("one of it")
+                .progress_handler(0, None::<fn() -> bool>)
+                .expect("counted");
+            let thousands = steps.load(std::sync::atomic::Ordering::Relaxed);
+            assert!(thousands < 100, "{thousands},000 steps of SQLite");
+            assert_eq!(store.count(&format!("waiting WHERE message = {}", key.0)), 0, "indexed: {indexed}");
+        }
+    }
+    assert_eq!(store.count("waiting"), 100_000, "what waits of others stays");
+}

@@ -95,7 +95,7 @@ fn a_backup_in_the_data_folder_is_refused() {
 }
 
 #[test]
-fn a_wrong_key_and_a_newer_store_are_refused() {
+fn a_wrong_key_and_stores_that_are_newer_or_older_than_all_are_refused() {
     let store = Store::new();
     let other = SqliteOptions { sealer: Arc::new(Sealer::new(&[8; 32])), ..store.options.clone() };
     let error = prepare(&other).expect_err("refused").to_string();
@@ -104,6 +104,13 @@ fn a_wrong_key_and_a_newer_store_are_refused() {
     store.writer.connection.pragma_update(None, "user_version", 99).expect("set");
     let error = prepare(&store.options).expect_err("refused").to_string();
     assert!(error.contains("99"), "{error}");
+    // As the first of all stores looked: much of what is read now was not there.
+    let old = tempfile::tempdir().expect("a folder");
+    let options = SqliteOptions { folder: old.path().to_owned(), ..store.options.clone() };
+    let connection = rusqlite::Connection::open(options.file()).expect("open");
+    connection.execute_batch("CREATE TABLE message (key INTEGER PRIMARY KEY); PRAGMA user_version = 1").expect("made");
+    let error = prepare(&options).expect_err("refused").to_string();
+    assert!(error.contains("before the first release") && error.contains("empty data folder"), "{error}");
 }
 
 #[test]

@@ -177,3 +177,33 @@ fn a_change_that_fails_inside_takes_its_batch_back_whole() {
         assert_eq!(store.count("message"), 1);
     }
 }
+
+#[test]
+fn no_key_is_given_twice_whatever_was_made_last_and_whatever_the_clock_does() {
+    let mut store = Store::new();
+    let config = store.app();
+    let (app, endpoint) = (config.app.key(), config.endpoints[0].key());
+    let token = Change::CreatePortalToken {
+        env: EnvKey(1),
+        target: crate::store::command::Target::Id(config.app.id),
+        create: None,
+        hash: [1; 32],
+        capabilities: Vec::new(),
+        feature_flags: Vec::new(),
+        lifetime_ms: 1_000,
+    };
+    let recover = Change::Recover { app, endpoint, since: 0, until: NOW };
+    for last in [token, recover] {
+        store.now += 1_000;
+        let made = match store.change(last) {
+            Changed::PortalToken(token, None) => token.id.key,
+            Changed::Task(task) => task.id.key,
+            other => panic!("{other:?}"),
+        };
+        let mut earlier = store.crashed();
+        earlier.now -= 500;
+        let mut earlier = earlier.crashed();
+        let message = Command::Publish(Box::new(earlier.message(&config)));
+        assert!(published(&earlier.commit(&[message])[0]).0 > made);
+    }
+}

@@ -7,6 +7,7 @@ mod deliveries;
 mod files;
 mod keys;
 mod lists;
+mod policy;
 mod reseal;
 mod retention;
 

@@ -5,6 +5,7 @@ use std::io::Read as _;
 
 use super::*;
 use crate::model::{AppKey, EndpointKey, Key};
+use crate::store::command::EndpointPatch;
 use crate::store::query::{AttemptFilter, AttemptsOf, MessageFilter, Order, Page, StoreQueries};
 
 const DAY_MS: i64 = 86_400_000;
@@ -145,6 +146,61 @@ async fn each_kind_has_its_own_days_and_a_crash_on_the_way_does_no_harm() {
     assert_eq!((found.id.key, found.payload), (keys[0].0, None));
 }
 
+#[test]
+fn a_slice_that_is_rolled_back_is_done_again() {
+    let mut store = Store::new();
+    let [kept, gone] = [0; 2].map(|_| store.app());
+    grow(&mut store, &[Arc::clone(&kept), Arc::clone(&gone)], 400, 10);
+    store.tend_to_the_end();
+    store.now += 100 * DAY_MS;
+    let (app, endpoint) = (gone.app.key(), gone.endpoints[0].key());
+    store.change(Change::DeleteEndpoint { app, endpoint });
+    store.poison("abort");
+    let works = [Work::Purge, Work::Attempts { before: store.now }, Work::Messages { before: store.now }];
+    for work in works {
+        // Each time some of it is done for good, and some is taken back.
+        for _ in 0..3 {
+            let slice = || Command::Maintain(Maintenance { at: store.now, work, rows: 90 });
+            let (done, undone) = (slice(), slice());
+            let poisoned = store.poisoned(&kept);
+            store.commit(&[done]);
+            store.writer.commit(&[undone, poisoned]).expect_err("poisoned");
+        }
+        store.maintain(work, 90);
+    }
+    assert_eq!(counts(&store)[2..7], [0; 5]);
+    assert_eq!((store.count("message"), store.count("payload")), (0, 0));
+}
+
+#[test]
+fn operational_webhooks_are_kept_as_long_as_other_messages() {
+    let mut store = Store::new();
+    store.writer = store.writer.keeping_own_payloads(7);
+    let Changed::Environment(made) = store.change(Change::CreateEnvironment { name: "test".into() }) else {
+        panic!("no environment")
+    };
+    let sql = "SELECT key FROM application WHERE kind = 1";
+    let own = AppKey(store.writer.connection.query_row(sql, [], |row| row.get(0)).expect("its own"));
+    let endpoint = |app| Change::CreateEndpoint {
+        app,
+        uid: None,
+        spec: Box::new(EndpointSpec { url: "http://a.example/".into(), ..EndpointSpec::default() }),
+        secret: SecretBytes::new(SECRET.to_vec()),
+    };
+    store.change(endpoint(own));
+    let (env, spec) = (EnvKey(made.id.key), ApplicationSpec::default());
+    let made = store.change(Change::CreateApplication { env, uid: None, spec, get_if_exists: false });
+    let Changed::Application(app, true) = made else { panic!("{made:?}") };
+    store.change(endpoint(app.key()));
+    assert_eq!((store.count("message"), store.count("payload")), (1, 1), "that the endpoint was made is told");
+    store.now += 7 * DAY_MS;
+    store.maintain(Work::Payloads, 10);
+    assert_eq!(store.count("payload"), 1);
+    store.now += 2 * DAY_MS;
+    store.maintain(Work::Payloads, 10);
+    assert_eq!((store.count("message"), store.count("payload")), (1, 0));
+}
+
 #[tokio::test]
 async fn a_message_lives_from_when_it_was_due() {
     let mut store = Store::new();
@@ -231,6 +287,63 @@ async fn rows_of_what_was_deleted_go_and_no_others() {
     assert_eq!(messages_of(&store, app).await.len(), 250);
     assert!(attempts_of(&store, endpoint).await.is_empty());
     assert_eq!(attempts_of(&store, kept.endpoints[0].key()).await.len(), 250);
+}
+
+#[test]
+fn a_crash_in_the_middle_of_a_purge_leaves_nothing_behind() {
+    let mut store = Store::new();
+    let (gone, kept) = (store.app(), store.app());
+    grow(&mut store, &[Arc::clone(&gone)], 300, 10);
+    let (app, endpoint) = (gone.app.key(), gone.endpoints[0].key());
+    let patch = EndpointPatch { url: Some("http://b.example/".into()), ..EndpointPatch::default() };
+    store.change(Change::PatchEndpoint { app, endpoint, patch: Box::new(patch) });
+    grow(&mut store, &[kept], 10, 10);
+    store.tend_to_the_end();
+    store.change(Change::DeleteApplication { app });
+    store.now += 600_000;
+    store.tend_to_the_end();
+    // A crash behind each slice: none has anything in memory of the one before.
+    let mut crashes = 0;
+    while store.count("purge") > 0 {
+        let slice = Maintenance { at: store.now, work: Work::Purge, rows: 100 };
+        for _ in 0..crashes % 40 {
+            store.commit(&[Command::Maintain(slice)]);
+        }
+        store = store.crashed();
+        crashes += 1;
+        assert!(crashes < 200, "it does not end");
+    }
+    assert!(crashes > 5, "{crashes} crashes");
+    assert_eq!(counts(&store)[..7], [10, 10, 0, 10, 10, 10, 10]);
+    assert_eq!(store.count("endpoint_url"), 1);
+}
+
+#[test]
+fn a_task_goes_some_time_after_it_ended_and_one_that_cannot_go_on_has_failed() {
+    let mut store = Store::new();
+    let (damaged, sound) = (store.app(), store.app());
+    let recover = |config: &AppConfig| {
+        let (app, endpoint) = (config.app.key(), config.endpoints[0].key());
+        Change::Recover { app, endpoint, since: 0, until: NOW }
+    };
+    for config in [&damaged, &sound] {
+        store.change(recover(config));
+    }
+    let spoil = "UPDATE endpoint SET secret = x'00' WHERE key = ?";
+    store.writer.connection.execute(spoil, [damaged.endpoints[0].key().0]).expect("spoilt");
+    store.maintain(Work::Recover, 10);
+    assert_eq!(store.count("background_task WHERE status = 2"), 1, "its endpoint cannot be read");
+    assert_eq!(store.count("background_task WHERE status = 1"), 1);
+    store.now += 8 * DAY_MS;
+    store.change(recover(&sound));
+    let week = Work::Tasks { before: store.now - 7 * DAY_MS };
+    assert_eq!(store.maintain(week, 10).0, 2);
+    store.now += 8 * DAY_MS;
+    assert_eq!(store.maintain(Work::Tasks { before: store.now }, 10).0, 0, "it has not ended");
+    assert_eq!(store.count("background_task"), 1);
+    let counted = "EXPLAIN QUERY PLAN SELECT count(*) FROM background_task WHERE status <> 0 AND updated_at < 5";
+    let plan: String = store.writer.connection.query_row(counted, [], |row| row.get(3)).expect("a plan");
+    assert!(plan.contains("background_task_ended"), "{plan}");
 }
 
 #[test]
