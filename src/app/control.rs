@@ -237,7 +237,7 @@ async fn handle(gateway: &Gateway, rotation: &Rotation, request: &Request) -> an
 
 async fn change(gateway: &Gateway, change: Change) -> anyhow::Result<Changed> {
     match gateway.change(change, None).await? {
-        ChangeAccepted::New(changed) => Ok(changed),
+        ChangeAccepted::New(changed) => Ok(*changed),
         ChangeAccepted::Repeated(..) => bail!("unexpected answer"),
     }
 }

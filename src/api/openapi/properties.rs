@@ -12,8 +12,11 @@ use crate::store::command::HEADERS_MAX;
 pub(super) fn property(body: &str, name: &str) -> Option<Value> {
     match body {
         "ApplicationIn" | "ApplicationPatch" => application_property(body, name),
-        "EndpointIn" | "EndpointUpsertIn" | "EndpointPatch" => endpoint_property(body, name),
-        "OperationalWebhookEndpointIn" | "OperationalWebhookEndpointUpsertIn" => endpoint_property(body, name),
+        "EndpointIn"
+        | "EndpointUpsertIn"
+        | "EndpointPatch"
+        | "OperationalWebhookEndpointIn"
+        | "OperationalWebhookEndpointUpsertIn" => endpoint_property(body, name),
         "EndpointHeadersIn" | "EndpointHeadersPatchIn" | "OperationalWebhookEndpointHeadersIn" => {
             header_property(body, name)
         }

@@ -176,14 +176,14 @@ async fn an_endless_body_is_cut_and_the_status_decides() {
 
 #[tokio::test]
 async fn a_body_in_tiny_chunks_is_cut_too() {
-    let url = flood(b"1\r\nx\r\n");
-    let seen = attempt(&client(), &url).await;
-    assert_eq!((seen.kind, seen.status), (Protocol, 0), "no head at all");
     async fn tiny_chunks(mut tcp: TcpStream) -> io::Result<()> {
         loop {
             tcp.write_all(&b"1\r\nx\r\n".repeat(1_000)).await?;
         }
     }
+    let url = flood(b"1\r\nx\r\n");
+    let seen = attempt(&client(), &url).await;
+    assert_eq!((seen.kind, seen.status), (Protocol, 0), "no head at all");
     let receiver = receiver("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n", tiny_chunks).await;
     let seen = attempt(&client(), &receiver.url()).await;
     assert_eq!((seen.kind, seen.status), (Success, 200));
