@@ -118,6 +118,7 @@ pub async fn call(config: Config, request: &Request) -> anyhow::Result<Value> {
                 config.storage.data_dir.display()
             );
         }
+        super::folder::check_owner(&config.storage.data_dir)?;
         match App::open(config.clone()).await {
             Err(error) if error.is::<InUse>() && Instant::now() < until => tokio::time::sleep(IN_USE_PAUSE).await,
             opened => break opened?,
