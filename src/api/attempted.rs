@@ -3,6 +3,7 @@
 
 use axum::body::Body;
 use http::Response;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::call::Call;
@@ -24,14 +25,21 @@ const QUARANTINED_REASON: &str = "internal_error";
 const CANCELLED_REASON: &str = "content_gone";
 
 /// Where a delivery stands: fields of a row.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "DeliveryState")]
 #[serde(rename_all = "camelCase")]
-struct StateOut {
+pub(super) struct StateOut {
+    /// 0 succeeded, 1 pending, 2 failed, 3 being sent, 4 cancelled.
+    #[schemars(range(min = 0, max = 4))]
     status: u16,
+    /// The same as a word.
     status_text: &'static str,
+    /// When it is tried again.
     next_attempt: Option<Time>,
+    /// Why it is held. An addition of this server.
     #[serde(skip_serializing_if = "Option::is_none")]
     held_reason: Option<&'static str>,
+    /// Why it was given up without having failed. An addition of this server.
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<&'static str>,
 }
@@ -74,18 +82,30 @@ const STATUSES: [DeliveryStatus; 5] = [
 ];
 
 /// An endpoint in the list of those that a message went to. It has no metadata there.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "MessageEndpointOut")]
 #[serde(rename_all = "camelCase")]
-struct DestinationOut<'a> {
+pub(super) struct DestinationOut<'a> {
+    /// The endpoint's id.
+    #[schemars(regex(pattern = r"^ep_[A-Za-z0-9]{27}$"))]
     id: String,
+    /// Your own name for it.
     uid: Option<&'a str>,
+    /// Where messages are posted to; a password in it is masked.
     url: &'a str,
+    /// What people call it.
     description: &'a str,
+    /// Attempts in a second.
     throttle_rate: Option<u16>,
+    /// Whether nothing is sent to it.
     disabled: bool,
+    /// Types of events that it wants; null means all.
     event_types: Option<&'a [String]>,
+    /// Channels that it wants; null means all.
     channels: Option<&'a [String]>,
+    /// When it was created.
     created_at: Time,
+    /// When it was last changed.
     updated_at: Time,
 }
 

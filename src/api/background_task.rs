@@ -2,6 +2,7 @@
 
 use axum::body::Body;
 use http::{Response, StatusCode};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::answer;
@@ -19,7 +20,7 @@ type Answer = Result<Response<Body>, ApiError>;
 /// What the one kind of task that there is is called.
 const RECOVER: &str = "endpoint.recover";
 /// The kinds of the contract.
-const TYPES: [&str; 8] = [
+pub(super) const TYPES: [&str; 8] = [
     "endpoint.replay",
     RECOVER,
     "application.stats",
@@ -31,12 +32,18 @@ const TYPES: [&str; 8] = [
 ];
 
 /// A task as the call that began it is answered.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "RecoverOut")]
 #[serde(rename_all = "camelCase")]
 pub(super) struct TaskBegunOut {
+    /// Its id.
+    #[schemars(regex(pattern = r"^qtask_[A-Za-z0-9]{27}$"))]
     id: String,
+    /// `running`, `finished` or `failed`.
     status: &'static str,
+    /// What it does.
     task: &'static str,
+    /// When it last went on.
     updated_at: Time,
 }
 
@@ -52,19 +59,27 @@ impl TaskBegunOut {
 }
 
 /// A task.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct BackgroundTaskOut {
+    /// How far it is.
     data: Progress,
+    /// Its id.
+    #[schemars(regex(pattern = r"^qtask_[A-Za-z0-9]{27}$"))]
     id: String,
+    /// `running`, `finished` or `failed`.
     status: &'static str,
+    /// What it does.
     task: &'static str,
+    /// When it last went on.
     updated_at: Time,
 }
 
-#[derive(Serialize)]
+/// How far a task is.
+#[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct Progress {
+    /// Messages that it has sent again.
     messages_sent: u64,
 }
 

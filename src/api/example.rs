@@ -18,7 +18,7 @@ use crate::model::{Envelope, EventType, Message};
 
 type Answer = Result<Response<Body>, ApiError>;
 
-const FIELDS: [&str; 2] = ["eventType", "exampleIndex"];
+pub(super) const FIELDS: [&str; 2] = ["eventType", "exampleIndex"];
 
 /// `POST /app/{app_id}/endpoint/{endpoint_id}/send-example`: 202 after the commit. It goes to this
 /// endpoint alone, whatever that filters.

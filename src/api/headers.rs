@@ -12,6 +12,7 @@ use super::call::Call;
 use super::change;
 use super::error::{ApiError, Kind};
 use super::json::{Fields, Null};
+use super::json_visit::TextMap;
 use super::validate;
 use crate::store::command::{Change, HEADER_BYTES_MAX, HEADERS_MAX, HeadersPatch};
 
@@ -72,10 +73,16 @@ pub(super) async fn patch(call: Call, body: Body) -> Answer {
     let body = call.read(body).await?;
     let mut fields = Fields::parse(&body, &PATCH_FIELDS, call.gateway.limits.json_depth_max)?;
     let msg = "must be an object of strings and nulls";
-    let given = fields.read("headers", Null::Refused, msg, |map: &BTreeMap<String, Option<String>>| {
-        if map.len() <= 2 * HEADERS_MAX { Ok(()) } else { Err("has too many names") }
+    let given = fields.read("headers", Null::Refused, msg, |map: &TextMap<Option<String>>| {
+        if map.has_duplicates {
+            Err("has a name twice")
+        } else if map.texts.len() > 2 * HEADERS_MAX {
+            Err("has too many names")
+        } else {
+            Ok(())
+        }
     });
-    let mut set = fields.require("headers", given).unwrap_or_default();
+    let mut set = fields.require("headers", given).map(|map| map.texts).unwrap_or_default();
     let named: BTreeMap<String, String> =
         set.iter().map(|(name, value)| (name.clone(), value.clone().unwrap_or_default())).collect();
     check(&mut fields, &named);

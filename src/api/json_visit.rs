@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::marker::PhantomData;
 
 use serde::de::{DeserializeSeed, Error as _, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
@@ -59,29 +60,29 @@ impl Visitor<'_> for KnownName {
 }
 
 /// Texts by name that knows when a name came twice.
-pub(super) struct TextMap {
-    pub(super) texts: BTreeMap<String, String>,
+pub(super) struct TextMap<V = String> {
+    pub(super) texts: BTreeMap<String, V>,
     pub(super) has_duplicates: bool,
 }
 
-impl<'de> Deserialize<'de> for TextMap {
+impl<'de, V: Deserialize<'de>> Deserialize<'de> for TextMap<V> {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        from.deserialize_map(TextMapVisitor)
+        from.deserialize_map(TextMapVisitor(PhantomData))
     }
 }
 
-struct TextMapVisitor;
+struct TextMapVisitor<V>(PhantomData<V>);
 
-impl<'de> Visitor<'de> for TextMapVisitor {
-    type Value = TextMap;
+impl<'de, V: Deserialize<'de>> Visitor<'de> for TextMapVisitor<V> {
+    type Value = TextMap<V>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an object of strings")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<TextMap, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<TextMap<V>, A::Error> {
         let mut found = TextMap { texts: BTreeMap::new(), has_duplicates: false };
-        while let Some((key, value)) = map.next_entry::<String, String>()? {
+        while let Some((key, value)) = map.next_entry::<String, V>()? {
             if found.texts.len() > TEXT_BYTES_MAX {
                 return Err(A::Error::custom("too many names"));
             }

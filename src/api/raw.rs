@@ -3,6 +3,7 @@
 use axum::body::Body;
 use http::header::{ACCEPT, CONTENT_DISPOSITION, CONTENT_SECURITY_POLICY, CONTENT_TYPE, VARY};
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::answer;
@@ -15,13 +16,17 @@ type Answer = Result<Response<Body>, ApiError>;
 const EXPIRED: &[u8] = b"{\"expired\":true}";
 const BYTES: &str = "application/octet-stream";
 
+/// The bytes of a message as a text.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "MessageRawPayloadOut")]
+pub(super) struct RawOut<'a> {
+    /// What is no UTF-8 in it reads U+FFFD.
+    payload: &'a str,
+}
+
 /// `GET /app/{app_id}/msg/{msg_id}/raw`: the bytes as a text in JSON, or, to who accepts
 /// `application/octet-stream`, the bytes themselves with their media type.
 pub(super) async fn get(call: Call, _: Body) -> Answer {
-    #[derive(Serialize)]
-    struct RawOut<'a> {
-        payload: &'a str,
-    }
     call.param("app_id")?;
     call.param("msg_id")?;
     let app = call.app().await?;

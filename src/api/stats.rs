@@ -2,6 +2,7 @@
 
 use axum::body::Body;
 use http::{Response, StatusCode};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::answer;
@@ -14,12 +15,19 @@ type Answer = Result<Response<Body>, ApiError>;
 /// How far back is looked where no `since` is given.
 const SPAN_MS: i64 = 28 * 86_400_000;
 
-#[derive(Serialize)]
-struct StatsOut {
+/// What became of an endpoint's deliveries.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "EndpointStats")]
+pub(super) struct StatsOut {
+    /// Arrived.
     success: u64,
+    /// Not tried yet, or held.
     pending: u64,
+    /// Waiting for a retry.
     sending: u64,
+    /// Given up.
     fail: u64,
+    /// Their content is gone.
     canceled: u64,
 }
 

@@ -138,6 +138,12 @@ impl Rate {
         self.per_s
     }
 
+    /// Whole tokens that there are.
+    pub fn tokens_at(&mut self, now: UnixMs) -> i64 {
+        self.refill(now);
+        (self.tokens / 1000).max(0)
+    }
+
     /// When there is a token: now, or later.
     pub fn ready_at(&mut self, now: UnixMs) -> UnixMs {
         self.refill(now);
@@ -146,13 +152,24 @@ impl Rate {
     }
 }
 
+/// What was last heard of an endpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// Nothing yet: one attempt goes, and tells.
+    Untried,
+    /// It answered.
+    Proven,
+    /// It could not be reached, or did not answer in time.
+    Failing,
+}
+
 /// The gate of a lane: everything that decides whether one more attempt may start.
 #[derive(Debug, Clone, Copy)]
 pub struct Gate {
     window: Window,
     breaker: Breaker,
     rate: Option<Rate>,
-    proven: bool,
+    standing: Standing,
 }
 
 /// Whether one more attempt may start.
@@ -169,7 +186,7 @@ pub enum Pass {
 impl Gate {
     /// A gate of which nothing is known.
     pub fn new(window_max: u32) -> Self {
-        Self { window: Window::new(window_max), breaker: Breaker::new(), rate: None, proven: false }
+        Self { window: Window::new(window_max), breaker: Breaker::new(), rate: None, standing: Standing::Untried }
     }
 
     /// The breaker's state.
@@ -183,8 +200,15 @@ impl Gate {
     }
 
     /// Whether the last that was heard of the endpoint is an answer.
-    pub const fn is_proven(&self) -> bool {
-        self.proven
+    pub const fn standing(&self) -> Standing {
+        self.standing
+    }
+
+    /// Something else says that it fails: what is kept of its health.
+    pub fn note_failing(&mut self) {
+        if self.standing == Standing::Untried {
+            self.standing = Standing::Failing;
+        }
     }
 
     /// Sets the rate; an unchanged one keeps its bucket.
@@ -197,7 +221,7 @@ impl Gate {
 
     /// Whether one more attempt may start. A resend by hand does not wait for the breaker.
     pub fn pass(&mut self, in_flight: u32, manual: bool, now: UnixMs) -> Pass {
-        if in_flight >= self.window.size() {
+        if in_flight >= self.window.size() || (self.standing == Standing::Untried && in_flight > 0) {
             return Pass::AfterFeedback;
         }
         match self.breaker {
@@ -229,8 +253,8 @@ impl Gate {
         self.window.feed(feedback);
         self.breaker = self.breaker.feed(feedback, now);
         match feedback {
-            Feedback::Answered => self.proven = true,
-            Feedback::Unreachable => self.proven = false,
+            Feedback::Answered => self.standing = Standing::Proven,
+            Feedback::Unreachable => self.standing = Standing::Failing,
             Feedback::Nothing => {}
         }
     }
@@ -301,7 +325,7 @@ mod tests {
         }
         gate.start();
         gate.feed(Feedback::Answered, now);
-        assert!(gate.is_proven());
+        assert_eq!(gate.standing(), Standing::Proven);
         assert!(gate.window() <= WINDOW_START + 1);
         assert_eq!(gate.pass(0, false, now), Pass::Now);
     }

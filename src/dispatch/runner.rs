@@ -19,7 +19,7 @@ use super::lane::Feedback;
 use super::scheduler::{LOAD_PAGE, Place, Scheduler, SchedulerLimits, Ticket};
 use crate::metrics::Metrics;
 use crate::model::{
-    AppKey, Clock, Endpoint, EndpointKey, EnvKey, EnvPolicy, IdKind, Next, Outcome, OutcomeKind, Parked,
+    AppConfig, AppKey, Clock, Endpoint, EndpointKey, EnvPolicy, IdKind, Next, Outcome, OutcomeKind, Parked,
     SignatureHeaders, Trigger, UnixMs,
 };
 use crate::record::line::{AttemptLine, Lines};
@@ -38,6 +38,10 @@ const SLEEP_MS_MAX: i64 = 1_000;
 const RECOVER_PAGE: usize = 16_384;
 /// How long a delivery waits after something inside us failed.
 const INTERNAL_RETRY_MS: i64 = 5_000;
+/// How often a resend is tried to be read.
+const RESEND_READS: usize = 3;
+/// How often the configuration is read again where it changes while a delivery is made ready.
+const CONFIG_READS: usize = 3;
 /// A message that is tried again within this time stays in memory, if its lane has room.
 const KEEP_FOR_RETRY_MS: i64 = 10_000;
 
@@ -317,38 +321,82 @@ impl Inner {
         self.pump();
     }
 
-    /// Works on one delivery: an attempt, or setting it aside.
+    /// Works on one delivery: an attempt, or setting it aside. A resend was promised to somebody: where
+    /// something could not be read for it, that is tried again before it is given up.
     async fn one(self: &Arc<Self>, ticket: &Ticket) {
-        let (endpoint, env) = match self.endpoint(ticket).await {
-            Ok(Some(found)) => found,
-            Ok(None) => {
-                self.scheduler().drain(ticket.endpoint, self.now());
-                return self.put(ticket, None, Next::Nothing, Feedback::Nothing);
+        let mut tries = 0;
+        while let Err(error) = self.try_one(ticket).await {
+            tries += 1;
+            if ticket.trigger == Trigger::Scheduled || tries >= RESEND_READS {
+                return self.put_off(ticket, &error);
             }
-            Err(error) => return self.put_off(ticket, &error),
-        };
-        if endpoint.spec.disabled.is_some() {
-            self.scheduler().drain(ticket.endpoint, self.now());
-            let next = match ticket.trigger {
-                Trigger::Scheduled => Next::Park(Parked::Held),
-                Trigger::Manual => Next::Nothing,
-            };
-            return self.put(ticket, None, next, Feedback::Nothing);
+            tokio::time::sleep(Duration::from_millis(INTERNAL_RETRY_MS as u64)).await;
         }
-        let message = match self.message(ticket).await {
-            Ok(Found::Here(message)) => message,
-            Ok(Found::Expired) => return self.put(ticket, None, cancelled(ticket.trigger), Feedback::Nothing),
-            Ok(Found::Gone) => return self.put(ticket, None, Next::Nothing, Feedback::Nothing),
-            Err(error) => return self.put_off(ticket, &error),
+    }
+
+    async fn try_one(self: &Arc<Self>, ticket: &Ticket) -> Result<(), ReadError> {
+        let Some((mut config, mut endpoint)) = self.open_endpoint(ticket).await? else { return Ok(()) };
+        let message = match self.message(ticket).await? {
+            Found::Here(message) => message,
+            Found::Expired => {
+                self.put(ticket, None, cancelled(ticket.trigger), Feedback::Nothing);
+                return Ok(());
+            }
+            Found::Gone => {
+                self.put(ticket, None, Next::Nothing, Feedback::Nothing);
+                return Ok(());
+            }
         };
-        let policy = match self.parts.snapshots.policy(env).await {
-            Ok(policy) => policy,
-            Err(error) => return self.put_off(ticket, &error),
-        };
+        let policy = self.parts.snapshots.policy(config.app.env).await?;
+        // What was read before the waiting may no longer hold: nothing is sent after a deletion or a
+        // disabling was answered.
+        for _ in 0..CONFIG_READS {
+            if self.holds(&config) {
+                break;
+            }
+            let Some(now) = self.open_endpoint(ticket).await? else { return Ok(()) };
+            (config, endpoint) = now;
+        }
         if self.expunged.holds(ticket.message) {
-            return self.put(ticket, None, cancelled(ticket.trigger), Feedback::Nothing);
+            self.put(ticket, None, cancelled(ticket.trigger), Feedback::Nothing);
+            return Ok(());
         }
         self.attempt(ticket, &endpoint, &message, &policy).await;
+        Ok(())
+    }
+
+    /// Whether this is the application as it is in memory now.
+    fn holds(&self, config: &Arc<AppConfig>) -> bool {
+        self.parts.snapshots.cached(config.app.key()).is_some_and(|now| Arc::ptr_eq(&now, config))
+    }
+
+    /// The endpoint of a ticket, if it may be sent to; else the delivery is set aside or dropped here.
+    async fn open_endpoint(
+        self: &Arc<Self>,
+        ticket: &Ticket,
+    ) -> Result<Option<(Arc<AppConfig>, Arc<Endpoint>)>, ReadError> {
+        let Some((config, endpoint)) = self.endpoint(ticket).await? else {
+            self.scheduler().abandon(ticket.endpoint, NO_APP, self.now());
+            self.put(ticket, None, Next::Nothing, Feedback::Nothing);
+            return Ok(None);
+        };
+        if endpoint.spec.disabled.is_none() {
+            return Ok(Some((config, endpoint)));
+        }
+        {
+            // Judged under the lock under which changes are followed: one that was enabled meanwhile is
+            // not drained.
+            let mut scheduler = self.scheduler();
+            if self.holds(&config) {
+                scheduler.drain(ticket.endpoint, self.now());
+            }
+        }
+        let next = match ticket.trigger {
+            Trigger::Scheduled => Next::Park(Parked::Held),
+            Trigger::Manual => Next::Nothing,
+        };
+        self.put(ticket, None, next, Feedback::Nothing);
+        Ok(None)
     }
 
     async fn attempt(
@@ -395,15 +443,23 @@ impl Inner {
         self.put_with(ticket, Some(record), verdict, health, feedback, again);
     }
 
-    async fn endpoint(&self, ticket: &Ticket) -> Result<Option<(Arc<Endpoint>, EnvKey)>, ReadError> {
+    /// The endpoint as it is in memory. That it is not there is believed of the store only.
+    async fn endpoint(&self, ticket: &Ticket) -> Result<Option<(Arc<AppConfig>, Arc<Endpoint>)>, ReadError> {
         if ticket.app == NO_APP {
             return Ok(None);
         }
-        let config = self.parts.snapshots.app(ticket.app).await?;
-        if let Some(config) = config.as_ref().filter(|config| config.app.spec.throttle_rate.is_some()) {
+        let found = |config: Arc<AppConfig>| {
+            let endpoint = Arc::clone(config.endpoint(ticket.endpoint)?);
+            Some((config, endpoint))
+        };
+        let mut config = self.parts.snapshots.app(ticket.app).await?.and_then(found);
+        if config.is_none() {
+            config = self.parts.reader.app_config(ticket.app).await?.map(Arc::new).and_then(found);
+        }
+        if let Some((config, _)) = config.as_ref().filter(|(config, _)| config.app.spec.throttle_rate.is_some()) {
             self.scheduler().set_app_rate(ticket.app, config.app.spec.throttle_rate, self.now());
         }
-        Ok(config.and_then(|config| Some((Arc::clone(config.endpoint(ticket.endpoint)?), config.app.env))))
+        Ok(config)
     }
 
     /// The message of a ticket: from memory, unless it has been there for so long that it may have
@@ -418,7 +474,11 @@ impl Inner {
             _ => &[ticket.message],
         };
         let (mut own, mut bodies) = (Found::Gone, Vec::new());
-        for message in self.parts.reader.messages(keys).await? {
+        let read = self.parts.reader.messages(keys).await;
+        if read.is_err() {
+            self.scheduler().attach(ticket.endpoint, &ticket.prefetch, Vec::new());
+        }
+        for message in read? {
             let is_own = message.key() == ticket.message;
             match self.budget.read(message, now) {
                 Some(body) if is_own => own = Found::Here(body),
@@ -427,8 +487,8 @@ impl Inner {
                 None => {}
             }
         }
-        if !bodies.is_empty() {
-            self.scheduler().attach(ticket.endpoint, bodies);
+        if ticket.prefetch.len() > 1 {
+            self.scheduler().attach(ticket.endpoint, &ticket.prefetch, bodies);
         }
         Ok(own)
     }

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::fresh::Fresh;
-use super::lane::{Breaker, Feedback, Gate, Pass, Rate};
+use super::lane::{Breaker, Feedback, Gate, Pass, Rate, Standing};
 use crate::model::{AppKey, EndpointKey, MessageKey, Taken, Trigger, UnixMs, Waiting};
 
 /// Attempts (or settlements without one) at once of a lane whose endpoint is disabled or gone.
@@ -33,7 +33,8 @@ pub type Place = (UnixMs, MessageKey);
 pub struct SchedulerLimits {
     /// Attempts in flight, each counted until its outcome is stored.
     pub in_flight_max: usize,
-    /// Of these, to endpoints that have not answered lately.
+    /// Of these, to endpoints that have not answered lately. Half of it is for those that nothing is
+    /// known of: who is dead for certain does not keep others from their first attempt.
     pub unproven_in_flight_max: usize,
     /// Attempts in flight to one endpoint.
     pub window_max: u32,
@@ -62,7 +63,7 @@ pub struct Ticket {
     pub body: Option<Arc<Fresh>>,
     /// Where it is not: what to read along with it.
     pub prefetch: Vec<MessageKey>,
-    unproven: bool,
+    standing: Standing,
 }
 
 struct Lane {
@@ -78,12 +79,18 @@ struct Lane {
     stored_while_loading: Option<Place>,
     /// Places that were settled while a page was being read, which may still hold them.
     settled_while_loading: Vec<Place>,
+    /// Messages that were withdrawn meanwhile.
+    withdrawn_while_loading: FxHashSet<MessageKey>,
     in_flight: u32,
     /// Places that are taken, until their outcome is stored.
     taken: FxHashSet<Place>,
     bodies: FxHashMap<MessageKey, Arc<Fresh>>,
+    /// Messages that are being read along for deliveries that are still here.
+    ahead: FxHashSet<MessageKey>,
     fresh_turn: bool,
     queued: bool,
+    /// It stands in the queue of its application, whose rate is used up.
+    blocked: bool,
     wake: Option<UnixMs>,
     draining: bool,
 }
@@ -100,11 +107,14 @@ impl Lane {
             loading: false,
             stored_while_loading: None,
             settled_while_loading: Vec::new(),
+            withdrawn_while_loading: FxHashSet::default(),
             in_flight: 0,
             taken: FxHashSet::default(),
             bodies: FxHashMap::default(),
+            ahead: FxHashSet::default(),
             fresh_turn: true,
             queued: false,
+            blocked: false,
             wake: None,
             draining: false,
         }
@@ -112,6 +122,11 @@ impl Lane {
 
     fn in_memory(&self) -> usize {
         self.fresh.len() + self.resends.len() + self.waiting.len()
+    }
+
+    /// What is known of its endpoint; draining sends nothing, so that it may be as quick as the best.
+    fn standing(&self) -> Standing {
+        if self.draining { Standing::Proven } else { self.gate.standing() }
     }
 
     fn is_idle(&self) -> bool {
@@ -169,15 +184,12 @@ impl Lane {
     }
 }
 
-/// Whether a lane's next attempt may start, by its own gate and its application's rate.
-fn readiness(lane: &mut Lane, app_rates: &mut FxHashMap<AppKey, Rate>, now: UnixMs) -> Pass {
-    match (lane.readiness(now), app_rates.get_mut(&lane.app)) {
-        (Pass::Now, Some(rate)) if !lane.draining => match rate.ready_at(now) {
-            at if at > now => Pass::At(at),
-            _ => Pass::Now,
-        },
-        (pass, _) => pass,
-    }
+/// The rate over all endpoints of an application, and the lanes that wait for it in the order in which
+/// they came: whoever took a token stands behind the others for the next.
+struct AppRate {
+    rate: Rate,
+    blocked: VecDeque<EndpointKey>,
+    wake: Option<UnixMs>,
 }
 
 /// All lanes.
@@ -185,15 +197,22 @@ pub struct Scheduler {
     limits: SchedulerLimits,
     lanes: FxHashMap<EndpointKey, Lane>,
     /// Rates over all endpoints of an application, of those that have one.
-    app_rates: FxHashMap<AppKey, Rate>,
-    /// Lanes whose turn it is: of endpoints that answered lately, and of others.
+    app_rates: FxHashMap<AppKey, AppRate>,
+    app_timers: BTreeSet<(UnixMs, AppKey)>,
+    /// Lanes whose turn it is: of endpoints that answered lately, that nothing is known of, and that
+    /// fail; one of each after the other.
     proven: VecDeque<EndpointKey>,
-    unproven: VecDeque<EndpointKey>,
-    proven_turn: bool,
+    untried: VecDeque<EndpointKey>,
+    failing: VecDeque<EndpointKey>,
+    turn: usize,
     timers: BTreeSet<(UnixMs, EndpointKey)>,
     loads: Vec<(EndpointKey, Option<Place>)>,
+    /// Lanes beyond which idle ones are looked for.
+    collect_at: usize,
     in_flight: usize,
-    unproven_in_flight: usize,
+    proven_in_flight: usize,
+    untried_in_flight: usize,
+    failing_in_flight: usize,
     in_memory: usize,
 }
 
@@ -204,13 +223,18 @@ impl Scheduler {
             limits,
             lanes: FxHashMap::default(),
             app_rates: FxHashMap::default(),
+            app_timers: BTreeSet::new(),
             proven: VecDeque::new(),
-            unproven: VecDeque::new(),
-            proven_turn: true,
+            untried: VecDeque::new(),
+            failing: VecDeque::new(),
+            turn: 0,
             timers: BTreeSet::new(),
             loads: Vec::new(),
+            collect_at: IDLE_LANES_MAX,
             in_flight: 0,
-            unproven_in_flight: 0,
+            proven_in_flight: 0,
+            untried_in_flight: 0,
+            failing_in_flight: 0,
             in_memory: 0,
         }
     }
@@ -298,10 +322,12 @@ impl Scheduler {
         let whole = whole && taken == page.len();
         let page = &page[..taken];
         let settled = std::mem::take(&mut lane.settled_while_loading);
+        let withdrawn = std::mem::take(&mut lane.withdrawn_while_loading);
         let known: FxHashSet<Place> = lane.resends.iter().copied().collect();
         for waiting in page {
             let place = waiting.place();
-            if lane.taken.contains(&place) || settled.contains(&place) || known.contains(&place) {
+            let is_withdrawn = withdrawn.contains(&waiting.message);
+            if is_withdrawn || lane.taken.contains(&place) || settled.contains(&place) || known.contains(&place) {
                 continue;
             }
             let added = if waiting.trigger == Trigger::Manual {
@@ -339,11 +365,12 @@ impl Scheduler {
         }
     }
 
-    /// Messages that were read along: their deliveries are taken next.
-    pub fn attach(&mut self, endpoint: EndpointKey, bodies: Vec<Arc<Fresh>>) {
-        if let Some(lane) = self.lanes.get_mut(&endpoint) {
-            lane.attach(bodies);
-        }
+    /// Messages that were read along (`asked` for) are here, or could not be read. Those whose
+    /// deliveries were taken meanwhile are let go.
+    pub fn attach(&mut self, endpoint: EndpointKey, asked: &[MessageKey], bodies: Vec<Arc<Fresh>>) {
+        let Some(lane) = self.lanes.get_mut(&endpoint) else { return };
+        let still: FxHashSet<MessageKey> = asked.iter().copied().filter(|message| lane.ahead.remove(message)).collect();
+        lane.attach(bodies.into_iter().filter(|body| still.contains(&MessageKey(body.id.key))));
     }
 
     /// Puts a lane where it belongs: in turn, or on a timer.
@@ -353,13 +380,18 @@ impl Scheduler {
             lane.loading = true;
             self.loads.push((endpoint, lane.bound));
         }
-        if lane.queued {
+        if lane.queued || (lane.blocked && !lane.draining) {
             return;
         }
-        let wake = match readiness(lane, &mut self.app_rates, now) {
+        let wake = match lane.readiness(now) {
+            Pass::Now if Self::is_blocked(lane, endpoint, &mut self.app_rates, &mut self.app_timers, now) => None,
             Pass::Now => {
                 lane.queued = true;
-                let queue = if lane.gate.is_proven() || lane.draining { &mut self.proven } else { &mut self.unproven };
+                let queue = match lane.standing() {
+                    Standing::Proven => &mut self.proven,
+                    Standing::Untried => &mut self.untried,
+                    Standing::Failing => &mut self.failing,
+                };
                 queue.push_back(endpoint);
                 None
             }
@@ -376,9 +408,58 @@ impl Scheduler {
         }
     }
 
+    /// Whether the rate of the lane's application is used up; then it waits for its turn there.
+    fn is_blocked(
+        lane: &mut Lane,
+        endpoint: EndpointKey,
+        app_rates: &mut FxHashMap<AppKey, AppRate>,
+        app_timers: &mut BTreeSet<(UnixMs, AppKey)>,
+        now: UnixMs,
+    ) -> bool {
+        if lane.draining || app_rates.is_empty() {
+            return false;
+        }
+        let Some(app) = app_rates.get_mut(&lane.app) else { return false };
+        let at = app.rate.ready_at(now);
+        if at <= now {
+            return false;
+        }
+        lane.blocked = true;
+        app.blocked.push_back(endpoint);
+        if app.wake.is_none() {
+            app.wake = Some(at);
+            app_timers.insert((at, lane.app));
+        }
+        true
+    }
+
+    /// Lets as many lanes of an application go on as it has tokens, those first that wait longest.
+    fn unblock(&mut self, app: AppKey, now: UnixMs) {
+        let Some(found) = self.app_rates.get_mut(&app) else { return };
+        found.wake = None;
+        let mut tokens = found.rate.tokens_at(now);
+        while tokens > 0 {
+            let next = self.app_rates.get_mut(&app).and_then(|found| found.blocked.pop_front());
+            let Some(endpoint) = next else { return };
+            let Some(lane) = self.lanes.get_mut(&endpoint) else { continue };
+            lane.blocked = false;
+            self.refresh(endpoint, now);
+            tokens -= i64::from(self.lanes.get(&endpoint).is_some_and(|lane| lane.queued));
+        }
+        let Some(found) = self.app_rates.get_mut(&app).filter(|found| !found.blocked.is_empty()) else { return };
+        if found.wake.is_none() {
+            // Those that were let go take what there is: the next token is a token's time away.
+            let at = now + (1000 / found.rate.per_s()).max(1);
+            found.wake = Some(at);
+            self.app_timers.insert((at, app));
+        }
+    }
+
     /// The next moment at which something may become ready.
     pub fn next_wake(&self) -> Option<UnixMs> {
-        self.timers.first().map(|(at, _)| *at)
+        let lane = self.timers.first().map(|(at, _)| *at);
+        let app = self.app_timers.first().map(|(at, _)| *at);
+        lane.into_iter().chain(app).min()
     }
 
     /// Looks at the lanes whose moment has come.
@@ -393,6 +474,13 @@ impl Scheduler {
             }
             self.refresh(endpoint, now);
         }
+        while let Some(&(at, app)) = self.app_timers.first() {
+            if at > now {
+                break;
+            }
+            self.app_timers.pop_first();
+            self.unblock(app, now);
+        }
     }
 
     /// The next delivery to work on; lanes take turns.
@@ -401,17 +489,19 @@ impl Scheduler {
             let endpoint = self.next_lane()?;
             let Some(lane) = self.lanes.get_mut(&endpoint) else { continue };
             lane.queued = false;
-            if readiness(lane, &mut self.app_rates, now) != Pass::Now {
+            let app_rate = if lane.draining { None } else { self.app_rates.get_mut(&lane.app) };
+            let has_token = app_rate.is_none_or(|app| app.rate.ready_at(now) <= now);
+            if !has_token || lane.readiness(now) != Pass::Now {
                 self.refresh(endpoint, now);
                 continue;
             }
             let Some(ticket) = Self::take_from(lane, endpoint, now) else { continue };
-            if let (false, Some(rate)) = (lane.draining, self.app_rates.get_mut(&lane.app)) {
-                rate.spend();
+            if let (false, Some(app)) = (lane.draining, self.app_rates.get_mut(&lane.app)) {
+                app.rate.spend();
             }
             self.in_memory -= 1;
             self.in_flight += 1;
-            self.unproven_in_flight += usize::from(ticket.unproven);
+            *self.in_flight_of(ticket.standing) += 1;
             self.refresh(endpoint, now);
             return Some(ticket);
         }
@@ -422,16 +512,47 @@ impl Scheduler {
     pub fn has_ready(&self) -> bool {
         self.in_flight < self.limits.in_flight_max
             && (!self.proven.is_empty()
-                || (!self.unproven.is_empty() && self.unproven_in_flight < self.limits.unproven_in_flight_max))
+                || (!self.untried.is_empty() && self.may_start(Standing::Untried))
+                || (!self.failing.is_empty() && self.may_start(Standing::Failing)))
+    }
+
+    /// Whether there is a place in flight for one more of these.
+    fn may_start(&self, standing: Standing) -> bool {
+        let max = self.limits.unproven_in_flight_max;
+        let has_room = self.untried_in_flight + self.failing_in_flight < max;
+        match standing {
+            Standing::Proven => true,
+            Standing::Untried => has_room,
+            Standing::Failing => has_room && self.failing_in_flight < max.div_ceil(2),
+        }
+    }
+
+    fn in_flight_of(&mut self, standing: Standing) -> &mut usize {
+        match standing {
+            Standing::Proven => &mut self.proven_in_flight,
+            Standing::Untried => &mut self.untried_in_flight,
+            Standing::Failing => &mut self.failing_in_flight,
+        }
     }
 
     fn next_lane(&mut self) -> Option<EndpointKey> {
-        let unproven_may = self.unproven_in_flight < self.limits.unproven_in_flight_max;
-        self.proven_turn = !self.proven_turn;
-        if unproven_may && (self.proven_turn || self.proven.is_empty()) && !self.unproven.is_empty() {
-            return self.unproven.pop_front();
+        const TURNS: [Standing; 3] = [Standing::Proven, Standing::Untried, Standing::Failing];
+        self.turn = (self.turn + 1) % TURNS.len();
+        for i in 0..TURNS.len() {
+            let standing = TURNS[(self.turn + i) % TURNS.len()];
+            if !self.may_start(standing) {
+                continue;
+            }
+            let queue = match standing {
+                Standing::Proven => &mut self.proven,
+                Standing::Untried => &mut self.untried,
+                Standing::Failing => &mut self.failing,
+            };
+            if let Some(endpoint) = queue.pop_front() {
+                return Some(endpoint);
+            }
         }
-        self.proven.pop_front()
+        None
     }
 
     fn take_from(lane: &mut Lane, endpoint: EndpointKey, now: UnixMs) -> Option<Ticket> {
@@ -450,28 +571,33 @@ impl Scheduler {
             lane.taken.insert(place);
             (place.1, Taken::Waiting { due: place.0 }, Trigger::Scheduled, attempts, None)
         };
+        lane.ahead.remove(&message);
         let body = body.or_else(|| lane.bodies.remove(&message));
         let prefetch = if body.is_some() || lane.draining { Vec::new() } else { Self::prefetch(lane, message, now) };
         lane.in_flight += 1;
         if !lane.draining {
             lane.gate.start();
         }
-        let unproven = !lane.gate.is_proven() && !lane.draining;
-        Some(Ticket { endpoint, app: lane.app, message, taken, trigger, attempts, body, prefetch, unproven })
+        let standing = lane.standing();
+        Some(Ticket { endpoint, app: lane.app, message, taken, trigger, attempts, body, prefetch, standing })
     }
 
-    fn prefetch(lane: &Lane, first: MessageKey, now: UnixMs) -> Vec<MessageKey> {
+    /// What is to be read along with a message that is read.
+    fn prefetch(lane: &mut Lane, first: MessageKey, now: UnixMs) -> Vec<MessageKey> {
         let room = PREFETCH.min(lane.gate.window() as usize);
         let fresh = lane.fresh.iter().take(room).take_while(|(_, body)| body.is_none()).map(|(message, _)| *message);
         let due = lane.waiting.keys().take_while(|(due, _)| *due <= now).take(room).map(|(_, message)| *message);
-        let missing = fresh.chain(due).filter(|message| !lane.bodies.contains_key(message));
-        std::iter::once(first).chain(missing).take(PREFETCH).collect()
+        let known = |message: &MessageKey| lane.bodies.contains_key(message) || lane.ahead.contains(message);
+        let missing = fresh.chain(due).filter(|message| !known(message));
+        let all: Vec<MessageKey> = std::iter::once(first).chain(missing).take(PREFETCH).collect();
+        lane.ahead.extend(all.iter().skip(1));
+        all
     }
 
     /// An attempt ended; its outcome is on the way to the journal. `again` is its message where it
     /// is tried again so soon that keeping it in memory is cheaper than reading it.
     pub fn finish(&mut self, ticket: &Ticket, feedback: Feedback, again: Option<Arc<Fresh>>, now: UnixMs) {
-        self.unproven_in_flight -= usize::from(ticket.unproven);
+        *self.in_flight_of(ticket.standing) -= 1;
         if let Some(lane) = self.lanes.get_mut(&ticket.endpoint) {
             lane.in_flight = lane.in_flight.saturating_sub(1);
             lane.gate.feed(feedback, now);
@@ -502,6 +628,10 @@ impl Scheduler {
         let before = lane.in_memory();
         lane.fresh.retain(|(fresh, _)| *fresh != message);
         lane.waiting.retain(|place, _| place.1 != message);
+        lane.bodies.remove(&message);
+        if lane.loading {
+            lane.withdrawn_while_loading.insert(message);
+        }
         self.in_memory -= before - lane.in_memory();
     }
 
@@ -513,11 +643,14 @@ impl Scheduler {
         lane.resends.retain(|place| !messages.contains(&place.1));
         lane.waiting.retain(|place, _| !messages.contains(&place.1));
         lane.bodies.retain(|message, _| !messages.contains(message));
+        if lane.loading {
+            lane.withdrawn_while_loading.extend(messages);
+        }
         self.in_memory -= before - lane.in_memory();
     }
 
     fn collect_idle(&mut self) {
-        if self.lanes.len() > IDLE_LANES_MAX {
+        if self.lanes.len() > self.collect_at {
             let timers = &mut self.timers;
             self.lanes.retain(|endpoint, lane| {
                 let keep = lane.queued || !lane.is_idle();
@@ -526,6 +659,8 @@ impl Scheduler {
                 }
                 keep
             });
+            // Where most are busy, looking again at once finds no more.
+            self.collect_at = IDLE_LANES_MAX.max(2 * self.lanes.len());
         }
     }
 
@@ -535,6 +670,14 @@ impl Scheduler {
             lane.draining = true;
             self.refresh(endpoint, now);
         }
+    }
+
+    /// The endpoint is gone: what it has left belongs to nobody.
+    pub fn abandon(&mut self, endpoint: EndpointKey, nobody: AppKey, now: UnixMs) {
+        if let Some(lane) = self.lanes.get_mut(&endpoint) {
+            lane.app = nobody;
+        }
+        self.drain(endpoint, now);
     }
 
     /// The endpoint is enabled or was changed: what was known of it may no longer hold.
@@ -561,13 +704,39 @@ impl Scheduler {
     pub fn set_app_rate(&mut self, app: AppKey, rate: Option<u16>, now: UnixMs) {
         match rate {
             None if self.app_rates.is_empty() => {}
-            None => drop(self.app_rates.remove(&app)),
-            Some(per_s) => {
-                let unchanged = self.app_rates.get(&app).is_some_and(|rate| rate.per_s() == i64::from(per_s.max(1)));
-                if !unchanged {
-                    self.app_rates.insert(app, Rate::new(per_s, now));
+            None => {
+                let Some(removed) = self.app_rates.remove(&app) else { return };
+                if let Some(wake) = removed.wake {
+                    self.app_timers.remove(&(wake, app));
+                }
+                for endpoint in removed.blocked {
+                    if let Some(lane) = self.lanes.get_mut(&endpoint) {
+                        lane.blocked = false;
+                        self.refresh(endpoint, now);
+                    }
                 }
             }
+            Some(per_s) => match self.app_rates.get_mut(&app) {
+                Some(found) if found.rate.per_s() == i64::from(per_s.max(1)) => {}
+                Some(found) => {
+                    found.rate = Rate::new(per_s, now);
+                    if let Some(wake) = found.wake.take() {
+                        self.app_timers.remove(&(wake, app));
+                    }
+                    self.unblock(app, now);
+                }
+                None => {
+                    let rate = Rate::new(per_s, now);
+                    self.app_rates.insert(app, AppRate { rate, blocked: VecDeque::new(), wake: None });
+                }
+            },
+        }
+    }
+
+    /// What is kept of an endpoint's health says that it fails.
+    pub fn note_failing(&mut self, endpoint: EndpointKey) {
+        if let Some(lane) = self.lanes.get_mut(&endpoint) {
+            lane.gate.note_failing();
         }
     }
 

@@ -3,18 +3,20 @@
 //! A snapshot is a hint for the journal (which checks its version) and the last word for an
 //! attempt. Loads that cross a change are used once and not kept.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use quick_cache::sync::Cache;
 
 use super::query::StoreQueries;
 use super::{ReadError, StoreReader};
-use crate::model::{ApiKey, AppConfig, AppKey, AppKind, EnvKey, EnvPolicy, Id, IdKind, PortalToken};
+use crate::model::{ApiKey, AppConfig, AppKey, AppKind, Endpoint, EnvKey, EnvPolicy, Id, IdKind, PortalToken};
 use crate::store::command::Changed;
 
 /// Environment keys, and portal tokens, that are kept in memory.
 const API_KEYS_MAX: usize = 10_000;
+/// How often an application is read again where something changed while it was read.
+const LOADS_MAX: usize = 3;
 /// Environments that are kept in memory.
 const ENVIRONMENTS_MAX: usize = 10_000;
 /// Hashes of keys that are known not to be there.
@@ -32,6 +34,8 @@ pub struct Snapshots {
     /// Hashes that were looked up and not found, so that one who tries does not cost a read each time.
     unknown_keys: Cache<[u8; 32], ()>,
     epoch: AtomicU64,
+    /// Held while an application is kept, or let go.
+    changing: Mutex<()>,
 }
 
 impl Snapshots {
@@ -47,6 +51,7 @@ impl Snapshots {
             policies: Cache::new(ENVIRONMENTS_MAX),
             unknown_keys: Cache::new(UNKNOWN_KEYS_MAX),
             epoch: AtomicU64::new(0),
+            changing: Mutex::new(()),
         }
     }
 
@@ -60,13 +65,44 @@ impl Snapshots {
         if let Some(config) = self.cached(app) {
             return Ok(Some(config));
         }
-        let epoch = self.epoch.load(Ordering::Acquire);
-        let Some(config) = self.reader.app_config(app).await?.map(Arc::new) else { return Ok(None) };
-        self.apps.insert(app, Arc::clone(&config));
-        if self.epoch.load(Ordering::Acquire) != epoch {
-            self.apps.remove(&app);
+        let mut tries = 1;
+        loop {
+            let epoch = self.epoch.load(Ordering::Acquire);
+            let Some(config) = self.reader.app_config(app).await?.map(Arc::new) else { return Ok(None) };
+            let is_kept = self.keep(epoch, &config);
+            if is_kept || tries == LOADS_MAX {
+                return Ok(Some(config));
+            }
+            tries += 1;
         }
-        Ok(Some(config))
+    }
+
+    /// Keeps an application that was read since `epoch`, unless something changed meanwhile. Nobody sees
+    /// one that is older than a change that was followed.
+    fn keep(&self, epoch: u64, config: &Arc<AppConfig>) -> bool {
+        let _alone = self.alone();
+        let is_current = self.epoch.load(Ordering::Acquire) == epoch;
+        if is_current {
+            self.apps.insert(config.app.key(), Arc::clone(config));
+        }
+        is_current
+    }
+
+    fn alone(&self) -> MutexGuard<'_, ()> {
+        self.changing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// An endpoint's health changed, which routing does not ask for: its application need not be read
+    /// again.
+    pub fn endpoint_changed(&self, endpoint: &Arc<Endpoint>) {
+        let _alone = self.alone();
+        self.epoch.fetch_add(1, Ordering::AcqRel);
+        let Some(config) = self.apps.get(&endpoint.app) else { return };
+        let mut patched = (*config).clone();
+        if let Ok(place) = patched.endpoints.binary_search_by_key(&endpoint.id.key, |known| known.id.key) {
+            patched.endpoints[place] = Arc::clone(endpoint);
+        }
+        self.apps.insert(endpoint.app, Arc::new(patched));
     }
 
     /// An application by id or uid, as paths name it.
@@ -96,14 +132,11 @@ impl Snapshots {
 
     /// The application of an environment whose endpoints take operational webhooks.
     pub async fn operational(&self, env: EnvKey) -> Result<Option<Arc<AppConfig>>, ReadError> {
-        let key = match self.operational.get(&env) {
-            Some(key) => key,
-            None => {
-                let Some(key) = self.reader.operational_app(env).await? else { return Ok(None) };
-                self.operational.insert(env, key);
-                key
-            }
-        };
+        if let Some(key) = self.operational.get(&env) {
+            return self.app(key).await;
+        }
+        let Some(key) = self.reader.operational_app(env).await? else { return Ok(None) };
+        self.operational.insert(env, key);
         self.app(key).await
     }
 
@@ -175,6 +208,7 @@ impl Snapshots {
 
     /// An application was changed or is gone.
     pub fn app_changed(&self, app: AppKey) {
+        let _alone = self.alone();
         self.epoch.fetch_add(1, Ordering::AcqRel);
         self.apps.remove(&app);
     }
@@ -194,8 +228,7 @@ impl Snapshots {
                 self.policies.remove(env);
             }
             Changed::Application(app, _) => self.app_changed(app.key()),
-            Changed::PortalToken(..) => self.portal_tokens_changed(),
-            Changed::PortalTokenRevoked => self.portal_tokens_changed(),
+            Changed::PortalToken(..) | Changed::PortalTokenRevoked => self.portal_tokens_changed(),
             Changed::ApplicationDeleted { app, .. } => {
                 self.app_changed(*app);
                 self.portal_tokens_changed();

@@ -57,9 +57,8 @@ pub(crate) fn of(operation: &Operation, world: &World, chance: &mut Chance) -> V
 }
 
 fn random(chance: &mut Chance, strategy: &impl Strategy<Value = String>) -> Vec<String> {
-    let cases = if std::time::Instant::now() < chance.until { chance.cases() } else { 0 };
-    let one = |_| strategy.new_tree(&mut chance.runner).expect("a value").current();
-    (0..cases).map(one).collect()
+    let cases = chance.cases();
+    (0..cases).map(|_| strategy.new_tree(&mut chance.runner).expect("a value").current()).collect()
 }
 
 struct Maker<'a> {
@@ -111,7 +110,7 @@ impl Maker<'_> {
 
     fn head(&mut self, parameter: &Parameter) {
         let path = self.world.path(&self.operation.path, None);
-        for text in ["", "a b", "é", "\u{7f}", &"k".repeat(257)] {
+        for text in ["", "a b", "é", &"k".repeat(257)] {
             let request = self.request(path.clone()).header(&parameter.name, text);
             self.push(
                 format!("{}: {text}", parameter.name),
@@ -144,7 +143,7 @@ impl Maker<'_> {
         let name = &property.name;
         for text in hostile::values().into_iter().chain(random(chance, &hostile::any_json())) {
             let allowed = match serde_json::from_str::<Value>(&text) {
-                Ok(value) => property.schema.allows(&value) && !has_twice(&text),
+                Ok(value) => property.schema.allows(&value) && (property.schema.is_free() || !has_twice(&text)),
                 // It is JSON, but no reader can hold it: only what is carried unread may be it.
                 Err(_) => property.schema.is_free() && text.starts_with('{'),
             };

@@ -22,7 +22,7 @@ use crate::world::World;
 /// Random cases of each parameter and property, while there is time.
 const RANDOM_CASES: usize = 6;
 /// How long random cases are added to the fixed ones.
-const RANDOM_TIME_MAX: Duration = Duration::from_secs(30);
+const RANDOM_TIME_MAX: Duration = Duration::from_secs(20);
 /// Set it to see again what a failure printed.
 const SEED_VARIABLE: &str = "POSTHOUSE_TEST_SEED";
 
@@ -55,6 +55,7 @@ async fn every_operation_refuses_what_it_does_not_describe() {
     let world = World::start().await;
     let document = world.document().await;
     let mut chance = Chance::new();
+    world.mend().await;
     let (mut refused, mut others, mut wrong) = (0, 0, Vec::new());
     for operation in Operation::all(&document) {
         let (bad, open): (Vec<Case>, Vec<Case>) =

@@ -5,19 +5,29 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use crate::operation::Operation;
-use crate::support::app::TestApp;
+use crate::support::app::{TestApp, id_of};
 use crate::support::http::Client;
 use crate::support::receiver::Receiver;
-use crate::support::wait::SOON;
+use crate::support::wait::{SOON, eventually, when};
 
 /// What says another thing each time.
-const RESTLESS: [&str; 2] = ["/metrics", "/api/v1/health/ready"];
+const RESTLESS: [&str; 5] = [
+    "/metrics",
+    "/api/v1/health/ready",
+    "/api/v1/app/{app_id}/endpoint/{endpoint_id}/stats",
+    "/api/v1/app/{app_id}/endpoint/{endpoint_id}/msg",
+    "/api/v1/app/{app_id}/attempt/endpoint/{endpoint_id}",
+];
+/// What a receiver that does not answer changes by itself.
+const RESTLESS_FIELD: &str = "failingSince";
+/// Under which the endpoint of operational webhooks is kept.
+const OPERATIONAL: &str = "operational endpoint_id";
 /// Our own example's name.
 const EVENT_TYPE: &str = "bad.input";
 
 pub(crate) struct World {
     app: TestApp,
-    _receiver: Receiver,
+    receiver: Receiver,
     named: BTreeMap<&'static str, String>,
     /// With a portal token.
     customer: Client,
@@ -33,17 +43,25 @@ impl World {
         let msg_id = app.publish_numbered(&app_id, 1).await;
         let attempts = app.wait_for_attempts(&app_id, &msg_id, 1, SOON).await;
         let attempt_id = attempts[0]["id"].as_str().expect("an id").to_owned();
+        let since = json!({ "since": "2026-01-01T00:00:00Z" });
+        let recover = format!("/api/v1/app/{app_id}/endpoint/{endpoint_id}/recover");
+        let task_id = id_of(&app.client.post(recover, since).await.expect(202).json());
+        let operational = json!({ "url": receiver.url("/operational") });
+        let operational = app.client.post("/api/v1/operational-webhook/endpoint", operational).await.expect(201);
+        let operational_id = id_of(&operational.json());
         let named = BTreeMap::from([
             ("app_id", app_id),
             ("endpoint_id", endpoint_id),
             ("msg_id", msg_id),
             ("attempt_id", attempt_id),
             ("event_type_name", EVENT_TYPE.to_owned()),
+            ("task_id", task_id),
+            (OPERATIONAL, operational_id),
         ]);
         let access = format!("/api/v1/auth/app-portal-access/{}", named["app_id"]);
         let access = app.client.post(access, json!({})).await.expect(200).json();
         let customer = app.client.with_key(access["token"].as_str());
-        Self { app, _receiver: receiver, named, customer }
+        Self { app, receiver, named, customer }
     }
 
     /// Who may call an operation.
@@ -61,6 +79,7 @@ impl World {
             None => part.to_owned(),
             Some(name) => match but {
                 Some((other, text)) if other == name => text.to_owned(),
+                _ if name == "endpoint_id" && path.contains("/operational-webhook/") => self.named[OPERATIONAL].clone(),
                 _ => self.named.get(name).unwrap_or_else(|| panic!("a value of {name} in the world")).clone(),
             },
         };
@@ -77,16 +96,41 @@ impl World {
             let path = self.path(&operation.path, None);
             let answer = self.app.get(&path).await;
             assert!(answer.status < 400, "{path}: {} {}", answer.status, answer.text());
-            all.insert(path, answer.text());
+            let text = match serde_json::from_slice::<Value>(&answer.body) {
+                Ok(value) => without(value, RESTLESS_FIELD).to_string(),
+                Err(_) => answer.text(),
+            };
+            all.insert(path, text);
         }
         all
     }
 
-    /// Makes again what a case that was taken may have deleted or turned off.
+    /// Makes again what a case that was taken may have deleted or turned off, and waits for what it
+    /// has begun.
     pub(crate) async fn mend(&self) {
         let path = |pattern: &str| self.path(pattern, None);
-        self.app.get(path("/api/v1/app/{app_id}/endpoint/{endpoint_id}")).await.expect(200);
-        self.app.get(path("/api/v1/event-type/{event_type_name}")).await.expect(200);
-        self.app.get(path("/api/v1/app/{app_id}/msg/{msg_id}/attempt/{attempt_id}")).await.expect(200);
+        let client = &self.app.client;
+        let endpoint = json!({ "url": self.receiver.url("/"), "disabled": false });
+        client.patch(path("/api/v1/app/{app_id}/endpoint/{endpoint_id}"), endpoint).await.expect(200);
+        let made = client.put(path("/api/v1/event-type/{event_type_name}"), json!({ "description": "d" })).await;
+        assert!([200, 201].contains(&made.status), "{}", made.text());
+        eventually("tasks are finished", SOON, async || {
+            let running = client.get("/api/v1/background-task?status=running").await.expect(200).json();
+            when(running["data"] == json!([]))
+        })
+        .await;
     }
+}
+
+/// A value without a field, wherever it stands.
+fn without(mut value: Value, name: &str) -> Value {
+    match &mut value {
+        Value::Array(items) => items.iter_mut().for_each(|item| *item = without(item.take(), name)),
+        Value::Object(fields) => {
+            fields.remove(name);
+            fields.values_mut().for_each(|field| *field = without(field.take(), name));
+        }
+        _ => {}
+    }
+    value
 }

@@ -123,7 +123,7 @@ async fn what_fell_due_meanwhile_comes_slowly_first_and_never_early() {
     again.sort_unstable();
     let within = |rounds: u32| again.iter().take_while(|at| **at - again[0] < ROUND * rounds).count();
     let early = [1, 2, 3, 4].map(within);
-    let most = most_at_once(&again, ROUND - EARLY_MAX);
+    let most = most_at_once(&again, ROUND.saturating_sub(EARLY_MAX));
     println!(
         "{} retries at once: all there {took:?} after the return; arrived within 1, 2, 3, 4 rounds of {ROUND:?}: \
          {early:?}; at most {most} at once",

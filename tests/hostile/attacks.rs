@@ -115,11 +115,11 @@ impl Victim {
             Attack::DeepJson => ask(&mut tcp, head, &self.deep).await,
             Attack::CollidingKeys => ask(&mut tcp, head, &self.colliding).await,
             Attack::Compressed => {
-                ask(&mut tcp, &[head, b"content-encoding: gzip\r\n"].concat(), &[0x1f; 100_000]).await
+                ask(&mut tcp, &[head, b"content-encoding: gzip\r\n"].concat(), &vec![0x1f; 100_000]).await
             }
             Attack::PipelinedGarbage => {
                 let first = b"GET /api/v1/health HTTP/1.1\r\nhost: x\r\n\r\n";
-                tcp.write_all(&[&first[..], &[0xff; 60_000]].concat()).await?;
+                tcp.write_all(&[&first[..], &vec![0xff; 60_000]].concat()).await?;
                 until_closed(&mut tcp).await
             }
             Attack::UnknownKeys => {

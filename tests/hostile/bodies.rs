@@ -72,7 +72,7 @@ async fn slow_bodies_leave_room_for_others() {
         "POST /api/v1/app/{app_id}/msg HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {}\r\ncontent-length: 1000000\r\n\r\n",
         app.key
     );
-    let beginning = [head.as_bytes(), &[b' '; 100_000]].concat();
+    let beginning = [head.as_bytes(), &vec![b' '; 100_000]].concat();
     let mut slow = Vec::new();
     for _ in 0..64 {
         let mut tcp = TcpStream::connect(app.address()).await.expect("a connection");

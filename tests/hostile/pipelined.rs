@@ -47,6 +47,7 @@ async fn each_request_is_answered_in_its_turn() {
 #[tokio::test(flavor = "multi_thread")]
 async fn garbage_behind_a_request_ends_the_connection() {
     let app = TestApp::start().await;
+    let noise = vec![0xff; 40_000];
     let garbage: [&[u8]; 7] = [
         b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n",
         b"GET\r\n\r\n",
@@ -54,7 +55,7 @@ async fn garbage_behind_a_request_ends_the_connection() {
         b"GET /api/v1/health HTTP/1.1\r\nno colon\r\n\r\n",
         b"POST /api/v1/app HTTP/1.1\r\nhost: x\r\ncontent-length: nine\r\n\r\n",
         b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
-        &[0xff; 40_000],
+        &noise,
     ];
     for bytes in garbage {
         let text = said(&app, &[GET.as_bytes(), bytes].concat()).await;

@@ -184,9 +184,9 @@ async fn nothing_of_an_answer_is_kept_for_the_next_request() {
     for _ in 0..3 {
         next_attempt(&app, &app_id).await;
     }
-    let received = receiver.received("/sticky");
-    assert_eq!(received.len(), 3);
-    for request in received {
+    let requests = receiver.received("/sticky");
+    assert_eq!(requests.len(), 3);
+    for request in requests {
         for name in ["cookie", "authorization", "upgrade", "accept-encoding"] {
             assert_eq!(request.header(name), None, "{name}");
         }

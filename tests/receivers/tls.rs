@@ -22,8 +22,10 @@ async fn doing(deed: Deed) -> String {
         while let Ok((mut tcp, _)) = listener.accept().await {
             tokio::spawn(async move {
                 let mut hello = [0; 4096];
-                tcp.read(&mut hello).await?;
-                deed(tcp).await
+                match tcp.read(&mut hello).await? {
+                    0 => Ok(()),
+                    _ => deed(tcp).await,
+                }
             });
         }
     });

@@ -67,19 +67,19 @@ fn kind(page: &mut Html, schema: &Value) {
         page.text(constant);
         return;
     }
-    match &schema["type"] {
-        Value::Array(types) => {
-            let types: Vec<&str> = types.iter().filter_map(Value::as_str).collect();
-            page.text(&types.join(" or "));
-        }
-        one => {
-            page.text(one.as_str().unwrap_or("any value"));
-        }
-    }
+    let types: Vec<&str> = match &schema["type"] {
+        Value::Array(types) => types.iter().filter_map(Value::as_str).collect(),
+        one => vec![one.as_str().unwrap_or("any value")],
+    };
+    let (nullable, types): (Vec<&str>, Vec<&str>) = types.into_iter().partition(|one| *one == "null");
+    page.text(&types.join(" or "));
     if schema["items"].is_object() {
         kind(page.raw(" of "), &schema["items"]);
     } else if let Some(format) = schema["format"].as_str().filter(|format| !format.contains("int")) {
         page.raw(", ").text(format);
+    }
+    if !nullable.is_empty() {
+        page.raw(if types.is_empty() { "null" } else { " or null" });
     }
 }
 

@@ -4,7 +4,9 @@
 use serde_json::{Map, Value, json};
 
 use super::properties::property;
-use crate::api::{application, endpoint_in, event_type, headers, message_in, portal, secret, settings};
+use crate::api::{
+    application, endpoint_in, event_type, example, headers, message_in, portal, recover, secret, settings,
+};
 
 /// A body.
 pub(super) struct BodyOf {
@@ -45,7 +47,7 @@ pub(super) fn all() -> Vec<BodyOf> {
     all
 }
 
-fn of_endpoints() -> [BodyOf; 10] {
+fn of_endpoints() -> [BodyOf; 12] {
     const URL: &str = "https://example.com/webhooks";
     let endpoint: &[&str] = &endpoint_in::FIELDS;
     let headers = json!({ "headers": { "x-region": "eu" } });
@@ -71,6 +73,8 @@ fn of_endpoints() -> [BodyOf; 10] {
         body("EndpointHeadersIn", &headers::PUT_FIELDS, &["headers"], headers.clone()),
         body("EndpointHeadersPatchIn", &headers::PATCH_FIELDS, &["headers"], patch),
         body("OperationalWebhookEndpointHeadersIn", &headers::PUT_FIELDS, &["headers"], headers),
+        body("RecoverIn", &recover::FIELDS, &["since"], json!({ "since": "2030-01-31T08:00:00Z" })),
+        body("EventExampleIn", &example::FIELDS, &["eventType"], json!({ "eventType": "invoice.paid" })),
         body("EndpointSecretRotateIn", &secret::FIELDS, &[], json!({ "gracePeriodSeconds": 3600 })),
         body("OperationalWebhookEndpointSecretIn", &secret::FIELDS, &[], json!({ "gracePeriodSeconds": 3600 })),
     ]

@@ -12,6 +12,7 @@ pub(super) enum Tag {
     EventType,
     Message,
     Attempt,
+    Task,
     Authentication,
     Environment,
     Operational,
@@ -20,12 +21,13 @@ pub(super) enum Tag {
 }
 
 impl Tag {
-    pub(super) const ALL: [Self; 10] = [
+    pub(super) const ALL: [Self; 11] = [
         Self::Application,
         Self::Endpoint,
         Self::EventType,
         Self::Message,
         Self::Attempt,
+        Self::Task,
         Self::Authentication,
         Self::Environment,
         Self::Operational,
@@ -41,6 +43,7 @@ impl Tag {
             Self::EventType => "Event Type",
             Self::Message => "Message",
             Self::Attempt => "Message Attempt",
+            Self::Task => "Background Task",
             Self::Authentication => "Authentication",
             Self::Environment => "Environment-Settings",
             Self::Operational => "Webhook Endpoint",
@@ -56,6 +59,7 @@ impl Tag {
             Self::EventType => "Event types are the kinds of messages that endpoints choose from.",
             Self::Message => "A message is one event. It goes to every endpoint of its application that wants it.",
             Self::Attempt => "An attempt is one try to deliver a message to an endpoint.",
+            Self::Task => "What goes on by itself after the call that began it was answered.",
             Self::Authentication => "Customers reach their own application by a link with a token.",
             Self::Environment => "What holds for all applications of an environment.",
             Self::Operational => {
@@ -94,6 +98,8 @@ pub(in crate::api) struct Described {
     /// Statuses of success, each with the schema of its body by name; an empty one has none.
     pub(super) answers: Vec<(u16, &'static str)>,
     pub(super) media_type: &'static str,
+    /// To who accepts it, success is mere bytes.
+    pub(super) is_bytes: bool,
 }
 
 impl Described {
@@ -110,6 +116,7 @@ impl Described {
             body: None,
             answers: Vec::new(),
             media_type: "application/json",
+            is_bytes: false,
         }
     }
 
@@ -144,6 +151,11 @@ impl Described {
 
     pub(super) const fn media_type(mut self, media_type: &'static str) -> Self {
         self.media_type = media_type;
+        self
+    }
+
+    pub(super) const fn or_bytes(mut self) -> Self {
+        self.is_bytes = true;
         self
     }
 

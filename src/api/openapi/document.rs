@@ -84,6 +84,9 @@ fn answers(of: &Described, operation: &Operation) -> Value {
         let mut answer = json!({ "description": meaning(*status) });
         if !schema.is_empty() {
             answer["content"] = json!({ of.media_type: { "schema": reference(schema) } });
+            if of.is_bytes {
+                answer["content"]["application/octet-stream"] = json!({});
+            }
         }
         all.insert(status.to_string(), answer);
     }

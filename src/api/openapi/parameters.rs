@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 use super::describe::{Described, Pages};
 use super::values::{id, id_pattern, text};
 use crate::api::page::LIMIT_MAX;
-use crate::api::{call, message, validate};
-use crate::model::IdKind;
+use crate::api::{background_task, call, message, validate};
+use crate::model::{IdKind, TaskStatus};
 
 /// All parameters of an operation.
 pub(super) fn of(described: &Described) -> Vec<Value> {
@@ -52,13 +52,17 @@ fn in_path(name: &str) -> Value {
         "endpoint_id" => uid("The endpoint, by id or uid."),
         "msg_id" => uid("The message, by id or `eventId`."),
         "event_type_name" => uid("The event type."),
-        "attempt_id" => {
-            let mut of = id(IdKind::Attempt);
-            of["description"] = "The attempt.".into();
-            of
-        }
+        "attempt_id" => exact(IdKind::Attempt, "The attempt."),
+        "task_id" => exact(IdKind::Task, "The task."),
         _ => Value::Null,
     }
+}
+
+/// An id, and no uid.
+fn exact(kind: IdKind, says: &str) -> Value {
+    let mut of = id(kind);
+    of["description"] = says.into();
+    of
 }
 
 /// What a query parameter takes; `null` if nothing is said of it, which a test finds.
@@ -86,6 +90,14 @@ fn in_query(name: &str, pages: Option<Pages>) -> Value {
         "with_content" => flag(true, "Whether payloads, or answers of receivers, are shown; else they are empty."),
         "with_msg" => flag(false, "Whether each row also shows its message."),
         "expanded_statuses" => flag(false, "Taken and without effect: an attempt has succeeded or failed."),
+        "status" if pages == Some(Pages::Ids(IdKind::Task)) => json!({
+            "type": "string", "enum": TaskStatus::ALL.map(TaskStatus::as_str), "description": "Only tasks that are so.",
+        }),
+        "task" => json!({
+            "type": "string", "enum": background_task::TYPES, "description": "Only tasks of this kind.",
+        }),
+        "since" => time("What is older does not count; 28 days before the end if left out."),
+        "until" => time("What is younger does not count; now if left out."),
         "status" => json!({
             "type": "integer", "enum": [0, 1, 2, 3, 4],
             "description": "0 succeeded, 1 pending, 2 failed, 3 being sent, 4 cancelled.",

@@ -22,6 +22,8 @@ pub(super) fn property(body: &str, name: &str) -> Option<Value> {
         }
         "EndpointSecretRotateIn" | "OperationalWebhookEndpointSecretIn" => secret_property(name),
         "EventTypeIn" | "EventTypeUpsertIn" | "EventTypePatch" => event_type_property(name),
+        "RecoverIn" => recover_property(name),
+        "EventExampleIn" => example_property(name),
         "RetryScheduleInOut" => schedule_property(name),
         "MessageIn" => message_property(name),
         "AppPortalAccessIn" => portal_property(name),
@@ -41,7 +43,8 @@ fn common(body: &str, name: &str) -> Option<Value> {
         )),
         "metadata" => json!({
             "type": "object",
-            "additionalProperties": { "type": "string" },
+            "propertyNames": { "pattern": "^[^\\x00]*$" },
+            "additionalProperties": { "type": "string", "pattern": "^[^\\x00]*$" },
             "description": format!("Texts by name that are kept with it, {TEXT_BYTES_MAX} bytes together."),
         }),
         "throttleRate" if is_patch => {
@@ -126,7 +129,7 @@ fn message_property(name: &str) -> Option<Value> {
             "description": "Not to be sent before, at most 90 days ahead; the past means now.",
         })),
         "payloadRetentionPeriod" => {
-            nullable(number((1, crate::api::message_in::RETENTION_DAYS_MAX), "Days for which the payload is kept."))
+            nullable(number((1, message_in::RETENTION_DAYS_MAX), "Days for which the payload is kept."))
         }
         "payloadRetentionHours" => nullable(number(
             (1, message_in::RETENTION_HOURS_MAX),
@@ -137,10 +140,9 @@ fn message_property(name: &str) -> Option<Value> {
             "description": "`rawPayload` is a text that is sent in place of the payload, and `headers.content-type` \
                             its media type.",
         })),
-        "application" => nullable(json!({
-            "type": "object", "additionalProperties": true,
-            "description": "An application to be made where the path names none.",
-        })),
+        "application" => {
+            inline_application("The application as it is made where the path names a uid that nobody has.")
+        }
         _ => return None,
     })
 }
@@ -151,6 +153,30 @@ fn boolean(says: &str) -> Value {
 
 fn description(says: &str) -> Value {
     json!({ "type": "string", "maxLength": TEXT_BYTES_MAX, "pattern": validate::TEXT_PATTERN, "description": says })
+}
+
+fn inline_application(says: &str) -> Value {
+    json!({
+        "anyOf": [{ "$ref": "#/components/schemas/ApplicationIn" }, { "type": "null" }],
+        "description": says,
+    })
+}
+
+fn recover_property(name: &str) -> Option<Value> {
+    let time = |says: &str| json!({ "type": "string", "format": "date-time", "description": says });
+    match name {
+        "since" => Some(time("What is older is left as it is.")),
+        "until" => Some(nullable(time("What is younger is left as it is; now, if left out. After `since`."))),
+        _ => None,
+    }
+}
+
+fn example_property(name: &str) -> Option<Value> {
+    match name {
+        "eventType" => Some(text(&validate::EVENT_TYPE, "A registered event type.")),
+        "exampleIndex" => Some(number((0, u16::MAX), "Which of the examples that its newest schema lists.")),
+        _ => None,
+    }
 }
 
 /// A schedule as the API writes it: seconds.
@@ -225,10 +251,9 @@ fn secret_property(name: &str) -> Option<Value> {
 fn portal_property(name: &str) -> Option<Value> {
     let capabilities = Capability::ALL.map(Capability::as_str);
     Some(match name {
-        "application" => json!({
-            "anyOf": [{ "$ref": "#/components/schemas/ApplicationIn" }, { "type": "null" }],
-            "description": "The application as it is made where the path names a uid that nobody has.",
-        }),
+        "application" => {
+            inline_application("The application as it is made where the path names a uid that nobody has.")
+        }
         "readOnly" => {
             let mut of = nullable(boolean("The same as the capability `ViewBase` alone, over `capabilities`."));
             of["deprecated"] = true.into();

@@ -9,9 +9,22 @@ use super::properties::setting;
 use super::values::{id, nullable, text, texts};
 use crate::api::error::Code;
 use crate::api::{
-    application, attempt, endpoint, event_type, headers, health, jwks, message_in, portal, secret, settings, validate,
+    application, attempt, attempted, background_task, endpoint, event_type, headers, health, jwks, message_in, portal,
+    raw, secret, settings, stats, validate,
 };
 use crate::model::IdKind;
+
+/// What lists are of.
+const LISTED: [&str; 8] = [
+    "ApplicationOut",
+    "EndpointOut",
+    "EventTypeOut",
+    "MessageOut",
+    "MessageAttemptOut",
+    "EndpointMessageOut",
+    "MessageEndpointOut",
+    "BackgroundTaskOut",
+];
 
 /// Every schema, by name.
 pub(super) fn all() -> Map<String, Value> {
@@ -22,7 +35,8 @@ pub(super) fn all() -> Map<String, Value> {
     for (name, schema) in by_hand() {
         all.insert(name.to_owned(), schema);
     }
-    for row in ["ApplicationOut", "EndpointOut", "EventTypeOut", "MessageOut", "MessageAttemptOut"] {
+    with_state(&mut all);
+    for row in LISTED {
         all.insert(format!("ListResponse_{row}_"), page_of(row));
     }
     // Where an attempt's message is asked for, it is written behind the struct.
@@ -43,10 +57,31 @@ fn answers() -> Map<String, Value> {
     generator.subschema_for::<secret::SecretOut>();
     generator.subschema_for::<event_type::EventTypeOut<'_>>();
     generator.subschema_for::<attempt::AttemptOut<'_>>();
+    generator.subschema_for::<attempted::StateOut>();
+    generator.subschema_for::<attempted::DestinationOut<'_>>();
+    generator.subschema_for::<background_task::TaskBegunOut>();
+    generator.subschema_for::<background_task::BackgroundTaskOut>();
+    generator.subschema_for::<raw::RawOut<'_>>();
+    generator.subschema_for::<stats::StatsOut>();
     generator.subschema_for::<health::Ready>();
     generator.subschema_for::<jwks::JwksOut>();
     generator.subschema_for::<portal::AccessOut>();
     generator.take_definitions(true)
+}
+
+/// Rows of deliveries are a message or an endpoint, and behind it, in the same object, a state.
+fn with_state(all: &mut Map<String, Value>) {
+    let Some(state) = all.remove("DeliveryState") else { return };
+    for (name, of) in [("EndpointMessageOut", "MessageOut"), ("MessageEndpointOut", "MessageEndpointOut")] {
+        let mut row = all[of].clone();
+        for (property, schema) in state["properties"].as_object().into_iter().flatten() {
+            row["properties"][property] = schema.clone();
+        }
+        if let Some(required) = row["required"].as_array_mut() {
+            required.extend(state["required"].as_array().into_iter().flatten().cloned());
+        }
+        all.insert(name.to_owned(), row);
+    }
 }
 
 /// What no struct is written as.

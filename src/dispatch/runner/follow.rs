@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use rustc_hash::FxHashSet;
 
-use super::{Dispatcher, Inner, Scheduler};
+use super::{Dispatcher, Inner, NO_APP, Scheduler};
 use crate::model::{EndpointKey, MessageKey, Next, Trigger, UnixMs, Waiting};
 use crate::store::command::{Became, Changed, Command, Done, Publish, Published, Raised, Reply, Settle, Settled};
 use crate::store::journal::Observer;
@@ -34,8 +34,12 @@ impl Inner {
                 let waiting = Waiting { due, message, attempts: 0, trigger: Trigger::Scheduled };
                 scheduler.wait(route.endpoint, app, waiting, now);
             } else {
-                let rate = config.endpoint(route.endpoint).and_then(|endpoint| endpoint.spec.throttle_rate);
+                let endpoint = config.endpoint(route.endpoint);
+                let rate = endpoint.and_then(|endpoint| endpoint.spec.throttle_rate);
                 scheduler.offer(route.endpoint, app, rate, message, body.clone(), now);
+                if endpoint.is_some_and(|endpoint| endpoint.failing.is_some()) {
+                    scheduler.note_failing(route.endpoint);
+                }
             }
         }
     }
@@ -51,8 +55,10 @@ impl Inner {
             scheduler.withdraw(settle.endpoint, settle.message);
         }
         if let Some(endpoint) = &settled.endpoint {
-            self.parts.snapshots.app_changed(settle.app);
-            if endpoint.spec.disabled.is_some() {
+            if endpoint.spec.disabled.is_none() {
+                self.parts.snapshots.endpoint_changed(endpoint);
+            } else {
+                self.parts.snapshots.app_changed(settle.app);
                 self.failing.forget(settle.endpoint);
                 scheduler.drain(settle.endpoint, now);
             }
@@ -61,12 +67,19 @@ impl Inner {
 
     fn changed(&self, scheduler: &mut Scheduler, changed: &Changed, now: UnixMs) {
         self.parts.snapshots.changed(changed);
+        if let Changed::Endpoint(endpoint, _) = changed
+            && endpoint.failing.is_none()
+        {
+            // It goes elsewhere, or is enabled: what was seen of it before counts no more.
+            self.failing.forget(endpoint.key());
+        }
         match changed {
             Changed::Application(app, _) => scheduler.set_app_rate(app.key(), app.spec.throttle_rate, now),
-            Changed::ApplicationDeleted { endpoints, .. } => {
+            Changed::ApplicationDeleted { app, endpoints } => {
+                scheduler.set_app_rate(*app, None, now);
                 for endpoint in endpoints {
                     self.failing.forget(*endpoint);
-                    scheduler.drain(*endpoint, now);
+                    scheduler.abandon(*endpoint, NO_APP, now);
                 }
             }
             Changed::Endpoint(endpoint, _) if endpoint.spec.disabled.is_some() => {
@@ -79,7 +92,7 @@ impl Inner {
             Changed::Endpoint(endpoint, _) => scheduler.revive(endpoint.key(), endpoint.spec.throttle_rate, now),
             Changed::EndpointDeleted { endpoint, .. } => {
                 self.failing.forget(*endpoint);
-                scheduler.drain(*endpoint, now);
+                scheduler.abandon(*endpoint, NO_APP, now);
             }
             Changed::Resent { app, endpoint, waiting } => scheduler.wait(*endpoint, *app, *waiting, now),
             Changed::Expunged { message, endpoints } => {

@@ -1,6 +1,7 @@
 //! What is in memory and what is loaded.
 
 use super::*;
+use crate::dispatch::lane::Feedback;
 
 const ENDPOINT: EndpointKey = EndpointKey(1);
 const APP: AppKey = AppKey(2);
@@ -33,7 +34,9 @@ fn what_is_stored_while_a_page_is_read_is_loaded_with_the_next() {
     scheduler.stored(ENDPOINT, APP, NOW - 5, NOW);
     assert!(scheduler.take_loads().is_empty(), "one page at a time");
     scheduler.loaded(ENDPOINT, &[waiting(NOW - 10, 7)], NOW);
-    assert_eq!(taken(&mut scheduler), Some(MessageKey(7)));
+    let first = scheduler.take(NOW).expect("a ticket");
+    assert_eq!(first.message, MessageKey(7));
+    scheduler.finish(&first, Feedback::Answered, None, NOW);
     let loads = scheduler.take_loads();
     assert_eq!(loads, [(ENDPOINT, Some((NOW - 5, MessageKey(i64::MIN))))]);
     scheduler.loaded(ENDPOINT, &[waiting(NOW - 5, 8)], NOW);
@@ -86,4 +89,78 @@ fn what_is_forgotten_is_in_no_part_of_a_lane() {
     }
     left.sort_unstable();
     assert_eq!(left, [2, 12, 22]);
+}
+
+#[test]
+fn the_rate_of_an_application_goes_round_its_endpoints() {
+    let mut scheduler = scheduler();
+    scheduler.set_app_rate(APP, Some(10), NOW);
+    let endpoints = [1, 2, 3].map(EndpointKey);
+    for endpoint in endpoints {
+        for message in 0..1_000 {
+            scheduler.offer(endpoint, APP, None, MessageKey(message), None, NOW);
+        }
+    }
+    let mut counts = [0_usize; 3];
+    let mut now = NOW;
+    while now <= NOW + 20_000 {
+        scheduler.wake(now);
+        while let Some(ticket) = scheduler.take(now) {
+            counts[ticket.endpoint.0 as usize - 1] += 1;
+            scheduler.finish(&ticket, Feedback::Answered, None, now);
+            scheduler.stored_outcome(ticket.endpoint, ticket.message, ticket.taken);
+        }
+        now = scheduler.next_wake().unwrap_or(i64::MAX).max(now + 1);
+    }
+    let total: usize = counts.iter().sum();
+    assert!((205..=211).contains(&total), "a burst of ten, and ten a second: {counts:?}");
+    assert!(counts.iter().all(|count| (65..=75).contains(count)), "each has its share: {counts:?}");
+
+    scheduler.set_app_rate(APP, None, now);
+    let free = std::iter::from_fn(|| scheduler.take(now)).count();
+    assert!(free > 10, "without a rate nobody waits for it: {free}");
+}
+
+#[test]
+fn who_fails_does_not_keep_others_from_their_first_attempt() {
+    let mut scheduler = scheduler();
+    let offer = |scheduler: &mut Scheduler, endpoint: i64| {
+        for message in 0..3 {
+            scheduler.offer(EndpointKey(endpoint), APP, None, MessageKey(message), None, NOW);
+        }
+    };
+    for endpoint in 0..200 {
+        offer(&mut scheduler, endpoint);
+    }
+    let first: Vec<Ticket> = std::iter::from_fn(|| scheduler.take(NOW)).collect();
+    assert_eq!(first.len(), 50, "half of all places are for those that have not answered");
+    let mut endpoints: Vec<i64> = first.iter().map(|ticket| ticket.endpoint.0).collect();
+    endpoints.dedup();
+    assert_eq!(endpoints.len(), 50, "each with one attempt");
+    for ticket in &first {
+        scheduler.finish(ticket, Feedback::Unreachable, None, NOW);
+        scheduler.stored_outcome(ticket.endpoint, ticket.message, ticket.taken);
+    }
+    let second: Vec<Ticket> = std::iter::from_fn(|| scheduler.take(NOW)).collect();
+    let again = second.iter().filter(|ticket| ticket.endpoint.0 < 50).count();
+    assert!(again <= 25, "of these at most half are for those that fail: {again}");
+}
+
+#[test]
+fn what_is_read_along_is_kept_only_for_deliveries_that_are_still_there() {
+    let mut scheduler = scheduler();
+    scheduler.set_rate(ENDPOINT, None, NOW);
+    for message in 0..20 {
+        scheduler.wait(ENDPOINT, APP, waiting(NOW - 100 + message, message), NOW);
+    }
+    let first = scheduler.take(NOW).expect("a ticket");
+    scheduler.finish(&first, Feedback::Answered, None, NOW);
+    let second = scheduler.take(NOW).expect("a ticket");
+    let third = scheduler.take(NOW).expect("a ticket");
+    assert!(second.prefetch.len() > 1);
+    assert!(!third.prefetch[1..].iter().any(|message| second.prefetch.contains(message)), "nothing is read twice");
+    scheduler.attach(ENDPOINT, &second.prefetch, Vec::new());
+    let lane = &scheduler.lanes[&ENDPOINT];
+    assert!(lane.bodies.is_empty());
+    assert!(second.prefetch.iter().all(|message| !lane.ahead.contains(message)));
 }

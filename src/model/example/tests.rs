@@ -153,20 +153,6 @@ fn what_is_no_object_has_no_example() {
     }
 }
 
-/// How many values and bytes of text are in a value.
-fn size_of(value: &Value) -> (usize, usize) {
-    let parts: Vec<(usize, usize)> = match value {
-        Value::String(text) => vec![(0, text.len())],
-        Value::Array(items) => items.iter().map(size_of).collect(),
-        Value::Object(fields) => {
-            let named = |(name, value): (&String, &Value)| (size_of(value).0, size_of(value).1 + name.len());
-            fields.iter().map(named).collect()
-        }
-        Value::Null | Value::Bool(_) | Value::Number(_) => Vec::new(),
-    };
-    parts.into_iter().fold((1, 0), |total, part| (total.0 + part.0, total.1 + part.1))
-}
-
 #[test]
 fn examples_are_bounded_whatever_the_schema() {
     // Each level holds the one below it twice: 2^40 values if nobody counted.
@@ -181,7 +167,8 @@ fn examples_are_bounded_whatever_the_schema() {
     let many = json!({ "properties": { "a": { "minItems": 1_000_000, "items": { "type": "integer" } } } });
     for schema in [tree, wide, many] {
         let example = example_of(&schema, 0).ok().flatten().expect("an object");
-        let (values, bytes) = size_of(&example);
+        let mut measure = Maker { root: &Value::Null, values: 0, bytes: 0, steps: usize::MAX, open: Vec::new() };
+        let (values, bytes) = measure.size(&example).expect("steps enough");
         assert!(values <= VALUES_MAX && bytes <= BYTES_MAX, "{values} values, {bytes} bytes");
         assert!(values > 1);
     }

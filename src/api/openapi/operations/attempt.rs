@@ -1,6 +1,6 @@
 //! Attempts.
 
-use super::{get, post};
+use super::{delete, get, post};
 use crate::api::openapi::describe::{Described, Pages, Tag};
 use crate::model::IdKind;
 
@@ -8,6 +8,9 @@ const BY_ENDPOINT: &str = "/api/v1/app/{app_id}/attempt/endpoint/{endpoint_id}";
 const BY_MESSAGE: &str = "/api/v1/app/{app_id}/attempt/msg/{msg_id}";
 const ONE: &str = "/api/v1/app/{app_id}/msg/{msg_id}/attempt/{attempt_id}";
 const RESEND: &str = "/api/v1/app/{app_id}/msg/{msg_id}/endpoint/{endpoint_id}/resend";
+const CONTENT: &str = "/api/v1/app/{app_id}/msg/{msg_id}/attempt/{attempt_id}/content";
+const MESSAGES: &str = "/api/v1/app/{app_id}/endpoint/{endpoint_id}/msg";
+const DESTINATIONS: &str = "/api/v1/app/{app_id}/msg/{msg_id}/endpoint";
 const TAG: Tag = Tag::Attempt;
 
 pub(super) fn described() -> Vec<Described> {
@@ -55,5 +58,17 @@ pub(super) fn described() -> Vec<Described> {
                  wait.",
             )
             .answers(202, "EmptyResponse"),
+        delete(CONTENT, "v1.message-attempt.expunge-content", TAG)
+            .says("Delete an attempt's answer", "The attempt stays listed.")
+            .answers(204, ""),
+        get(MESSAGES, "v1.message-attempt.list-attempted-messages", TAG)
+            .says("List an endpoint's messages", "Each with where its delivery stands; the newest come first.")
+            .pages(Pages::Ids(IdKind::Message))
+            .query(&["status", "channel", "tag", "event_types", "before", "after", "with_content", "expanded_statuses"])
+            .answers(200, "ListResponse_EndpointMessageOut_"),
+        get(DESTINATIONS, "v1.message-attempt.list-attempted-destinations", TAG)
+            .says("List a message's endpoints", "Each with where its delivery stands; the newest come first.")
+            .pages(Pages::Ids(IdKind::Endpoint))
+            .answers(200, "ListResponse_MessageEndpointOut_"),
     ]
 }

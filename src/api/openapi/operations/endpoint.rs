@@ -9,6 +9,9 @@ const ONE: &str = "/api/v1/app/{app_id}/endpoint/{endpoint_id}";
 const SECRET: &str = "/api/v1/app/{app_id}/endpoint/{endpoint_id}/secret";
 const ROTATE: &str = "/api/v1/app/{app_id}/endpoint/{endpoint_id}/secret/rotate";
 const HEADERS: &str = "/api/v1/app/{app_id}/endpoint/{endpoint_id}/headers";
+const EXAMPLE: &str = "/api/v1/app/{app_id}/endpoint/{endpoint_id}/send-example";
+const STATS: &str = "/api/v1/app/{app_id}/endpoint/{endpoint_id}/stats";
+const RECOVER: &str = "/api/v1/app/{app_id}/endpoint/{endpoint_id}/recover";
 const TAG: Tag = Tag::Endpoint;
 
 pub(super) fn described() -> Vec<Described> {
@@ -65,5 +68,24 @@ pub(super) fn described() -> Vec<Described> {
             .says("Change an endpoint's headers", "Others stay as they are.")
             .body("EndpointHeadersPatchIn")
             .answers(204, ""),
+        post(EXAMPLE, "v1.endpoint.send-example", TAG)
+            .says(
+                "Send an example to an endpoint",
+                "A message as the newest schema of the event type describes it, to this endpoint alone.",
+            )
+            .body("EventExampleIn")
+            .answers(202, "MessageOut"),
+        post(RECOVER, "v1.endpoint.recover", TAG)
+            .says(
+                "Send again what failed",
+                "What failed or is held since a time is sent again, each with its schedule from the start. This goes \
+                 on as a background task.",
+            )
+            .body("RecoverIn")
+            .answers(202, "RecoverOut"),
+        get(STATS, "v1.endpoint.get-stats", TAG)
+            .says("Count an endpoint's deliveries", "What became of them in a span of time.")
+            .query(&["since", "until"])
+            .answers(200, "EndpointStats"),
     ]
 }

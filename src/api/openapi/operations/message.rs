@@ -1,6 +1,6 @@
 //! Messages.
 
-use super::{get, post};
+use super::{delete, get, post};
 use crate::api::openapi::describe::{Described, Pages, Tag};
 use crate::model::IdKind;
 
@@ -28,5 +28,15 @@ pub(super) fn described() -> Vec<Described> {
             .says("Get a message", "A payload that is no longer kept reads `{\"expired\":true}`.")
             .query(&["with_content"])
             .answers(200, "MessageOut"),
+        get("/api/v1/app/{app_id}/msg/{msg_id}/raw", "v1.message.get-raw-payload", TAG)
+            .says(
+                "Get a message's bytes",
+                "As a text in JSON; with `Accept: application/octet-stream` the bytes themselves, with their media type.",
+            )
+            .or_bytes()
+            .answers(200, "MessageRawPayloadOut"),
+        delete("/api/v1/app/{app_id}/msg/{msg_id}/content", "v1.message.expunge-content", TAG)
+            .says("Delete a message's content", "It stays listed. What waits to be sent is cancelled.")
+            .answers(204, ""),
     ]
 }

@@ -9,6 +9,7 @@ mod operational;
 mod portal;
 mod server;
 mod settings;
+mod task;
 
 use http::Method;
 
@@ -22,6 +23,7 @@ pub(super) fn all() -> Vec<Described> {
         event_type::described(),
         message::described(),
         attempt::described(),
+        task::described(),
         portal::described(),
         settings::described(),
         operational::described(),
