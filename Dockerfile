@@ -13,16 +13,17 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/src/target \
     cargo build --release --locked --bin posthouse \
     && strip --strip-debug -o /posthouse target/release/posthouse \
-    && mkdir /data
+    && mkdir /data /backups
 
 # The same glibc as above; user 65532 without a password or a shell.
 FROM gcr.io/distroless/cc-debian12:nonroot
 COPY --from=build /posthouse /usr/local/bin/posthouse
 COPY --from=build --chown=65532:65532 --chmod=700 /data /var/lib/posthouse
+COPY --from=build --chown=65532:65532 --chmod=700 /backups /backups
 ENV POSTHOUSE__STORAGE__DATA_DIR=/var/lib/posthouse \
     POSTHOUSE__SERVER__LISTEN=0.0.0.0:8080
 USER 65532:65532
-VOLUME /var/lib/posthouse
+VOLUME /var/lib/posthouse /backups
 EXPOSE 8080
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=8s --start-period=30s CMD ["/usr/local/bin/posthouse", "health"]

@@ -14,7 +14,7 @@ pub use admission::Admission;
 use crate::config::{Delivery, Limits, Retention, Server};
 use crate::metrics::Metrics;
 use crate::model::routing::{route, route_only};
-use crate::model::{AppConfig, Clock, EndpointKey, EnvKey, Envelope, Id, Message};
+use crate::model::{AppConfig, Clock, EndpointKey, Envelope, Id, Message};
 use crate::store::ReadError;
 use crate::store::StoreReader;
 use crate::store::command::{
@@ -94,7 +94,7 @@ pub enum Accepted {
 /// A change that is durable.
 pub enum ChangeAccepted {
     /// It was made now.
-    New(Changed),
+    New(Box<Changed>),
     /// The same call was made before: its status and body.
     Repeated(u16, String),
 }
@@ -166,7 +166,7 @@ impl Gateway {
         self.admission.check_change().map_err(NotAccepted::Closed)?;
         let request = ChangeRequest { at: self.clock.now_ms(), idempotency, change };
         match self.journal.commit(Command::Change(Box::new(request))).await?? {
-            Done::Changed(changed) => Ok(ChangeAccepted::New(*changed)),
+            Done::Changed(changed) => Ok(ChangeAccepted::New(changed)),
             Done::RepeatedChange(status, body) => Ok(ChangeAccepted::Repeated(status, body)),
             Done::Published(_) | Done::Repeated(_) | Done::Settled(_) | Done::Maintained(_) => {
                 Err(Refusal::Failed.into())
@@ -174,9 +174,9 @@ impl Gateway {
         }
     }
 
-    /// An idempotency key in its scope: environment, method and path.
-    pub fn idempotency(&self, env: EnvKey, method: &str, path: &str, key: &[u8], body: &[u8]) -> Idempotency {
-        let scope = [&env.0.to_be_bytes()[..], method.as_bytes(), path.as_bytes(), key];
+    /// An idempotency key in its scope, with what tells one body from another.
+    pub fn idempotency(&self, scope: &[Vec<u8>], key: &[u8], body: &[u8]) -> Idempotency {
+        let scope: Vec<&[u8]> = scope.iter().map(Vec::as_slice).chain([key]).collect();
         let (hash, fingerprint) = (self.sealer.keyed_hash(&scope), self.sealer.keyed_hash(&[body]));
         let mut idempotency = Idempotency { hash: [0; 16], fingerprint: [0; 8], auto: key.starts_with(b"auto_") };
         idempotency.hash.copy_from_slice(&hash[..16]);

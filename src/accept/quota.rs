@@ -20,7 +20,7 @@ const BURST_US: i64 = 1_000_000;
 pub struct Quotas {
     /// What one request takes, in microseconds of filling.
     request_us: i64,
-    /// By the key's hash; `None` where nothing is limited.
+    /// By the key's hash, or what stands for all tokens of an application; `None` where nothing is limited.
     full_at_us: Option<Cache<[u8; 32], Arc<AtomicI64>>>,
 }
 
@@ -49,12 +49,17 @@ impl Quotas {
         let now_us = now.saturating_mul(1_000);
         // A clock that was set back costs no more than one bucket.
         bucket.fetch_min(now_us + BURST_US, Ordering::Relaxed);
-        let spend = |full_at: i64| {
+        let filled = |full_at: i64| {
             let full_at = full_at.max(now_us) + self.request_us;
             (full_at <= now_us + BURST_US).then_some(full_at)
         };
+<<<<<<< HEAD
+        let taken = bucket.fetch_update(Ordering::Relaxed, Ordering::Relaxed, filled);
+        taken.map(|_| ()).map_err(|_| QuotaExceeded)
+=======
         let granted = bucket.fetch_update(Ordering::Relaxed, Ordering::Relaxed, spend);
         granted.map(|_| ()).map_err(|_| QuotaExceeded)
+>>>>>>> main
     }
 }
 

@@ -1,5 +1,7 @@
 //! Applications: create, get, list, patch, put, delete.
 
+use std::sync::Arc;
+
 use axum::body::Body;
 use http::{Response, StatusCode};
 use schemars::JsonSchema;
@@ -14,7 +16,8 @@ use super::json::{Fields, Null};
 use super::page::{self, PageQuery};
 use super::time::Time;
 use super::validate;
-use crate::model::{Application, ApplicationSpec, Id, IdKind, Metadata};
+use crate::accept::ChangeAccepted;
+use crate::model::{AppConfig, Application, ApplicationSpec, Id, IdKind, Metadata};
 use crate::store::command::{ApplicationPatch, Change, Changed, Target};
 use crate::store::query::Order;
 
@@ -139,6 +142,21 @@ pub(super) fn target(kind: IdKind, name: String) -> Result<Target, ApiError> {
         None if validate::has_form_of(kind, &name) => Err(ApiError::not_found()),
         None => Ok(Target::Uid(name)),
     }
+}
+
+/// Makes the application that a body brings along, if nobody else has made it by now. What is named
+/// by an id cannot be made.
+pub(super) async fn make(call: &Call, name: &str, spec: ApplicationSpec) -> Result<Arc<AppConfig>, ApiError> {
+    if validate::has_form_of(IdKind::Application, name) {
+        return Err(ApiError::not_found());
+    }
+    let (env, uid) = (call.env, Some(name.to_owned()));
+    let create = Change::CreateApplication { env, uid, spec, get_if_exists: true };
+    let ChangeAccepted::New(changed) = call.gateway.change(create, None).await? else {
+        return Err(ApiError::not_found());
+    };
+    let Changed::Application(app, _) = *changed else { return Err(ApiError::not_found()) };
+    call.gateway.snapshots.app(app.key()).await?.ok_or(ApiError::not_found())
 }
 
 /// Reads an application that travels inside another body. Where none is there yet, it is to be made

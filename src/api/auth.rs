@@ -40,14 +40,18 @@ pub(super) async fn caller(gateway: &Gateway, headers: &HeaderMap) -> Result<Cal
     let hash: [u8; 32] = Sha256::digest(token).into();
     let (snapshots, queries) = (&gateway.snapshots, &*gateway.queries);
     let now = gateway.clock.now_ms();
-    let caller = if token.starts_with(PORTAL_PREFIX.as_bytes()) {
+    let (caller, bucket) = if token.starts_with(PORTAL_PREFIX.as_bytes()) {
         let found = snapshots.portal_token(queries, hash).await?.filter(|token| now < token.expires_at);
-        Caller::Portal(found.ok_or_else(|| failed("The token is not known, or its time is over"))?)
+        let found = found.ok_or_else(|| failed("The token is not known, or its time is over"))?;
+        // All tokens of an application are one: any number of them can be made.
+        let mut bucket = [0; 32];
+        bucket[..8].copy_from_slice(&found.app.0.to_be_bytes());
+        (Caller::Portal(found), bucket)
     } else {
         let key = snapshots.api_key(queries, hash).await?.ok_or_else(|| failed("The key is not known"))?;
-        Caller::Environment(key.env)
+        (Caller::Environment(key.env), hash)
     };
-    gateway.quotas.spend(&hash, now)?;
+    gateway.quotas.spend(&bucket, now)?;
     Ok(caller)
 }
 

@@ -58,8 +58,8 @@ impl Call {
         Ok(if first_sdks::concerned(self.pattern, &self.parts.headers) { first_sdks::read(body) } else { body })
     }
 
-    /// The idempotency key that was sent, in its scope.
-    pub(super) fn idempotency(&self, body: &[u8]) -> Result<Option<Idempotency>, ApiError> {
+    /// The idempotency key that was sent, if it is one.
+    pub(super) fn idempotency_key(&self) -> Result<Option<&[u8]>, ApiError> {
         const NAME: &str = "idempotency-key";
         let mut all = self.parts.headers.get_all(NAME).iter();
         let Some(key) = all.next().map(http::HeaderValue::as_bytes) else { return Ok(None) };
@@ -71,8 +71,34 @@ impl Call {
             let msg = "must have 1 to 256 visible ASCII characters";
             return Err(ApiError::invalid("header", NAME, msg, Kind::Value));
         }
-        let path = self.parts.uri.path().trim_end_matches('/');
-        Ok(Some(self.gateway.idempotency(self.env, self.parts.method.as_str(), path, key, body)))
+        Ok(Some(key))
+    }
+
+    /// The idempotency key that was sent, in its scope: environment, caller, operation, and what the path
+    /// names. Application and endpoint count by their keys, however they are named: what is made anew
+    /// under the same name shares nothing with the one before.
+    pub(super) fn idempotency(&self, app: Option<&AppConfig>, body: &[u8]) -> Result<Option<Idempotency>, ApiError> {
+        let Some(key) = self.idempotency_key()? else { return Ok(None) };
+        let mut scope: Vec<Vec<u8>> = vec![
+            self.env.0.to_be_bytes().to_vec(),
+            self.portal.as_ref().map(|token| token.id.key.to_be_bytes().to_vec()).unwrap_or_default(),
+            self.parts.method.as_str().into(),
+            self.pattern.into(),
+        ];
+        let segments = self.pattern.split('/').zip(self.parts.uri.path().split('/'));
+        for (pattern, raw) in segments.filter(|(pattern, _)| pattern.starts_with('{')) {
+            let text = decode(raw).unwrap_or(Cow::Borrowed(raw));
+            let named = match (pattern, app) {
+                ("{app_id}", Some(app)) => Some(app.app.key().0),
+                ("{endpoint_id}", Some(app)) => endpoint_named(app, &text).map(|endpoint| endpoint.key().0),
+                _ => None,
+            };
+            // A number is no text: the one is told from the other by what stands before it.
+            scope.push(
+                named.map_or_else(|| [b"t", text.as_bytes()].concat(), |key| [b"k", &key.to_be_bytes()[..]].concat()),
+            );
+        }
+        Ok(Some(self.gateway.idempotency(&scope, key, body)))
     }
 
     /// Whether it is about endpoints of the environment itself.
@@ -83,6 +109,11 @@ impl Call {
     /// The application that the path names.
     pub(super) async fn app(&self) -> Result<Arc<AppConfig>, ApiError> {
         self.app_if_any().await?.ok_or(ApiError::not_found())
+    }
+
+    /// Whether the path names an application, or an endpoint of the environment itself.
+    pub(super) fn names_application(&self) -> bool {
+        self.pattern.contains("{app_id}") || self.is_operational()
     }
 
     /// The application that the path names, if it is there.

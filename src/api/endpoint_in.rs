@@ -28,8 +28,9 @@ pub(super) const FIELDS: [&str; 11] = [
     "retrySchedule",
 ];
 pub(super) const URL_BYTES_MAX: usize = 65_536;
-/// Event types that one endpoint can name; the contract sets no bound.
+/// Event types that one endpoint can name, and their bytes together; the contract sets no bound.
 pub(super) const EVENT_TYPES_MAX: usize = 2_000;
+pub(super) const EVENT_TYPES_BYTES_MAX: usize = 32 * 1024;
 pub(super) const CHANNELS_MAX: usize = 10;
 pub(super) const RETRIES_MAX: usize = 50;
 pub(super) const RETRY_S_MAX: u32 = 2_592_000;
@@ -44,7 +45,8 @@ pub(super) struct EndpointIn {
 
 type Reader<'a> = Fields<'a, { FIELDS.len() }>;
 
-/// Reads a whole endpoint. Secret and headers are taken where it is made, and nowhere else.
+/// Reads a whole endpoint. Secret and headers are taken where it is made, and nowhere else. A retry
+/// schedule, of which no SDK knows, stays as it is unless it is given.
 pub(super) fn read(
     body: &[u8],
     depth_max: usize,
@@ -66,7 +68,10 @@ pub(super) fn read(
         channels: channels(&mut fields, 1).value(),
         metadata: fields.map("metadata", Null::Refused).value().unwrap_or_default(),
         headers: if creates { headers(&mut fields) } else { BTreeMap::new() },
-        retry_schedule: retry_schedule(&mut fields).value(),
+        retry_schedule: match retry_schedule(&mut fields) {
+            Given::Absent => existing.and_then(|endpoint| endpoint.spec.retry_schedule.clone()),
+            given => given.value(),
+        },
     };
     let given = if creates { secret(&mut fields, "secret") } else { None };
     fields.finish()?;
@@ -125,7 +130,14 @@ fn url(fields: &mut Reader<'_>, guard: &AddressGuard, existing: Option<&Endpoint
 }
 
 fn event_types(fields: &mut Reader<'_>, items_min: usize) -> Given<Vec<String>> {
-    fields.texts("eventTypes", (items_min, EVENT_TYPES_MAX), Null::Taken, &validate::EVENT_TYPE)
+    let given = fields.texts("eventTypes", (items_min, EVENT_TYPES_MAX), Null::Taken, &validate::EVENT_TYPE);
+    match given {
+        Given::Value(names) if names.iter().map(String::len).sum::<usize>() > EVENT_TYPES_BYTES_MAX => {
+            fields.problem("eventTypes", "is longer than 32768 bytes", Kind::Value);
+            Given::Absent
+        }
+        given => given,
+    }
 }
 
 fn channels(fields: &mut Reader<'_>, items_min: usize) -> Given<Vec<String>> {

@@ -22,6 +22,8 @@ type Answer = Result<Response<Body>, ApiError>;
 pub(super) const FIELDS: [&str; 7] =
     ["name", "description", "archived", "deprecated", "schemas", "groupName", "featureFlags"];
 pub(super) const SCHEDULE_FIELDS: [&str; 1] = ["retrySchedule"];
+/// Bytes of the schemas of one event type: lists of event types hold them all.
+pub(super) const SCHEMAS_BYTES_MAX: usize = 128 * 1024;
 /// Levels of schemas, which are kept inside other JSON.
 const SCHEMA_DEPTH_MAX: usize = 100;
 pub(super) const FEATURE_FLAGS_MAX: usize = 100;
@@ -216,12 +218,11 @@ pub(super) async fn put_schedule(call: Call, body: Body) -> Answer {
 /// Reads a whole event type; `named` is the name where the path has it.
 fn read(body: &[u8], depth_max: usize, named: Option<&str>) -> Result<(String, EventTypeSpec), ApiError> {
     let mut fields = Fields::parse(body, &FIELDS, depth_max)?;
-    let name = match named {
-        Some(name) => Some(name.to_owned()),
-        None => {
-            let name = fields.text("name", Null::Refused, |text| validate::EVENT_TYPE.check(text));
-            fields.require("name", name)
-        }
+    let name = if let Some(name) = named {
+        Some(name.to_owned())
+    } else {
+        let name = fields.text("name", Null::Refused, |text| validate::EVENT_TYPE.check(text));
+        fields.require("name", name)
     };
     let description = fields.text("description", Null::Refused, validate::description);
     let description = fields.require("description", description);
@@ -249,15 +250,18 @@ fn schemas<const N: usize>(fields: &mut Fields<'_, N>) -> Given<serde_json::Valu
         fields.problem("schemas", "must be an object", Kind::Type);
         return Given::Absent;
     }
+    if raw.get().len() > SCHEMAS_BYTES_MAX {
+        fields.problem("schemas", "is longer than 131072 bytes", Kind::Value);
+        return Given::Absent;
+    }
     if depth(raw.get().as_bytes()) > SCHEMA_DEPTH_MAX {
         fields.problem("schemas", "nests deeper than 100 levels", Kind::Value);
         return Given::Absent;
     }
-    match serde_json::from_str(raw.get()) {
-        Ok(parsed) => Given::Value(parsed),
-        Err(_) => {
-            fields.problem("schemas", "holds a text or a number that cannot be kept", Kind::Value);
-            Given::Absent
-        }
+    if let Ok(parsed) = serde_json::from_str(raw.get()) {
+        Given::Value(parsed)
+    } else {
+        fields.problem("schemas", "holds a text or a number that cannot be kept", Kind::Value);
+        Given::Absent
     }
 }

@@ -27,8 +27,9 @@ pub(super) async fn send(call: Call, body: Body) -> Answer {
     call.param("endpoint_id")?;
     let body = call.read(body).await?;
     let (name, index) = read(&body, call.gateway.limits.json_depth_max)?;
-    let idempotency = call.idempotency(&body)?;
+    call.idempotency_key()?;
     let (app, endpoint) = call.endpoint().await?;
+    let idempotency = call.idempotency(Some(&app), &body)?;
     let found = event_type::visible(&call, &name).await?;
     let payload = payload(&found, index)?;
     if endpoint.spec.disabled.is_some() {

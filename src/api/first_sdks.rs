@@ -5,11 +5,16 @@
 //! Without this a limit to event types would be passed over as an unknown field, and the endpoint
 //! would be sent everything.
 
+use std::fmt;
+
 use axum::body::Body;
 use bytes::Bytes;
 use http::header::USER_AGENT;
 use http::{HeaderMap, Response, StatusCode};
 use http_body_util::BodyExt as _;
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 /// Older names, and what they are called today.
@@ -28,19 +33,59 @@ pub(super) fn concerned(pattern: &str, headers: &HeaderMap) -> bool {
     agent && PATHS.iter().any(|end| pattern.ends_with(end)) && !OTHERS.iter().any(|end| pattern.ends_with(end))
 }
 
-/// A body with the names of today. One that is no JSON object stays as it is: what is wrong with it is
-/// said where all bodies are read.
+/// A body with the names of today; an older one counts where that of today is not there, or null. One
+/// that is no JSON object stays as it is: what is wrong with it is said where all bodies are read, as is
+/// a name that comes twice.
 pub(super) fn read(body: Bytes) -> Bytes {
-    let Ok(Value::Object(mut fields)) = serde_json::from_slice(&body) else { return body };
+    let Ok(Members(mut members)) = serde_json::from_slice(&body) else { return body };
     let mut renamed = false;
     for (old, new) in RENAMED {
-        if let Some(value) = fields.remove(old) {
-            fields.entry(new).or_insert(value);
-            renamed = true;
+        if !members.iter().any(|(name, _)| name == old) {
+            continue;
+        }
+        renamed = true;
+        let is_given = members.iter().any(|(name, value)| name == new && value.get() != "null");
+        members.retain(|(name, _)| name != if is_given { old } else { new });
+        for (name, _) in members.iter_mut().filter(|(name, _)| name == old) {
+            new.clone_into(name);
         }
     }
     // What is not renamed keeps its bytes, and with them what only they show.
-    if renamed { serde_json::to_vec(&fields).map_or(body, Bytes::from) } else { body }
+    if renamed { serde_json::to_vec(&Members(members)).map_or(body.clone(), Bytes::from) } else { body }
+}
+
+/// The members of a JSON object as they came, also those whose name comes twice. No more than the body
+/// has bytes.
+struct Members<'a>(Vec<(String, &'a RawValue)>);
+
+impl<'de> Deserialize<'de> for Members<'de> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        from.deserialize_map(MembersVisitor)
+    }
+}
+
+impl Serialize for Members<'_> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_map(self.0.iter().map(|(name, value)| (name, value)))
+    }
+}
+
+struct MembersVisitor;
+
+impl<'de> Visitor<'de> for MembersVisitor {
+    type Value = Members<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members<'de>, A::Error> {
+        let mut members = Vec::new();
+        while let Some(member) = map.next_entry()? {
+            members.push(member);
+        }
+        Ok(Members(members))
+    }
 }
 
 /// An answer with the older names beside those of today.
@@ -121,6 +166,9 @@ mod tests {
             (r#"{"filterTypes":["a"],"rateLimit":3}"#, r#"{"eventTypes":["a"],"throttleRate":3}"#),
             (r#"{"rateLimit":3,"throttleRate":4}"#, r#"{"throttleRate":4}"#),
             (r#"{"url": 1, "url": 2}"#, r#"{"url": 1, "url": 2}"#),
+            (r#"{"url":1,"url":2,"filterTypes":["x"]}"#, r#"{"url":1,"url":2,"eventTypes":["x"]}"#),
+            (r#"{"filterTypes":1,"filterTypes":2}"#, r#"{"eventTypes":1,"eventTypes":2}"#),
+            (r#"{"filterTypes":["old"],"eventTypes":null}"#, r#"{"eventTypes":["old"]}"#),
             ("[1]", "[1]"),
             ("{", "{"),
         ] {

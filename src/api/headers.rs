@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use axum::body::Body;
-use http::{HeaderName, HeaderValue, Response, StatusCode};
+use http::{HeaderName, Response, StatusCode};
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -118,7 +118,7 @@ pub(super) fn check<const N: usize>(fields: &mut Fields<'_, N>, headers: &BTreeM
         let text = parsed.as_str();
         if RESERVED.contains(&text) || RESERVED_PREFIXES.iter().any(|prefix| text.starts_with(prefix)) {
             fields.problem_in("headers", name.clone(), "is a header that cannot be set");
-        } else if HeaderValue::from_str(value).is_err() {
+        } else if !value.bytes().all(|byte| byte == b'\t' || (0x20..0x7f).contains(&byte)) {
             fields.problem_in("headers", name.clone(), "its value must be visible ASCII");
         } else if seen.contains(&parsed) {
             fields.problem_in("headers", name.clone(), "is given twice");

@@ -1,12 +1,12 @@
 //! Messages: create (the hot path), get, list.
 
 use std::ops::Range;
-use std::sync::Arc;
 
 use axum::body::Body;
 use http::{Response, StatusCode};
 
 use super::answer::{self, push_str, push_strs};
+use super::application;
 use super::call::Call;
 use super::error::ApiError;
 use super::json;
@@ -15,10 +15,9 @@ use super::page::PageQuery;
 use super::query::Query;
 use super::time;
 use super::validate;
-use crate::accept::{Accepted, ChangeAccepted};
+use crate::accept::{Accepted, NotAccepted};
 use crate::model::id::key_time;
-use crate::model::{AppConfig, ApplicationSpec, Envelope, Id, IdKind, Message, UnixMs};
-use crate::store::command::{Change, Changed};
+use crate::model::{Envelope, Id, IdKind, Message, UnixMs};
 use crate::store::query::{MessageFilter, Order};
 
 type Answer = Result<Response<Body>, ApiError>;
@@ -39,12 +38,18 @@ pub(super) async fn create(call: Call, body: Body) -> Answer {
     let name = call.param("app_id")?;
     let named = config.is_none().then_some(&*name);
     let message = message_in::read(&body, gateway.limits.json_depth_max, gateway.clock.now_ms(), named)?;
-    let idempotency = call.idempotency(&body)?;
+    call.idempotency_key()?;
     let config = match (config, message.application) {
         (Some(config), _) => config,
-        (None, Some(spec)) => make_application(&call, &name, spec).await?,
+        (None, Some(spec)) => {
+            // It is not made for a message that is refused.
+            gateway.admission.check().map_err(NotAccepted::Closed)?;
+            application::make(&call, &name, spec).await?
+        }
         (None, None) => return Err(ApiError::not_found()),
     };
+    // In the scope of an application that was just made no key was used before.
+    let idempotency = call.idempotency(Some(&config), &body)?;
     let is_shown = with_content && is_shown(&message.envelope, &message.payload);
     let mut out = Vec::with_capacity(message.payload.len() + 384);
     let shown = push_envelope(&mut out, &message.envelope, if is_shown { &message.payload } else { b"{}" });
@@ -60,20 +65,6 @@ pub(super) async fn create(call: Call, body: Body) -> Answer {
     };
     push_end(&mut out, id);
     Ok(answer::bytes(StatusCode::ACCEPTED, "application/json", out))
-}
-
-/// Makes the application that a message brings along, if nobody else has made it by now. What is
-/// named by an id cannot be made.
-async fn make_application(call: &Call, name: &str, spec: ApplicationSpec) -> Result<Arc<AppConfig>, ApiError> {
-    if validate::has_form_of(IdKind::Application, name) {
-        return Err(ApiError::not_found());
-    }
-    let (env, uid) = (call.env, Some(name.to_owned()));
-    let create = Change::CreateApplication { env, uid, spec, get_if_exists: true };
-    let ChangeAccepted::New(Changed::Application(app, _)) = call.gateway.change(create, None).await? else {
-        return Err(ApiError::not_found());
-    };
-    call.gateway.snapshots.app(app.key()).await?.ok_or(ApiError::not_found())
 }
 
 /// `GET /app/{app_id}/msg/{msg_id}`.

@@ -3,7 +3,6 @@
 use std::borrow::Cow;
 
 use bytes::Bytes;
-use http::HeaderValue;
 
 use super::application;
 use super::error::{ApiError, Kind};
@@ -132,7 +131,7 @@ fn raw_payload(fields: &mut Reader<'_>) -> Option<(String, String)> {
     let found = headers.into_iter().find(|(name, _)| name.eq_ignore_ascii_case("content-type"));
     let content_type = found.map_or_else(|| "application/json".to_owned(), |(_, value)| value);
     let right = (1..=CONTENT_TYPE_BYTES_MAX).contains(&content_type.len());
-    if !right || HeaderValue::from_str(&content_type).is_err() {
+    if !right || !content_type.bytes().all(|byte| (0x20..0x7f).contains(&byte)) {
         fields.problem_in(NAME, "headers".into(), "content-type must have 1 to 256 visible ASCII characters");
         return None;
     }

@@ -63,8 +63,14 @@ pub(crate) fn too_many_headers() -> axum::response::Response {
     error::ApiError::Coded(error::Code::TooManyHeaders, "Send at most 64 headers".into()).into_answer()
 }
 
+/// The answer where too many bytes of other answers were not taken yet.
+pub(crate) fn too_busy() -> axum::response::Response {
+    let detail = "Clients are slow to read what they asked for; try again, or ask for shorter pages";
+    error::ApiError::Coded(error::Code::TooBusy, detail.into()).into_answer()
+}
+
 /// The answer to a compressed body: what it unfolds to would have to be bounded before it is known.
 pub(crate) fn unsupported_encoding() -> axum::response::Response {
-    let detail = "Send the body without Content-Encoding";
+    let detail = "Send the body without Content-Encoding, and with no Transfer-Encoding but chunked";
     error::ApiError::Coded(error::Code::UnsupportedEncoding, detail.into()).into_answer()
 }

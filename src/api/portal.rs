@@ -50,15 +50,22 @@ pub(super) async fn access(call: Call, body: Body) -> Answer {
     });
     // Names a session whose tokens a hosted operation ends together; each ends for itself here.
     fields.text("sessionId", Null::Taken, |text| validate::SESSION.check(text));
+    let is_there = call.app_if_any().await?.is_some();
+    let named = (!is_there).then_some(&*name);
     let application = match fields.raw("application", Null::Taken) {
-        Given::Value(raw) => application::read_inline(raw, Some(&name), &mut fields, "application"),
+        Given::Value(raw) => application::read_inline(raw, named, &mut fields, "application"),
         Given::Absent | Given::Null => None,
     };
     fields.finish()?;
-    let target = application::target(IdKind::Application, name)?;
-    if application.is_some() && matches!(target, Target::Id(_)) {
+    let target = application::target(IdKind::Application, name.clone())?;
+    if !is_there && matches!(target, Target::Id(_)) {
         // An id names one that is there, or nothing.
-        call.app().await?;
+        return Err(ApiError::not_found());
+    }
+    call.idempotency_key()?;
+    if let Some(spec) = application.clone().filter(|_| !is_there) {
+        // First, so that an idempotency key has it in its scope.
+        application::make(&call, &name, spec).await?;
     }
     let token = new_token();
     let change = Change::CreatePortalToken {
@@ -99,9 +106,9 @@ fn capabilities<const N: usize>(fields: &mut Fields<'_, N>) -> Vec<Capability> {
         return vec![Capability::ViewBase];
     }
     match given.value() {
-        Some(names) => {
-            let named = |capability: &Capability| names.iter().any(|name| name == capability.as_str());
-            Capability::ALL.into_iter().filter(named).collect()
+        Some(listed) => {
+            let is_listed = |capability: &Capability| listed.iter().any(|name| name == capability.as_str());
+            Capability::ALL.into_iter().filter(is_listed).collect()
         }
         None => Capability::ALL.to_vec(),
     }

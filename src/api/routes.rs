@@ -39,9 +39,10 @@ impl Needs {
     /// Whether this caller may.
     fn allow(self, caller: &Caller) -> bool {
         match (self, caller) {
-            (Self::Nobody, _) | (Self::Key | Self::Portal(_), Caller::Environment(_)) => true,
+            (Self::Nobody, _)
+            | (Self::Key | Self::Portal(_), Caller::Environment(_))
+            | (Self::Token, Caller::Portal(_)) => true,
             (Self::Portal(capability), Caller::Portal(token)) => token.allows(capability),
-            (Self::Token, Caller::Portal(_)) => true,
             (Self::Key, Caller::Portal(_)) | (Self::Token, Caller::Environment(_)) => false,
         }
     }

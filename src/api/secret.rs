@@ -12,7 +12,7 @@ use super::change;
 use super::endpoint_in;
 use super::error::{ApiError, Code};
 use super::json::{Fields, Null};
-use crate::model::{Endpoint, SecretBytes};
+use crate::model::{Capability, Endpoint, SecretBytes};
 use crate::store::command::Change;
 
 type Answer = Result<Response<Body>, ApiError>;
@@ -48,22 +48,23 @@ pub(super) async fn get(call: Call, _: Body) -> Answer {
 
 /// `POST …/endpoint/{endpoint_id}/secret/rotate`: the new secret signs at once, the one before goes on
 /// for a while. Answers 200 with the new one, which newer SDKs read and older ones pass over; for
-/// operational endpoints 204, as the contract says.
+/// operational endpoints, and to a token that may not see secrets, 204, as the contract says.
 pub(super) async fn rotate(call: Call, body: Body) -> Answer {
     call.param("app_id")?;
     call.param("endpoint_id")?;
     let body = call.read(body).await?;
     let mut fields = Fields::parse(&body, &FIELDS, call.gateway.limits.json_depth_max)?;
     let key = endpoint_in::secret(&mut fields, "key").unwrap_or_else(endpoint_in::new_secret);
-    let grace_s = fields.read("gracePeriodSeconds", Null::Taken, "must be a number of seconds", |seconds: &u32| {
+    let kept_s = fields.read("gracePeriodSeconds", Null::Taken, "must be a number of seconds", |seconds: &u32| {
         if *seconds <= GRACE_S_MAX { Ok(()) } else { Err("must be from 0 to 604800 seconds") }
     });
-    let grace_ms = i64::from(grace_s.value().unwrap_or(GRACE_S)) * 1000;
+    let grace_ms = i64::from(kept_s.value().unwrap_or(GRACE_S)) * 1000;
     fields.finish()?;
     let (app, endpoint) = call.endpoint().await?;
     let shown = SecretOut::of(&key)?;
     let change = Change::RotateSecret { app: app.app.key(), endpoint: endpoint.key(), key, grace_ms };
-    if call.is_operational() {
+    let may_see = call.portal.as_ref().is_none_or(|token| token.allows(Capability::ViewEndpointSecret));
+    if call.is_operational() || !may_see {
         return change::commit(&call, change, &body, change::nothing).await;
     }
     change::commit(&call, change, &body, move |_| change::rendered(200, &shown)).await

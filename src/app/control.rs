@@ -118,6 +118,7 @@ pub async fn call(config: Config, request: &Request) -> anyhow::Result<Value> {
                 config.storage.data_dir.display()
             );
         }
+        super::folder::check_owner(&config.storage.data_dir)?;
         match App::open(config.clone()).await {
             Err(error) if error.is::<InUse>() && Instant::now() < until => tokio::time::sleep(IN_USE_PAUSE).await,
             opened => break opened?,
@@ -237,7 +238,7 @@ async fn handle(gateway: &Gateway, rotation: &Rotation, request: &Request) -> an
 
 async fn change(gateway: &Gateway, change: Change) -> anyhow::Result<Changed> {
     match gateway.change(change, None).await? {
-        ChangeAccepted::New(changed) => Ok(changed),
+        ChangeAccepted::New(changed) => Ok(*changed),
         ChangeAccepted::Repeated(..) => bail!("unexpected answer"),
     }
 }

@@ -123,6 +123,21 @@ pub(super) fn is_ours(file: &Path) -> bool {
     std::fs::symlink_metadata(file).is_ok_and(|found| found.uid() == ours || found.uid() == 0)
 }
 
+/// Refuses root in the data folder of another user: what root makes there, the server, which runs as that
+/// user, could not open.
+pub(super) fn check_owner(folder: &Path) -> anyhow::Result<()> {
+    let Ok(found) = std::fs::metadata(folder) else { return Ok(()) };
+    if rustix::process::geteuid().is_root() && found.uid() != 0 {
+        bail!(
+            "{} belongs to user {}, and root would leave files in it that this user cannot open: run it as that user \
+             (`sudo -u posthouse …`)",
+            folder.display(),
+            found.uid()
+        );
+    }
+    Ok(())
+}
+
 /// Bytes that an ordinary process may still write to the disk of a folder.
 pub(super) fn free_bytes(folder: &Path) -> std::io::Result<u64> {
     let stat = rustix::fs::statvfs(folder)?;

@@ -6,7 +6,6 @@
 
 /// Bytes of a head that are looked at; hyper refuses longer ones.
 const HEAD_BYTES_MAX: usize = 16 * 1024;
-const HEAD_END: &[u8] = b"\r\n\r\n";
 /// The end of a body in chunks, without trailers.
 const LAST_CHUNK: [u8; 5] = *b"0\r\n\r\n";
 
@@ -63,23 +62,23 @@ impl Heads {
         let (whole, from) = if partial.is_empty() {
             (bytes, 0)
         } else {
-            let from = partial.len().saturating_sub(HEAD_END.len() - 1);
+            let from = partial.len().saturating_sub(2);
             partial.extend_from_slice(bytes);
             (&partial[..], from)
         };
-        let end = whole[from..].windows(HEAD_END.len()).position(|four| four == HEAD_END).map(|at| from + at);
+        let end = end_of_head(whole, from);
         if end.is_none() && whole.len() < HEAD_BYTES_MAX {
             self.partial = if partial.is_empty() { bytes.to_vec() } else { partial };
             return;
         }
-        let end = end.unwrap_or(whole.len());
+        let (end, rest) = end.unwrap_or((whole.len(), whole.len()));
         let lengths = Lengths::of(&whole[..end]);
         self.two_lengths = lengths.chunked && lengths.content_length.is_some();
         self.body = Some(match lengths {
             Lengths { chunked: true, .. } => Body::Chunks([0; 5]),
             Lengths { content_length, .. } => Body::Length(content_length.unwrap_or(0)),
         });
-        self.take_body(&whole[(end + HEAD_END.len()).min(whole.len())..]);
+        self.take_body(&whole[rest..]);
     }
 
     fn take_body(&mut self, bytes: &[u8]) {
@@ -96,6 +95,17 @@ impl Heads {
             }
         }
     }
+}
+
+/// Where a head's last line ends and where its body begins, looked for from `from` on: an empty line,
+/// whether lines end with CRLF or, as hyper takes them too, with LF alone.
+fn end_of_head(bytes: &[u8], from: usize) -> Option<(usize, usize)> {
+    let ends = (from..bytes.len()).filter(|at| bytes[*at] == b'\n');
+    ends.map(|at| (at, &bytes[at + 1..])).find_map(|(at, next)| match next {
+        [b'\n', ..] => Some((at, at + 2)),
+        [b'\r', b'\n', ..] => Some((at, at + 3)),
+        _ => None,
+    })
 }
 
 /// What a head says about its body's length.
@@ -152,6 +162,19 @@ mod tests {
         for size in [1, 2, 3, 5, 7, 50, 1_000] {
             assert_eq!(seen(&[GET, POST, CHUNKED, CHUNKED, GET, POST], size), (false, false), "{size}");
             assert_eq!(seen(&[GET, POST, CHUNKED, BOTH], size), (true, false), "{size}");
+        }
+    }
+
+    #[test]
+    fn lines_may_end_with_a_line_feed_alone() {
+        for end in ["\n\n", "\n\r\n", "\r\n\n"] {
+            let head = |lengths: &str| format!("POST / HTTP/1.1\nhost: x\n{lengths}{end}");
+            let both = head("Transfer-Encoding: chunked\nContent-Length: 4");
+            let plain = head("Content-Length: 4") + "body";
+            for size in [1, 2, 3, 7, 1_000] {
+                assert_eq!(seen(&[POST, plain.as_bytes(), GET], size), (false, false), "{end:?} {size}");
+                assert_eq!(seen(&[plain.as_bytes(), both.as_bytes()], size), (true, false), "{end:?} {size}");
+            }
         }
     }
 

@@ -1,12 +1,15 @@
 //! The HTTP server: connections with bounds in number and time, and a graceful end.
 
 use std::collections::HashMap;
+use std::convert::Infallible;
 use std::net::{IpAddr, Ipv6Addr};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use axum::response::Response;
-use http::header::{CONTENT_ENCODING, TRANSFER_ENCODING};
+use http::HeaderValue;
+use http::header::{CONNECTION, CONTENT_ENCODING, TRANSFER_ENCODING};
 use hyper::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -16,6 +19,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tower_service::Service;
 
+use super::bodies::{AnswerBudget, WatchedBody};
 use super::timed::{Phase, TimedStream};
 use crate::accept::Gateway;
 
@@ -33,6 +37,7 @@ pub(super) async fn serve(listener: TcpListener, gateway: Arc<Gateway>, mut stop
     let addresses = Arc::new(Addresses::new(gateway.limits.connections_per_address));
     let head_timeout = Duration::from_millis(gateway.server.head_timeout_ms);
     let router = crate::api::router(gateway);
+    let budget = Arc::new(AnswerBudget::new());
     loop {
         let accepted = tokio::select! {
             _ = stopped.wait_for(|stopped| *stopped) => break,
@@ -41,10 +46,10 @@ pub(super) async fn serve(listener: TcpListener, gateway: Arc<Gateway>, mut stop
         let Some((stream, address, permit)) = accepted else { continue };
         // One too many is closed without a word, which costs least.
         let Some(place) = addresses.enter(address) else { continue };
-        let (router, stopped) = (router.clone(), stopped.clone());
+        let (router, budget, stopped) = (router.clone(), Arc::clone(&budget), stopped.clone());
         tokio::spawn(async move {
             let _places = (permit, place);
-            connection(stream, router, head_timeout, stopped).await;
+            connection(stream, router, budget, head_timeout, stopped).await;
         });
     }
     drop(listener);
@@ -70,6 +75,7 @@ async fn accept(
 async fn connection(
     stream: TcpStream,
     router: axum::Router,
+    budget: Arc<AnswerBudget>,
     head_timeout: Duration,
     mut stopped: watch::Receiver<bool>,
 ) {
@@ -79,14 +85,21 @@ async fn connection(
     let service = service_fn(move |request| {
         phase.busy();
         let refusal = refusal(&request, &phase);
-        let (phase, mut router) = (phase.clone(), router.clone());
+        let (phase, mut router, budget) = (phase.clone(), router.clone(), Arc::clone(&budget));
         async move {
+            let (parts, body) = request.into_parts();
+            let (body, ended) = WatchedBody::new(body);
             let answer = match refusal {
-                Some(refusal) => Ok(refusal),
-                None => router.call(request).await,
+                Some(refusal) => refusal,
+                None => router.call(Request::from_parts(parts, body)).await.unwrap_or_else(|never| match never {}),
             };
+            let mut answer = budget.hold(answer).unwrap_or_else(crate::api::too_busy);
+            if !ended.load(Ordering::Relaxed) {
+                // What is left of the body would be taken for the next request's head.
+                answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            }
             phase.waiting();
-            answer
+            Ok::<_, Infallible>(answer)
         }
     });
     let connection = http1::Builder::new()
@@ -105,12 +118,18 @@ async fn connection(
 
 /// What is refused whatever it asks for.
 fn refusal(request: &Request<Incoming>, phase: &Phase) -> Option<Response> {
-    let chunked = request.headers().contains_key(TRANSFER_ENCODING);
+    let mut transfer_codings = request.headers().get_all(TRANSFER_ENCODING).iter();
+    let first_coding = transfer_codings.next();
+    let chunked = first_coding.is_some();
     if phase.has_two_lengths() || chunked && phase.has_unseen_head() {
         return Some(crate::api::ambiguous_length());
     }
     if request.headers().len() > HEADERS_MAX {
         return Some(crate::api::too_many_headers());
+    }
+    let is_chunked_only = first_coding.is_none_or(|coding| coding.as_bytes().eq_ignore_ascii_case(b"chunked"));
+    if !is_chunked_only || transfer_codings.next().is_some() {
+        return Some(crate::api::unsupported_encoding());
     }
     let mut codings = request.headers().get_all(CONTENT_ENCODING).iter();
     codings.any(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity")).then(crate::api::unsupported_encoding)

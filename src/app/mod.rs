@@ -6,6 +6,7 @@
 //!  drain: no more requests ─► attempts end ─► journal writes all ─► exit
 //! ```
 
+mod bodies;
 pub mod control;
 mod first_start;
 mod folder;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use anyhow::bail;
 
-use super::folder::{Folder, key_file_of};
+use super::folder::{Folder, check_owner, key_file_of};
 use crate::config::Config;
 use crate::store::sqlite::{self, SqliteOptions};
 
@@ -20,6 +20,7 @@ pub struct Restored {
 /// Puts the backup `file` in the configured data folder. Refuses a folder that is in use, one without
 /// the key file, and, unless told to replace it, one that has a store.
 pub fn restore(config: &Config, file: &Path, replace: bool) -> anyhow::Result<Restored> {
+    check_owner(&config.storage.data_dir)?;
     let folder = Folder::lock(&config.storage)?;
     let key_file = key_file_of(&config.storage);
     if !key_file.path().exists() {

@@ -145,8 +145,11 @@ async fn pass(gateway: &Gateway) -> anyhow::Result<Resealed> {
 async fn slice(gateway: &Gateway, from: ResealPlace) -> anyhow::Result<Resealed> {
     for _ in 1..TRIES_MAX {
         match gateway.change(Change::Reseal { from }, None).await {
-            Ok(ChangeAccepted::New(Changed::Resealed(done))) => return Ok(done),
-            Ok(_) => bail!("unexpected answer"),
+            Ok(ChangeAccepted::New(changed)) => match *changed {
+                Changed::Resealed(done) => return Ok(done),
+                _ => bail!("unexpected answer"),
+            },
+            Ok(ChangeAccepted::Repeated(..)) => bail!("unexpected answer"),
             Err(NotAccepted::NotTaken(NotTaken::Full) | NotAccepted::Refused(Refusal::Full)) => {
                 tokio::time::sleep(PAUSE).await;
             }

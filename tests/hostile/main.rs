@@ -6,5 +6,6 @@ mod support;
 mod attacks;
 mod beside;
 mod bodies;
+mod framing;
 mod pipelined;
 mod quotas;

@@ -69,3 +69,26 @@ async fn an_address_has_its_connections() {
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn all_tokens_of_an_application_are_one() {
+    let app = TestApp::builder().set("limits.requests_per_second_per_key", 5).start().await;
+    let made = app.application("Customer").await;
+    let path = format!("/api/v1/auth/app-portal-access/{made}");
+    let mut tokens = Vec::new();
+    for _ in 0..4 {
+        let link = eventually("a token", SOON, async || {
+            let answer = app.client.post(&path, serde_json::json!({})).await;
+            (answer.status == 200).then(|| answer.json())
+        })
+        .await;
+        tokens.push(app.client.with_key(link["token"].as_str()));
+    }
+    let (began, mut granted) = (Instant::now(), 0);
+    for round in 0..40 {
+        let answer = tokens[round % tokens.len()].get(format!("/api/v1/app/{made}")).await;
+        granted += usize::from(answer.status == 200);
+    }
+    let most = 5 + 5 * (began.elapsed().as_millis() as usize).div_ceil(1_000);
+    assert!((5..=most).contains(&granted), "{granted} granted");
+}

@@ -138,6 +138,31 @@ fn the_unit_runs_the_server_and_waits_for_its_drain() {
     assert_eq!(cli(folder.path(), &["serve"], &nonsense).status.code(), Some(2));
 }
 
+/// The server itself writes a backup: the folders that the documentation names are those it may write to.
+#[test]
+fn the_documented_folder_of_backups_can_be_written_to() {
+    let (unit, deploying) = (file("packaging/posthouse.service"), file("docs/deploying.md"));
+    let folders = unit.lines().find_map(|line| line.strip_prefix("StateDirectory=")).expect("folders");
+    let mut writable: Vec<String> = folders.split_whitespace().map(|name| format!("/var/lib/{name}/")).collect();
+    let volumes = instructions().into_iter().find_map(|line| line.strip_prefix("VOLUME ").map(str::to_owned));
+    writable.extend(volumes.expect("volumes").split_whitespace().map(|name| format!("{name}/")));
+    let commands: Vec<&str> = deploying.lines().filter(|line| line.contains("posthouse backup /")).collect();
+    assert!(commands.len() >= 3, "{commands:?}");
+    for command in commands {
+        let (_, target) = command.split_once("posthouse backup ").expect("a command");
+        let target = target.split_whitespace().next().expect("a file");
+        assert!(writable.iter().any(|folder| target.starts_with(folder)), "{command}: {writable:?}");
+        let by_docker = command.starts_with("docker exec ");
+        assert!(by_docker || command.starts_with("sudo -u posthouse ") && command.contains("--data-dir "), "{command}");
+        assert_eq!(by_docker, target.starts_with("/backups/"), "{command}");
+    }
+    let restores: Vec<&str> = deploying.lines().filter(|line| line.contains("posthouse restore /")).collect();
+    assert!(restores.len() >= 2, "{restores:?}");
+    for command in restores {
+        assert!(command.starts_with("docker run ") || command.starts_with("sudo -u posthouse "), "{command}");
+    }
+}
+
 /// As systemd reads it, where systemd is installed.
 #[test]
 fn the_unit_is_understood_by_systemd() {

@@ -157,3 +157,22 @@ async fn what_is_no_sound_backup_of_this_key_is_refused() {
     std::fs::copy(app.data_dir.join("key"), data_dir.join("key")).expect("copied");
     assert_done(&restore(&data_dir, &[text(&backup)]));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn root_leaves_no_files_in_the_folder_of_another_user() {
+    const OTHER: u32 = 65_534;
+    let mut app = TestApp::start().await;
+    let backup = app.folder.path().join("backup.db");
+    assert_done(&app.cli(&["backup", text(&backup)]));
+    assert!(app.sigterm(SOON * 3).await.success());
+    let folder = new_folder(app.folder.path(), "other", &app.data_dir);
+    if std::os::unix::fs::chown(&folder, Some(OTHER), Some(OTHER)).is_err() {
+        println!("NOT checked: only root can give a folder away");
+        return;
+    }
+    assert_refused(&restore(&folder, &[text(&backup)]), "belongs to user 65534");
+    assert_refused(&cli(&folder, &["key", "create"], &[]), "belongs to user 65534");
+    let left: Vec<_> =
+        std::fs::read_dir(&folder).expect("a folder").map(|entry| entry.expect("one").file_name()).collect();
+    assert_eq!(left, ["key"]);
+}

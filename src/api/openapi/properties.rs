@@ -12,8 +12,11 @@ use crate::store::command::HEADERS_MAX;
 pub(super) fn property(body: &str, name: &str) -> Option<Value> {
     match body {
         "ApplicationIn" | "ApplicationPatch" => application_property(body, name),
-        "EndpointIn" | "EndpointUpsertIn" | "EndpointPatch" => endpoint_property(body, name),
-        "OperationalWebhookEndpointIn" | "OperationalWebhookEndpointUpsertIn" => endpoint_property(body, name),
+        "EndpointIn"
+        | "EndpointUpsertIn"
+        | "EndpointPatch"
+        | "OperationalWebhookEndpointIn"
+        | "OperationalWebhookEndpointUpsertIn" => endpoint_property(body, name),
         "EndpointHeadersIn" | "EndpointHeadersPatchIn" | "OperationalWebhookEndpointHeadersIn" => {
             header_property(body, name)
         }
@@ -70,7 +73,7 @@ fn endpoint_property(body: &str, name: &str) -> Option<Value> {
         "description" => description("What people call it."),
         "disabled" => boolean("Whether nothing is sent to it. What it would have got is held."),
         "eventTypes" => bounded(
-            text(&validate::EVENT_TYPE, "Types of events that it wants; null means all."),
+            text(&validate::EVENT_TYPE, "Types of events that it wants, in 32768 bytes at most; null means all."),
             (items_min, endpoint_in::EVENT_TYPES_MAX),
         ),
         "channels" => bounded(
@@ -98,7 +101,7 @@ fn event_type_property(name: &str) -> Option<Value> {
         "deprecated" => boolean("Whether it should no longer be chosen."),
         "schemas" => nullable(json!({
             "type": "object", "additionalProperties": true,
-            "description": "JSON Schemas of its payload, by version, at most 100 levels deep.",
+            "description": "JSON Schemas of its payload, by version, at most 131072 bytes and 100 levels deep.",
         })),
         "groupName" => nullable(text(&validate::EVENT_TYPE, "Under which it is shown.")),
         "featureFlags" => nullable(texts(

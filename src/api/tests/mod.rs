@@ -5,6 +5,7 @@ mod credentials;
 mod described;
 mod errors;
 mod examples;
+mod idempotency;
 mod lists;
 mod maintenance;
 mod messages;

@@ -66,10 +66,10 @@ async fn public_keys_of_asymmetric_secrets_are_served_without_a_key() {
     assert_eq!(shown, json!({"key": pair.public().shown()}), "the public half is what the receiver needs");
     let endpoint = api.get(&path).await.expect(200);
     let request = Request::builder().uri(format!("/jwks/{}", endpoint["id"].as_str().expect("an id")));
-    let keys = api.send(request.body(Body::empty()).expect("a request")).await.expect(200);
-    assert_eq!(keys["keys"].as_array().map(Vec::len), Some(1));
-    let key = &keys["keys"][0];
-    assert_eq!((&key["kty"], &key["crv"], &key["alg"]), (&json!("OKP"), &json!("Ed25519"), &json!("EdDSA")));
+    let served = api.send(request.body(Body::empty()).expect("a request")).await.expect(200);
+    assert_eq!(served["keys"].as_array().map(Vec::len), Some(1));
+    let jwk = &served["keys"][0];
+    assert_eq!((&jwk["kty"], &jwk["crv"], &jwk["alg"]), (&json!("OKP"), &json!("Ed25519"), &json!("EdDSA")));
     for unknown in ["ep_0000", &format!("ep_{}", "0".repeat(27))] {
         let request = Request::builder().uri(format!("/jwks/{unknown}")).body(Body::empty()).expect("a request");
         api.send(request).await.expect_code(404, "not_found");
@@ -80,12 +80,12 @@ async fn public_keys_of_asymmetric_secrets_are_served_without_a_key() {
 async fn headers_are_set_changed_and_masked() {
     let api = TestApi::start().await;
     let path = format!("{}/headers", with_endpoint(&api).await);
-    let put = r#"{"headers":{"X-One":"1","X-Two":"2","Authorization":"Bearer hush","X-Api-Key":"hush"}}"#;
-    api.call("PUT", &path, put).await.expect(204);
+    let whole = r#"{"headers":{"X-One":"1","X-Two":"2","Authorization":"Bearer hush","X-Api-Key":"hush"}}"#;
+    api.call("PUT", &path, whole).await.expect(204);
     let seen = json!({"headers": {"X-One": "1", "X-Two": "2"}, "sensitive": ["Authorization", "X-Api-Key"]});
     assert_eq!(api.get(&path).await.expect(200), seen);
-    let patch = r#"{"headers":{"x-one":"eins","X-Two":null,"X-Three":"3"},"deleteHeaders":["x-api-key"]}"#;
-    api.call("PATCH", &path, patch).await.expect(204);
+    let part = r#"{"headers":{"x-one":"eins","X-Two":null,"X-Three":"3"},"deleteHeaders":["x-api-key"]}"#;
+    api.call("PATCH", &path, part).await.expect(204);
     let seen = json!({"headers": {"x-one": "eins", "X-Three": "3"}, "sensitive": ["Authorization"]});
     assert_eq!(api.get(&path).await.expect(200), seen);
     for (method, body, loc) in [
@@ -94,6 +94,7 @@ async fn headers_are_set_changed_and_masked() {
         ("PUT", r#"{"headers":{"Host":"x"}}"#, vec!["body", "headers", "Host"]),
         ("PUT", r#"{"headers":{"a":"1","A":"2"}}"#, vec!["body", "headers", "a"]),
         ("PATCH", r#"{"headers":{"Proxy-Authorization":"x"}}"#, vec!["body", "headers", "Proxy-Authorization"]),
+        ("PUT", r#"{"headers":{"x":"é"}}"#, vec!["body", "headers", "x"]),
         ("PATCH", r#"{"headers":{"x":"a\nb"}}"#, vec!["body", "headers", "x"]),
         ("PATCH", r#"{"headers":{},"deleteHeaders":["a b"]}"#, vec!["body", "deleteHeaders", "[0]"]),
     ] {
@@ -216,10 +217,23 @@ async fn an_access_link_opens_one_application_until_it_is_revoked() {
         (r#"{"readOnly":1}"#, vec!["body", "readOnly"]),
         (r#"{"application":5}"#, vec!["body", "application"]),
         (r#"{"application":{"name":""}}"#, vec!["body", "application", "name"]),
-        (r#"{"application":{"name":"x","uid":"other"}}"#, vec!["body", "application", "uid"]),
     ] {
         api.post(&access("new"), body).await.expect_invalid(&loc);
     }
+}
+
+#[tokio::test]
+async fn an_inline_application_is_compared_with_the_path_where_it_is_to_be_made() {
+    let api = TestApi::start().await;
+    let body = r#"{"application":{"name":"A","uid":"a"}}"#;
+    let field = ["body", "application", "uid"];
+    api.post("/auth/app-portal-access/other", body).await.expect_invalid(&field);
+    api.get("/app/other").await.expect_code(404, "not_found");
+    api.post("/auth/app-portal-access/a", body).await.expect(200);
+    let id = api.get("/app/a").await.expect(200)["id"].as_str().expect("an id").to_owned();
+    api.post(&format!("/auth/app-portal-access/{id}"), body).await.expect(200);
+    let unknown = format!("/auth/app-portal-access/app_{}", "0".repeat(27));
+    api.post(&unknown, r#"{"application":{"name":"A"}}"#).await.expect_code(404, "not_found");
 }
 
 #[tokio::test]

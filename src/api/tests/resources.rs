@@ -177,3 +177,33 @@ async fn a_repeated_change_is_answered_like_the_first() {
         answer.expect_invalid(&["header", "idempotency-key"]);
     }
 }
+
+#[tokio::test]
+async fn a_schedule_of_retries_stays_where_a_put_does_not_say_it() {
+    let api = TestApi::start().await;
+    api.post("/app", r#"{"name":"One","uid":"one"}"#).await.expect(201);
+    let path = "/app/one/endpoint/e";
+    let made = api.call("PUT", path, r#"{"url":"https://example.com/","retrySchedule":[9]}"#).await.expect(201);
+    assert_eq!(made["retrySchedule"], json!([9]));
+    let put = api.call("PUT", path, r#"{"url":"https://example.com/2"}"#).await.expect(200);
+    assert_eq!((&put["url"], &put["retrySchedule"]), (&json!("https://example.com/2"), &json!([9])));
+    let put = api.call("PUT", path, r#"{"url":"https://example.com/","retrySchedule":null}"#).await.expect(200);
+    assert_eq!(put["retrySchedule"], Value::Null);
+}
+
+#[tokio::test]
+async fn what_is_held_in_memory_for_others_is_bounded_in_bytes() {
+    let api = TestApi::start().await;
+    api.post("/app", r#"{"name":"One","uid":"one"}"#).await.expect(201);
+    let names: Vec<String> = (0..130).map(|i| format!("{i:0250}")).collect();
+    let endpoint = |names: &[String]| json!({"url": "https://example.com/", "eventTypes": names}).to_string();
+    api.post("/app/one/endpoint", &endpoint(&names[..130])).await.expect(201);
+    let more: Vec<String> = (0..132).map(|i| format!("{i:0250}")).collect();
+    api.post("/app/one/endpoint", &endpoint(&more)).await.expect_invalid(&["body", "eventTypes"]);
+    let schemas = |items: usize| {
+        let schema = json!({"1": {"enum": vec![0; items]}});
+        json!({"name": "big", "description": "d", "schemas": schema}).to_string()
+    };
+    api.post("/event-type", &schemas(66_000)).await.expect_invalid(&["body", "schemas"]);
+    api.post("/event-type", &schemas(65_000)).await.expect(201);
+}

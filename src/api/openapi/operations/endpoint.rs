@@ -32,8 +32,8 @@ pub(super) fn described() -> Vec<Described> {
         put(ONE, "v1.endpoint.upsert", TAG)
             .says(
                 "Replace or create an endpoint",
-                "What the body leaves out takes its default; secret and headers stay as they are. Where the path \
-                 names a uid that nobody has, the endpoint is created.",
+                "What the body leaves out takes its default; secret, headers and a retry schedule stay as they \
+                 are. Where the path names a uid that nobody has, the endpoint is created.",
             )
             .body("EndpointUpsertIn")
             .answers(200, "EndpointOut")
@@ -52,10 +52,11 @@ pub(super) fn described() -> Vec<Described> {
             .says(
                 "Rotate an endpoint's secret",
                 "The new secret signs at once; the one before signs as well until its grace period ends. Answers with \
-                 the new one.",
+                 the new one, unless the token may not see secrets.",
             )
             .body("EndpointSecretRotateIn")
-            .answers(200, "EndpointSecretOut"),
+            .answers(200, "EndpointSecretOut")
+            .answers(204, ""),
         get(HEADERS, "v1.endpoint.get-headers", TAG)
             .says("Get an endpoint's headers", "Of sensitive ones only the names are shown.")
             .answers(200, "EndpointHeadersOut"),
