@@ -53,13 +53,8 @@ impl Quotas {
             let full_at = full_at.max(now_us) + self.request_us;
             (full_at <= now_us + BURST_US).then_some(full_at)
         };
-<<<<<<< HEAD
         let taken = bucket.fetch_update(Ordering::Relaxed, Ordering::Relaxed, filled);
         taken.map(|_| ()).map_err(|_| QuotaExceeded)
-=======
-        let granted = bucket.fetch_update(Ordering::Relaxed, Ordering::Relaxed, spend);
-        granted.map(|_| ()).map_err(|_| QuotaExceeded)
->>>>>>> main
     }
 }
 
