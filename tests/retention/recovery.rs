@@ -53,7 +53,7 @@ async fn what_failed_and_what_is_held_is_sent_again_also_across_a_crash() {
     app.restart().await;
     let shown = finished(&app, &task).await;
     assert_eq!((&shown["status"], &shown["data"]["messagesSent"]), (&json!("finished"), &json!(MESSAGES)));
-    eventually("all have arrived", Duration::from_secs(60), async || {
+    eventually("all have arrived", Duration::from_mins(1), async || {
         let arrived: std::collections::HashSet<String> = receiver
             .received("/hook")
             .iter()
