@@ -68,7 +68,7 @@ struct Maker<'a> {
 }
 
 impl Maker<'_> {
-    fn push(&mut self, what: String, request: Request, expected: Expected) {
+    fn push(&mut self, what: &str, request: Request, expected: Expected) {
         self.cases.push(Case { what: what.chars().take(160).collect(), request, expected });
     }
 
@@ -87,7 +87,7 @@ impl Maker<'_> {
             let allowed = decoded(&text, false).is_some_and(|text| parameter.schema.allows(&text.into()));
             let expected = if allowed { Expected::Anything } else { Expected::Field("path", name.clone()) };
             let path = self.world.path(&self.operation.path, Some((name, &text)));
-            self.push(format!("{name}={text}"), self.request(path), expected);
+            self.push(&format!("{name}={text}"), self.request(path), expected);
         }
     }
 
@@ -98,13 +98,13 @@ impl Maker<'_> {
         for text in hostile::encoded().into_iter().chain(random(chance, &hostile::any_encoded())) {
             let allowed = decoded(&text, true).is_some_and(|text| allows_text(&parameter.schema, &text));
             let expected = if allowed { Expected::Anything } else { Expected::Field("query", name.clone()) };
-            self.push(format!("?{name}={text}"), self.request(format!("{path}?{name}={text}")), expected);
+            self.push(&format!("?{name}={text}"), self.request(format!("{path}?{name}={text}")), expected);
             good = good.or_else(|| allowed.then_some(text));
         }
         if let Some(good) = good.filter(|_| !parameter.schema.has_type("array")) {
             let expected = Expected::Field("query", name.clone());
             let twice = format!("{path}?{name}={good}&{name}={good}");
-            self.push(format!("{name} twice"), self.request(twice), expected);
+            self.push(&format!("{name} twice"), self.request(twice), expected);
         }
     }
 
@@ -113,7 +113,7 @@ impl Maker<'_> {
         for text in ["", "a b", "é", &"k".repeat(257)] {
             let request = self.request(path.clone()).header(&parameter.name, text);
             self.push(
-                format!("{}: {text}", parameter.name),
+                &format!("{}: {text}", parameter.name),
                 request,
                 Expected::Field("header", parameter.name.clone()),
             );
@@ -124,7 +124,7 @@ impl Maker<'_> {
         for (what, bytes) in hostile::bodies(&body.example.to_string()) {
             let path = self.world.path(&self.operation.path, None);
             let request = Request::new(self.operation.method, path).raw_json(bytes);
-            self.push(format!("body: {what}"), request, Expected::Status(&[400, 413, 422]));
+            self.push(&format!("body: {what}"), request, Expected::Status(&[400, 413, 422]));
         }
         for name in &body.required {
             let mut without = body.example.clone();
@@ -136,7 +136,7 @@ impl Maker<'_> {
     fn body(&mut self, what: String, text: &str, expected: Expected) {
         let path = self.world.path(&self.operation.path, None);
         let request = Request::new(self.operation.method, path).raw_json(text);
-        self.push(what, request, expected);
+        self.push(&what, request, expected);
     }
 
     fn property(&mut self, body: &BodyOf, property: &Parameter, chance: &mut Chance) {

@@ -61,8 +61,8 @@ async fn what_was_acknowledged_before_a_backup_is_there_after_it() {
 
     let data_dir = new_folder(app.folder.path(), "restored", &app.data_dir);
     assert_done(&restore(&data_dir, &[text(&backup)]));
-    let mode = std::fs::metadata(data_dir.join("posthouse.db")).expect("a store").permissions().mode();
-    assert_eq!(mode & 0o777, 0o600);
+    let store = std::fs::metadata(data_dir.join("posthouse.db")).expect("a store");
+    assert_eq!(store.permissions().mode() & 0o777, 0o600);
     load.set_ill(false);
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
     let restored = how.start_in(folder, data_dir).await;

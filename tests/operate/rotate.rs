@@ -1,7 +1,7 @@
 //! `posthouse key-file rotate`: under load, and killed in the middle.
 
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Output;
 use std::time::Duration;
 
@@ -77,8 +77,8 @@ async fn a_key_is_replaced_under_load_and_nothing_is_lost() {
         seen.extend(now);
         load.goes_on(200).await;
     }
-    let mode = std::fs::metadata(data_dir.join("key")).expect("a key file").permissions().mode();
-    assert_eq!(mode & 0o777, 0o600);
+    let file = std::fs::metadata(data_dir.join("key")).expect("a key file");
+    assert_eq!(file.permissions().mode() & 0o777, 0o600);
     load.stop().await;
 
     let sent = load.acknowledged();
@@ -146,7 +146,7 @@ async fn killed_in_the_middle(app: &mut TestApp, load: &mut Load) -> Vec<String>
             let data_dir = data_dir.clone();
             move || rotate(&data_dir)
         });
-        let waiting = tokio::task::spawn_blocking(move || both_keys(data_dir));
+        let waiting = tokio::task::spawn_blocking(move || both_keys(&data_dir));
         waiting.await.expect("looked");
         app.kill9();
         load.stop().await;
@@ -161,8 +161,8 @@ async fn killed_in_the_middle(app: &mut TestApp, load: &mut Load) -> Vec<String>
     panic!("no kill came in the middle");
 }
 
-fn both_keys(data_dir: PathBuf) {
-    assert!(poll_blocking(Duration::from_secs(20), || keys(&data_dir).len() == 2 || data_dir.join("key.new").exists()));
+fn both_keys(data_dir: &Path) {
+    assert!(poll_blocking(Duration::from_secs(20), || keys(data_dir).len() == 2 || data_dir.join("key.new").exists()));
 }
 
 #[tokio::test(flavor = "multi_thread")]

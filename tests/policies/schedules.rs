@@ -63,10 +63,10 @@ async fn the_first_delivery_after_enabling_is_a_probe() {
     for number in 1..=20 {
         app.publish_numbered(&app_id, number).await;
     }
-    let received = receiver.wait_for("/p", 20, SOON).await;
-    let second = received[1].at.duration_since(received[0].at);
+    let arrived = receiver.wait_for("/p", 20, SOON).await;
+    let second = arrived[1].at.duration_since(arrived[0].at);
     assert!(second >= Duration::from_millis(500), "one goes alone, and the next after {second:?}");
-    assert!(received.iter().all(|request| request.message_id() != held), "what was held is not sent by itself");
+    assert!(arrived.iter().all(|request| request.message_id() != held), "what was held is not sent by itself");
     app.resend(&app_id, &held, &endpoint).await;
     eventually("the resend arrives", SOON, async || {
         when(receiver.received("/p").iter().any(|request| request.message_id() == held))

@@ -47,7 +47,8 @@ impl Inner {
     /// An outcome was committed: its place in flight is free, and a retry gets its place.
     fn settled(&self, scheduler: &mut Scheduler, settle: &Settle, settled: &Settled, now: UnixMs) {
         scheduler.stored_outcome(settle.endpoint, settle.message, settle.taken);
-        if let (true, Next::Retry { due, attempts }) = (settled.applied, settle.next) {
+        // Its place may have been another's: then it stands where the writer says.
+        if let (true, Next::Retry { due, attempts }) = (settled.applied, settled.next) {
             let waiting = Waiting { due, message: settle.message, attempts, trigger: Trigger::Scheduled };
             scheduler.wait(settle.endpoint, settle.app, waiting, now);
         }
