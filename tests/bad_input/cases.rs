@@ -133,6 +133,7 @@ impl Maker<'_> {
         }
     }
 
+    #[expect(clippy::needless_pass_by_value, reason = "cases are named where they are made")]
     fn body(&mut self, what: String, text: &str, expected: Expected) {
         let path = self.world.path(&self.operation.path, None);
         let request = Request::new(self.operation.method, path).raw_json(text);
