@@ -85,7 +85,8 @@ pub(super) async fn access(call: Call, body: Body) -> Answer {
 /// `POST /auth/logout`: the portal token that was sent opens nothing any more.
 pub(super) async fn logout(call: Call, _: Body) -> Answer {
     let id = call.portal.as_ref().map(|token| token.id).ok_or(ApiError::not_found())?;
-    // Repeating it is harmless, and an idempotency key would be shared by all tokens.
+    // A key that is sent must be right; repeating the call is harmless without.
+    call.idempotency(&[])?;
     call.gateway.change(Change::RevokePortalToken { id }, None).await?;
     Ok(answer::no_content())
 }

@@ -42,7 +42,7 @@ fn new_folder(folder: &Path, name: &str, key_of: &Path) -> PathBuf {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_acknowledged_before_a_backup_is_there_after_it() {
-    let how = TestApp::builder().set("delivery.retry_schedule", ["1"; 60].join(",")).set("log.attempts", "none");
+    let how = TestApp::builder().set("delivery.retry_schedule", ["1"; 50].join(",")).set("log.attempts", "none");
     let mut app = how.clone().start().await;
     let mut load = Load::prepare(&app).await;
     let secret = app.secret(&load.app_id, &load.endpoint_id).await;
@@ -147,7 +147,7 @@ async fn what_is_no_sound_backup_of_this_key_is_refused() {
         &altered("in-use.db", &|file| std::fs::write(file.with_extension("db-wal"), b"log").expect("written")),
         "has a log beside it",
     );
-    let foreign = "UPDATE endpoint SET secret = x'01deadbeef' || randomblob(60)";
+    let foreign = "UPDATE endpoint SET secret = CAST(x'01deadbeef' || randomblob(60) AS BLOB)";
     refused(&altered("two-keys.db", &|file| sql(file, foreign)), "1 values in it are sealed with a key");
 
     std::fs::write(data_dir.join("key"), format!("{}\n", "ab".repeat(32))).expect("written");
