@@ -86,7 +86,7 @@ pub(super) async fn access(call: Call, body: Body) -> Answer {
 pub(super) async fn logout(call: Call, _: Body) -> Answer {
     let id = call.portal.as_ref().map(|token| token.id).ok_or(ApiError::not_found())?;
     // A key that is sent must be right; repeating the call is harmless without.
-    call.idempotency(&[])?;
+    call.idempotency_key()?;
     call.gateway.change(Change::RevokePortalToken { id }, None).await?;
     Ok(answer::no_content())
 }
