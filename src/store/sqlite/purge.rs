@@ -12,7 +12,7 @@ use crate::store::maintenance::Maintained;
 
 /// How long after a deletion attempts may still be recorded: longer than any attempt lasts.
 const IN_FLIGHT_MS: i64 = 120_000;
-/// How long a job is left alone that has to wait for an index.
+/// How long a job is left alone that has to wait: for an index, or for attempts in flight.
 const AGAIN_MS: i64 = 10_000;
 
 /// What was deleted, by stored code.
@@ -186,7 +186,7 @@ fn end(connection: &Connection, state: &WriterState, job: &Job, now: UnixMs) -> 
         return put_off(connection, job, again);
     }
     if now <= last_at || indexed < first_key_at(last_at + 1) {
-        return put_off(connection, job, (last_at + 1).max(now + AGAIN_MS));
+        return put_off(connection, job, now + AGAIN_MS);
     }
     if let Some(url) = job.url {
         connection.prepare_cached("DELETE FROM endpoint_url WHERE id = ?")?.execute([url])?;
