@@ -361,6 +361,8 @@ impl Inner {
             self.put(ticket, None, cancelled(ticket.trigger), Feedback::Nothing);
             return Ok(());
         }
+        // An attempt may take long, and changes meanwhile would leave it with a copy of its own.
+        drop(config);
         self.attempt(ticket, &endpoint, &message, &policy).await;
         Ok(())
     }

@@ -3,10 +3,12 @@
 //! A snapshot is a hint for the journal (which checks its version) and the last word for an
 //! attempt. Loads that cross a change are used once and not kept.
 
+use std::hash::BuildHasher as _;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use quick_cache::sync::Cache;
+use rustc_hash::FxBuildHasher;
 
 use super::query::StoreQueries;
 use super::{ReadError, StoreReader};
@@ -21,6 +23,8 @@ const LOADS_MAX: usize = 3;
 const ENVIRONMENTS_MAX: usize = 10_000;
 /// Hashes of keys that are known not to be there.
 const UNKNOWN_KEYS_MAX: usize = 10_000;
+/// Parts that applications are divided in, so that a change concerns few others. A power of two.
+const PARTS: usize = 256;
 
 /// The snapshots of a node. Shared.
 pub struct Snapshots {
@@ -34,8 +38,22 @@ pub struct Snapshots {
     /// Hashes that were looked up and not found, so that one who tries does not cost a read each time.
     unknown_keys: Cache<[u8; 32], ()>,
     epoch: AtomicU64,
-    /// Held while an application is kept, or let go.
-    changing: Mutex<()>,
+    parts: Box<[Part]>,
+}
+
+/// What guards the applications of a part.
+#[derive(Default)]
+struct Part {
+    /// Held while one is read: those who wait find it in memory then, instead of each having a copy.
+    reading: tokio::sync::Mutex<()>,
+    /// Held while one is kept, or let go; how often one was changed.
+    changes: Mutex<u64>,
+}
+
+impl Part {
+    fn changes(&self) -> MutexGuard<'_, u64> {
+        self.changes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Snapshots {
@@ -51,8 +69,12 @@ impl Snapshots {
             policies: Cache::new(ENVIRONMENTS_MAX),
             unknown_keys: Cache::new(UNKNOWN_KEYS_MAX),
             epoch: AtomicU64::new(0),
-            changing: Mutex::new(()),
+            parts: (0..PARTS).map(|_| Part::default()).collect(),
         }
+    }
+
+    fn part(&self, app: AppKey) -> &Part {
+        &self.parts[FxBuildHasher.hash_one(app) as usize % PARTS]
     }
 
     /// An application, if it is in memory.
@@ -65,38 +87,32 @@ impl Snapshots {
         if let Some(config) = self.cached(app) {
             return Ok(Some(config));
         }
+        let part = self.part(app);
+        let _alone = part.reading.lock().await;
+        if let Some(config) = self.cached(app) {
+            return Ok(Some(config));
+        }
         let mut tries = 1;
         loop {
-            let epoch = self.epoch.load(Ordering::Acquire);
+            let before = *part.changes();
             let Some(config) = self.reader.app_config(app).await?.map(Arc::new) else { return Ok(None) };
-            let is_kept = self.keep(epoch, &config);
-            if is_kept || tries == LOADS_MAX {
+            let changes = part.changes();
+            let is_current = *changes == before;
+            if is_current {
+                self.apps.insert(app, Arc::clone(&config));
+            }
+            if is_current || tries == LOADS_MAX {
                 return Ok(Some(config));
             }
             tries += 1;
         }
     }
 
-    /// Keeps an application that was read since `epoch`, unless something changed meanwhile. Nobody sees
-    /// one that is older than a change that was followed.
-    fn keep(&self, epoch: u64, config: &Arc<AppConfig>) -> bool {
-        let _alone = self.alone();
-        let is_current = self.epoch.load(Ordering::Acquire) == epoch;
-        if is_current {
-            self.apps.insert(config.app.key(), Arc::clone(config));
-        }
-        is_current
-    }
-
-    fn alone(&self) -> MutexGuard<'_, ()> {
-        self.changing.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// An endpoint's health changed, which routing does not ask for: its application need not be read
     /// again.
     pub fn endpoint_changed(&self, endpoint: &Arc<Endpoint>) {
-        let _alone = self.alone();
-        self.epoch.fetch_add(1, Ordering::AcqRel);
+        let mut changes = self.part(endpoint.app).changes();
+        *changes += 1;
         let Some(config) = self.apps.get(&endpoint.app) else { return };
         let mut patched = (*config).clone();
         if let Ok(place) = patched.endpoints.binary_search_by_key(&endpoint.id.key, |known| known.id.key) {
@@ -208,8 +224,8 @@ impl Snapshots {
 
     /// An application was changed or is gone.
     pub fn app_changed(&self, app: AppKey) {
-        let _alone = self.alone();
-        self.epoch.fetch_add(1, Ordering::AcqRel);
+        let mut changes = self.part(app).changes();
+        *changes += 1;
         self.apps.remove(&app);
     }
 
