@@ -60,7 +60,7 @@ impl Default for Delivery {
             retry_schedule: vec![5, 300, 1_800, 7_200, 18_000, 36_000, 50_400, 72_000, 86_400],
             attempt_timeout_ms: 15_000,
             connect_timeout_ms: 5_000,
-            attempts_in_flight_max: 2_048,
+            attempts_in_flight_max: 8_192,
             window_max: 256,
             response_bytes_max: 64 << 10,
             deliveries_in_memory_max: 2_000_000,

@@ -406,18 +406,19 @@ impl Scheduler {
         };
         lane.ahead.remove(&message);
         let body = body.or_else(|| lane.bodies.remove(&message));
+        let standing = lane.standing();
         let prefetch = if body.is_some() || lane.draining { Vec::new() } else { Self::prefetch(lane, message, now) };
         lane.in_flight += 1;
         if !lane.draining {
             lane.gate.start();
         }
-        let standing = lane.standing();
         Some(Ticket { endpoint, app: lane.app, message, taken, trigger, attempts, body, prefetch, standing })
     }
 
-    /// What is to be read along with a message that is read.
+    /// What is to be read along with a message that is read: of an endpoint that does not answer it
+    /// would stay in memory for long.
     fn prefetch(lane: &mut Lane, first: MessageKey, now: UnixMs) -> Vec<MessageKey> {
-        let room = PREFETCH.min(lane.gate.window() as usize);
+        let room = if lane.standing() == Standing::Proven { PREFETCH.min(lane.gate.window() as usize) } else { 0 };
         let fresh = lane.fresh.iter().take(room).take_while(|(_, body)| body.is_none()).map(|(message, _)| *message);
         let due = lane.waiting.keys().take_while(|(due, _)| *due <= now).take(room).map(|(_, message)| *message);
         let known = |message: &MessageKey| lane.bodies.contains_key(message) || lane.ahead.contains(message);
