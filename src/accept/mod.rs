@@ -120,8 +120,8 @@ impl Gateway {
         let routes = route(&config, &envelope.event_type, &envelope.channels);
         let payload_days = payload_days.unwrap_or(self.retention.payload_days);
         let at = self.clock.now_ms();
-        let only = None;
-        self.commit(Publish { config, routes, only, envelope, payload, payload_days, idempotency, at }).await
+        let (only, inbound) = (None, None);
+        self.commit(Publish { config, routes, only, envelope, payload, payload_days, idempotency, inbound, at }).await
     }
 
     /// Stores a message for one endpoint alone, whatever that takes; returns after the commit.
@@ -135,8 +135,8 @@ impl Gateway {
     ) -> Result<Accepted, NotAccepted> {
         let routes = vec![route_only(&config, endpoint).ok_or(Refusal::NotFound)?];
         let (at, payload_days) = (self.clock.now_ms(), self.retention.payload_days);
-        let only = Some(endpoint);
-        self.commit(Publish { config, routes, only, envelope, payload, payload_days, idempotency, at }).await
+        let (only, inbound) = (Some(endpoint), None);
+        self.commit(Publish { config, routes, only, envelope, payload, payload_days, idempotency, inbound, at }).await
     }
 
     async fn commit(&self, mut publish: Publish) -> Result<Accepted, NotAccepted> {
@@ -151,7 +151,7 @@ impl Gateway {
                 Ok(Accepted::New(published.id))
             }
             Done::Repeated(message) => Ok(Accepted::Repeated(message)),
-            Done::RepeatedChange(..) | Done::Settled(_) | Done::Changed(_) | Done::Maintained(_) => {
+            Done::Duplicate(_) | Done::RepeatedChange(..) | Done::Settled(_) | Done::Changed(_) | Done::Maintained(_) => {
                 Err(Refusal::Failed.into())
             }
         }
@@ -168,7 +168,11 @@ impl Gateway {
         match self.journal.commit(Command::Change(Box::new(request))).await?? {
             Done::Changed(changed) => Ok(ChangeAccepted::New(changed)),
             Done::RepeatedChange(status, body) => Ok(ChangeAccepted::Repeated(status, body)),
-            Done::Published(_) | Done::Repeated(_) | Done::Settled(_) | Done::Maintained(_) => {
+            Done::Published(_)
+            | Done::Duplicate(_)
+            | Done::Repeated(_)
+            | Done::Settled(_)
+            | Done::Maintained(_) => {
                 Err(Refusal::Failed.into())
             }
         }

@@ -46,6 +46,8 @@ pub(super) enum Code {
     IdempotencyConflict,
     /// The application has as many endpoints as it may.
     TooManyEndpoints,
+    /// The environment has as many sources as it may.
+    TooManySources,
     /// The endpoint has as many headers as it may, or as long ones.
     TooManyEndpointHeaders,
     /// The bytes of the message have expired or were deleted: there is nothing to send.
@@ -72,7 +74,7 @@ pub(super) enum Code {
 
 impl Code {
     /// Every one of them: what the documentation lists.
-    pub(super) const ALL: [Self; 25] = [
+    pub(super) const ALL: [Self; 26] = [
         Self::AmbiguousLength,
         Self::TooManyHeaders,
         Self::InvalidJson,
@@ -87,6 +89,7 @@ impl Code {
         Self::EventExists,
         Self::IdempotencyConflict,
         Self::TooManyEndpoints,
+        Self::TooManySources,
         Self::TooManyEndpointHeaders,
         Self::ContentExpired,
         Self::TooManyTasks,
@@ -117,6 +120,7 @@ impl Code {
             Self::EventExists => "event_exists",
             Self::IdempotencyConflict => "idempotency_conflict",
             Self::TooManyEndpoints => "too_many_endpoints",
+            Self::TooManySources => "too_many_sources",
             Self::TooManyEndpointHeaders => "too_many_endpoint_headers",
             Self::ContentExpired => "content_expired",
             Self::TooManyTasks => "too_many_tasks",
@@ -146,6 +150,7 @@ impl Code {
             | Self::IdempotencyConflict
             | Self::ContentExpired
             | Self::TooManyEndpoints
+            | Self::TooManySources
             | Self::TooManyEndpointHeaders => StatusCode::CONFLICT,
             Self::UnsupportedEncoding => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::PayloadTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
@@ -287,6 +292,8 @@ impl From<Refusal> for ApiError {
             Refusal::TooManyEndpoints => Code::TooManyEndpoints,
             Refusal::ContentGone => Code::ContentExpired,
             Refusal::TooManyTasks => Code::TooManyTasks,
+            Refusal::TooManySources => Code::TooManySources,
+            Refusal::HasKey => Code::Conflict,
             Refusal::EndpointDisabled => Code::EndpointDisabled,
             Refusal::TooManyHeaders => Code::TooManyEndpointHeaders,
             Refusal::Full => Code::StorageFull,

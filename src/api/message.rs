@@ -104,6 +104,7 @@ pub(super) fn filter(query: &mut Query<'_>) -> MessageFilter {
         event_types: query.list("event_types", EVENT_TYPES_MAX, &validate::EVENT_TYPE),
         before: query.time("before"),
         after: query.time("after"),
+        source: None,
         with_content: query.boolean("with_content", true),
     }
 }

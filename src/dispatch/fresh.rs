@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
 
-use crate::model::{Id, IdKind, Message, UnixMs};
+use crate::model::{Id, IdKind, Message, Received, UnixMs};
 
 /// A message as deliveries need it. Counts against its budget while it lives.
 #[derive(Debug)]
@@ -20,6 +20,8 @@ pub struct Fresh {
     pub event_type: Box<str>,
     /// The media type; none means `application/json`.
     pub content_type: Option<String>,
+    /// The request that it came in with from outside.
+    pub received: Option<Arc<Received>>,
     /// Since when it is in memory.
     pub held_since: UnixMs,
     /// When it was committed, if that was just now.
@@ -54,13 +56,15 @@ impl PayloadBudget {
         payload: &Bytes,
         event_type: &str,
         content_type: Option<&String>,
+        received: Option<&Arc<Received>>,
         committed_at: UnixMs,
     ) -> Option<Arc<Fresh>> {
         if self.used.load(Ordering::Relaxed) + payload.len() > self.max {
             return None;
         }
         let held = (committed_at, Some(committed_at));
-        Some(self.hold(id, payload.clone(), event_type.into(), content_type.cloned(), held))
+        let content = (event_type.into(), content_type.cloned(), received.cloned());
+        Some(self.hold(id, payload.clone(), content, held))
     }
 
     /// Whether there is room for more than what must be read.
@@ -71,18 +75,18 @@ impl PayloadBudget {
     /// A message that was read from the store for an attempt; `None` when its bytes are gone.
     pub fn read(self: &Arc<Self>, message: Message, now: UnixMs) -> Option<Arc<Fresh>> {
         let envelope = message.envelope;
-        Some(self.hold(message.id, message.payload?, envelope.event_type.into(), envelope.content_type, (now, None)))
+        let content = (envelope.event_type.into(), envelope.content_type, message.received);
+        Some(self.hold(message.id, message.payload?, content, (now, None)))
     }
 
     fn hold(
         self: &Arc<Self>,
         id: Id,
         payload: Bytes,
-        event_type: Box<str>,
-        content_type: Option<String>,
+        (event_type, content_type, received): (Box<str>, Option<String>, Option<Arc<Received>>),
         (held_since, committed_at): (UnixMs, Option<UnixMs>),
     ) -> Arc<Fresh> {
-        let weight = payload.len() + 256;
+        let weight = payload.len() + received.as_ref().map_or(0, |received| received.weight()) + 256;
         self.used.fetch_add(weight, Ordering::Relaxed);
         let public_id = id.format(IdKind::Message);
         Arc::new(Fresh {
@@ -91,6 +95,7 @@ impl PayloadBudget {
             payload,
             event_type,
             content_type,
+            received,
             held_since,
             committed_at,
             budget: Arc::clone(self),

@@ -20,7 +20,7 @@ use super::scheduler::{LOAD_PAGE, Place, Scheduler, SchedulerLimits, Ticket};
 use crate::metrics::Metrics;
 use crate::model::{
     AppConfig, AppKey, Clock, Endpoint, EndpointKey, EnvPolicy, IdKind, Next, Outcome, OutcomeKind, Parked,
-    SignatureHeaders, Trigger, UnixMs,
+    Received, SignatureHeaders, Trigger, UnixMs,
 };
 use crate::record::line::{AttemptLine, Lines};
 use crate::record::transition::INTERNAL_FAILURES_MAX;
@@ -60,6 +60,8 @@ pub struct Letter<'a> {
     pub payload: &'a Bytes,
     /// The media type; none means `application/json`.
     pub content_type: Option<&'a str>,
+    /// The request that it came in with from outside: what of it goes on.
+    pub received: Option<&'a Received>,
     /// Under which names it is signed.
     pub signature_headers: SignatureHeaders,
 }
@@ -419,6 +421,7 @@ impl Inner {
             id: &message.public_id,
             payload: &message.payload,
             content_type: message.content_type.as_deref(),
+            received: message.received.as_deref(),
             signature_headers: policy.settings.signature_headers(),
         };
         let outcome = self.parts.deliver.attempt(endpoint, letter).await;

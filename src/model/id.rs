@@ -20,6 +20,8 @@ const NODE_BITS: u32 = 9;
 const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 /// Characters behind the prefix: the least n for which 62^n ≥ 2^160.
 pub const ID_CHARACTERS: usize = 27;
+/// The same of the kinds of id that the contract makes shorter: 62^n ≥ 2^128.
+pub const SHORT_ID_CHARACTERS: usize = 22;
 
 /// What an id names; decides its prefix.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -38,10 +40,14 @@ pub enum IdKind {
     ApiKey,
     /// `qtask_…`
     Task,
+    /// `src_…`, with 64 random bits
+    Source,
+    /// `log…`, with 64 random bits
+    SourceLog,
 }
 
 impl IdKind {
-    /// The text before the 27 characters.
+    /// The text before the characters.
     pub const fn prefix(self) -> &'static str {
         match self {
             Self::Application => "app_",
@@ -51,6 +57,16 @@ impl IdKind {
             Self::Environment => "env_",
             Self::ApiKey => "key_",
             Self::Task => "qtask_",
+            Self::Source => "src_",
+            Self::SourceLog => "log",
+        }
+    }
+
+    /// Characters behind the prefix, and words of 32 bits in them.
+    const fn size(self) -> (usize, usize) {
+        match self {
+            Self::Source | Self::SourceLog => (SHORT_ID_CHARACTERS, 4),
+            _ => (ID_CHARACTERS, 5),
         }
     }
 }
@@ -71,6 +87,17 @@ impl fmt::Debug for Id {
 }
 
 impl Id {
+    /// As a kind of id with 64 random bits has it.
+    #[must_use]
+    pub const fn short(mut self) -> Self {
+        let mut i = 8;
+        while i < self.nonce.len() {
+            self.nonce[i] = 0;
+            i += 1;
+        }
+        self
+    }
+
     /// The smallest public id of a key: where a list by key begins.
     pub const fn first_of(key: Key) -> Self {
         Self { key, nonce: [0; 12] }
@@ -79,7 +106,8 @@ impl Id {
     /// Writes the public form.
     pub fn format(self, kind: IdKind) -> String {
         const CHUNK: u128 = 62_u128.pow(10);
-        let mut out = String::with_capacity(kind.prefix().len() + ID_CHARACTERS);
+        let (characters, words) = kind.size();
+        let mut out = String::with_capacity(kind.prefix().len() + characters);
         out.push_str(kind.prefix());
         let mut digits = [0_u8; ID_CHARACTERS];
         // 160 bits as high (64, the key) and low (96): long division by 62^10 keeps every step in 128 bits.
@@ -87,10 +115,10 @@ impl Id {
         let word = |i: usize| u32::from_be_bytes([nonce[i], nonce[i + 1], nonce[i + 2], nonce[i + 3]]);
         let key = self.key as u64;
         let mut limbs = [(key >> 32) as u32, key as u32, word(0), word(4), word(8)];
-        let mut end = ID_CHARACTERS;
+        let mut end = characters;
         while end > 0 {
             let mut remainder: u128 = 0;
-            for limb in &mut limbs {
+            for limb in &mut limbs[..words] {
                 let current = (remainder << 32) | u128::from(*limb);
                 *limb = (current / CHUNK) as u32;
                 remainder = current % CHUNK;
@@ -103,20 +131,21 @@ impl Id {
             }
             end = start;
         }
-        out.extend(digits.iter().map(|&d| d as char));
+        out.extend(digits[..characters].iter().map(|&d| d as char));
         out
     }
 
     /// Reads a public id; `None` unless it has exactly the form of its kind.
     pub fn parse(kind: IdKind, text: &str) -> Option<Self> {
         let digits = text.strip_prefix(kind.prefix())?.as_bytes();
-        if digits.len() != ID_CHARACTERS {
+        let (characters, words) = kind.size();
+        if digits.len() != characters {
             return None;
         }
         let mut limbs = [0_u32; 5];
         for &character in digits {
             let mut carry = u64::from(digit_of(character)?);
-            for limb in limbs.iter_mut().rev() {
+            for limb in limbs[..words].iter_mut().rev() {
                 let current = u64::from(*limb) * 62 + carry;
                 *limb = current as u32;
                 carry = current >> 32;
@@ -223,6 +252,11 @@ mod tests {
             prop_assert_eq!(tx.len(), 31);
             prop_assert_eq!(Id::parse(IdKind::Message, &tx), Some(x));
             prop_assert_eq!(Id::parse(IdKind::Endpoint, &tx), None);
+            prop_assert_eq!(x.cmp(&y), tx.cmp(&ty));
+            let (x, y) = (x.short(), y.short());
+            let (tx, ty) = (x.format(IdKind::Source), y.format(IdKind::Source));
+            prop_assert_eq!(tx.len(), 26);
+            prop_assert_eq!(Id::parse(IdKind::Source, &tx), Some(x));
             prop_assert_eq!(x.cmp(&y), tx.cmp(&ty));
         }
 

@@ -1,10 +1,13 @@
 //! A message: one event as accepted, and the records of its attempts.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
 use super::delivery::Trigger;
 use super::id::{AppKey, EndpointKey, Id, MessageKey};
 use super::outcome::OutcomeKind;
+use super::source::{Received, SourceKey};
 use super::time::UnixMs;
 
 /// What a message is, apart from its bytes.
@@ -35,6 +38,10 @@ pub struct Message {
     pub envelope: Envelope,
     /// Its exact bytes; `None` when they were not asked for, or are expired.
     pub payload: Option<Bytes>,
+    /// The source that it came in by.
+    pub source: Option<SourceKey>,
+    /// The request that it came in with from outside, as far as it was asked for and is there.
+    pub received: Option<Arc<Received>>,
 }
 
 impl Message {

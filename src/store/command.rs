@@ -10,13 +10,14 @@ use crate::model::operational::MessageHappening;
 use crate::model::routing::{Route, route, route_only};
 use crate::model::{
     ApiKey, AppConfig, AppKey, Application, ApplicationSpec, BackgroundTask, Capability, DisabledReason, Endpoint,
-    EndpointKey, EndpointSpec, EnvKey, EnvSettings, Envelope, Environment, EventType, EventTypeSpec, Id, Message,
-    MessageKey, Next, Outcome, PortalToken, SecretBytes, Taken, Trigger, UnixMs, Waiting,
+    EndpointKey, EndpointSpec, EnvKey, EnvSettings, Envelope, Environment, EventType, EventTypeSpec, Id, LogKind, Message,
+    MessageKey, Next, Outcome, PortalToken, Received, SecretBytes, Source, SourceKey, SourceSecret, SourceSpec, Taken,
+    Trigger, UnixMs, Waiting,
 };
 
 pub use super::patch::{
     ApplicationPatch, EndpointPatch, EventTypePatch, Field, HEADER_BYTES_MAX, HEADERS_MAX, HeadersPatch, SettingsPatch,
-    Target,
+    SourcePatch, Target,
 };
 
 /// One thing to be made durable.
@@ -36,9 +37,16 @@ impl Command {
     /// Bytes that it holds in memory, roughly: what the journal's bound in bytes counts.
     pub fn weight(&self) -> usize {
         match self {
-            Self::Publish(publish) => 256 + publish.payload.len() + 32 * publish.routes.len(),
+            Self::Publish(publish) => {
+                let inbound = publish.inbound.as_ref().map_or(0, |inbound| inbound.received.weight());
+                256 + publish.payload.len() + inbound + 32 * publish.routes.len()
+            }
             Self::Settle(settle) => 192 + settle.attempt.as_ref().map_or(0, |a| a.outcome.body.len()),
-            Self::Change(_) | Self::Maintain(_) => 4096,
+            Self::Change(request) => match &request.change {
+                Change::LogRequest(request) => 4096 + request.weight(),
+                _ => 4096,
+            },
+            Self::Maintain(_) => 4096,
         }
     }
 
@@ -66,8 +74,47 @@ pub struct Publish {
     pub payload_days: u16,
     /// So that a repeated call is answered like the first.
     pub idempotency: Option<Idempotency>,
+    /// How it came in from outside, if it did.
+    pub inbound: Option<Box<Inbound>>,
     /// When it was accepted.
     pub at: UnixMs,
+}
+
+/// How a message came in from outside.
+#[derive(Debug, Clone)]
+pub struct Inbound {
+    /// Where.
+    pub source: SourceKey,
+    /// The request.
+    pub received: Arc<Received>,
+    /// What it is told from others by.
+    pub dedupe: Option<DedupeKey>,
+    /// What the sender is answered.
+    pub status: u16,
+}
+
+impl Inbound {
+    /// What the source's log says where it is a duplicate: the bytes are the first's.
+    pub fn as_duplicate(&self) -> LogRequest {
+        LogRequest {
+            source: self.source,
+            kind: LogKind::Duplicate,
+            status: self.status,
+            cause: None,
+            hint: None,
+            received: Arc::clone(&self.received),
+            body: Bytes::new(),
+        }
+    }
+}
+
+/// What a request is told from others by, and how long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DedupeKey {
+    /// A keyed hash of source and value.
+    pub hash: [u8; 16],
+    /// A message with the same that is younger than this, in milliseconds, is its first.
+    pub window_ms: i64,
 }
 
 impl Publish {
@@ -398,11 +445,80 @@ pub enum Change {
         /// Which message.
         message: MessageKey,
     },
+    /// A new source; without `app` with an application of its own.
+    CreateSource {
+        /// Where.
+        env: EnvKey,
+        /// The application whose endpoints get what it receives.
+        app: Option<AppKey>,
+        /// Its unique name.
+        uid: Option<String>,
+        /// What it is.
+        spec: Box<SourceSpec>,
+        /// Configuration and token.
+        secret: Box<SourceSecret>,
+    },
+    /// Some or all fields of a source. Its application and token stay.
+    PatchSource {
+        /// Which.
+        source: SourceKey,
+        /// What.
+        patch: Box<SourcePatch>,
+    },
+    /// A source goes, and the application that was made for it.
+    DeleteSource {
+        /// Which.
+        source: SourceKey,
+    },
+    /// A new token; the one before goes on opening.
+    RotateSourceToken {
+        /// Which source's.
+        source: SourceKey,
+        /// The new one.
+        token: String,
+        /// How long the ones before go on, in milliseconds.
+        grace_ms: i64,
+    },
+    /// A handshake brought a key. Refused where one is there.
+    LearnSourceKey {
+        /// Which source's.
+        source: SourceKey,
+        /// The key.
+        key: String,
+    },
+    /// A request that became no message goes into its source's log.
+    LogRequest(Box<LogRequest>),
     /// Sealed values, some hundred of them, are sealed with the newest encryption key.
     Reseal {
         /// Where this slice begins.
         from: ResealPlace,
     },
+}
+
+/// A request that became no message, for its source's log.
+#[derive(Debug, Clone)]
+pub struct LogRequest {
+    /// Which source's.
+    pub source: SourceKey,
+    /// What became of it.
+    pub kind: LogKind,
+    /// What the sender was answered.
+    pub status: u16,
+    /// Why it was refused.
+    pub cause: Option<String>,
+    /// What may be wrong.
+    pub hint: Option<String>,
+    /// Method, path, query, headers.
+    pub received: Arc<Received>,
+    /// The body, perhaps cut.
+    pub body: Bytes,
+}
+
+impl LogRequest {
+    /// Bytes that it takes, roughly.
+    pub fn weight(&self) -> usize {
+        self.received.weight() + self.body.len()
+    }
 }
 
 /// How far all sealed values have been looked at, in the order in which the engine keeps them.
@@ -429,6 +545,8 @@ pub enum Done {
     Published(Published),
     /// The same message was published before: the first.
     Repeated(Box<Message>),
+    /// The same was received before: the first.
+    Duplicate(Id),
     /// The same change was made before: the status and body that it was answered with.
     RepeatedChange(u16, String),
     /// The result of an attempt is stored.
@@ -513,6 +631,17 @@ pub enum Changed {
         /// Where it will not be sent any more, because nothing is left to send.
         endpoints: Vec<EndpointKey>,
     },
+    /// A source; whether it was made, and with it an application.
+    Source(Arc<Source>, Option<Application>),
+    /// A source is gone, perhaps with its application.
+    SourceDeleted {
+        /// Which.
+        source: SourceKey,
+        /// Its application and the endpoints of that.
+        app: Option<(AppKey, Vec<EndpointKey>)>,
+    },
+    /// A request is in its source's log.
+    RequestLogged,
     /// A task has begun.
     Task(BackgroundTask),
     /// A slice of sealed values was looked at.
@@ -577,6 +706,12 @@ pub enum Refusal {
     /// The application has as many endpoints as it may.
     #[error("too many endpoints")]
     TooManyEndpoints,
+    /// The environment has as many sources as it may.
+    #[error("too many sources")]
+    TooManySources,
+    /// A handshake has brought a key before.
+    #[error("the source has a key")]
+    HasKey,
     /// The endpoint is disabled.
     #[error("the endpoint is disabled")]
     EndpointDisabled,

@@ -3,8 +3,11 @@
 
 use std::collections::BTreeMap;
 
+use serde_json::{Map, Value};
+
 use crate::model::{
-    Application, ApplicationSpec, DisabledReason, Endpoint, EndpointSpec, EnvSettings, EventTypeSpec, Id, Metadata,
+    Application, ApplicationSpec, Dedupe, DisabledReason, Endpoint, EndpointSpec, EnvSettings, EventTypeSpec, Id,
+    Metadata, Source, SourceAnswer,
 };
 
 /// What a `PUT` names: an id, or a uid that may not exist yet.
@@ -110,6 +113,54 @@ impl EndpointPatch {
         }
         let url_before = url_before.unwrap_or_else(|| endpoint.spec.url.clone());
         forget_failing(endpoint, &url_before, disabled_before);
+    }
+}
+
+/// A change of a source; of a `PUT` with all fields.
+#[derive(Debug, Clone, Default)]
+pub struct SourcePatch {
+    /// The name.
+    pub name: Field<String>,
+    /// The uid.
+    pub uid: Field<Option<String>>,
+    /// The owner's own notes.
+    pub metadata: Field<Metadata>,
+    /// The type with its configuration, which belong together.
+    pub type_and_config: Field<(String, Map<String, Value>)>,
+    /// How duplicates are told.
+    pub dedupe: Field<Dedupe>,
+    /// What senders are answered.
+    pub answer: Field<Option<SourceAnswer>>,
+    /// The URL that is registered at the provider.
+    pub public_url: Field<Option<String>>,
+    /// Networks that may send.
+    pub allowed_networks: Field<Vec<ipnet::IpNet>>,
+    /// Requests a second.
+    pub requests_per_second: Field<Option<u32>>,
+    /// Whether path and query go on.
+    pub forward_path: Field<bool>,
+}
+
+impl SourcePatch {
+    /// Sets what it names. Another type forgets the key that a handshake brought.
+    pub fn apply(&self, source: &mut Source) {
+        let spec = &mut source.spec;
+        set(&mut spec.name, self.name.as_ref());
+        set(&mut source.uid, self.uid.as_ref());
+        set(&mut spec.metadata, self.metadata.as_ref());
+        if let Some((source_type, config)) = &self.type_and_config {
+            if *source_type != spec.source_type {
+                source.secret.learned = None;
+            }
+            spec.source_type.clone_from(source_type);
+            source.secret.config.clone_from(config);
+        }
+        set(&mut spec.dedupe, self.dedupe.as_ref());
+        set(&mut spec.answer, self.answer.as_ref());
+        set(&mut spec.public_url, self.public_url.as_ref());
+        set(&mut spec.allowed_networks, self.allowed_networks.as_ref());
+        set(&mut spec.requests_per_second, self.requests_per_second.as_ref());
+        set(&mut spec.forward_path, self.forward_path.as_ref());
     }
 }
 

@@ -7,7 +7,8 @@ use super::ReadError;
 use super::maintenance::{Due, Horizon};
 use crate::model::{
     ApiKey, AppKey, Application, Attempt, BackgroundTask, DeliveryState, DeliveryStatus, Endpoint, EndpointKey, EnvKey,
-    Environment, EventType, Id, Key, Message, MessageKey, PortalToken, TaskStatus, UnixMs,
+    Environment, EventType, Id, Key, LoggedRequest, Message, MessageKey, PortalToken, Source, SourceKey, TaskStatus,
+    UnixMs,
 };
 
 /// Which way a list runs.
@@ -65,6 +66,8 @@ pub struct MessageFilter {
     pub before: Option<UnixMs>,
     /// Made after.
     pub after: Option<UnixMs>,
+    /// That came in by this source.
+    pub source: Option<SourceKey>,
     /// With their bytes.
     pub with_content: bool,
 }
@@ -224,6 +227,14 @@ pub trait StoreQueries: Send + Sync + 'static {
         since: UnixMs,
         until: UnixMs,
     ) -> Result<EndpointStats, ReadError>;
+    /// The source that the token of a receiving URL opens, and until when.
+    async fn source_by_token(&self, token: &str) -> Result<Option<(Source, Option<UnixMs>)>, ReadError>;
+    /// A source of an environment, by id or uid.
+    async fn source_named(&self, env: EnvKey, name: &str) -> Result<Option<Source>, ReadError>;
+    /// Sources of an environment.
+    async fn sources(&self, env: EnvKey, page: Page<Key>) -> Result<Rows<Source>, ReadError>;
+    /// Requests that became no message of their own, in a source's log.
+    async fn source_log(&self, source: SourceKey, page: Page<Key>) -> Result<Rows<LoggedRequest>, ReadError>;
     /// Background tasks of an environment, perhaps of one status.
     async fn background_tasks(
         &self,

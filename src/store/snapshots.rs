@@ -12,7 +12,7 @@ use rustc_hash::FxBuildHasher;
 
 use super::query::StoreQueries;
 use super::{ReadError, StoreReader};
-use crate::model::{ApiKey, AppConfig, AppKey, AppKind, Endpoint, EnvKey, EnvPolicy, Id, IdKind, PortalToken};
+use crate::model::{ApiKey, AppConfig, AppKey, AppKind, Endpoint, EnvKey, EnvPolicy, Id, IdKind, PortalToken, Source, UnixMs};
 use crate::store::command::{Changed, Written};
 
 /// Environment keys, and portal tokens, that are kept in memory.
@@ -23,6 +23,8 @@ const LOADS_MAX: usize = 3;
 const ENVIRONMENTS_MAX: usize = 10_000;
 /// Hashes of keys that are known not to be there.
 const UNKNOWN_KEYS_MAX: usize = 10_000;
+/// Sources that are kept in memory.
+const SOURCES_MAX: usize = 10_000;
 /// Parts that applications are divided in, so that a change concerns few others. A power of two.
 const PARTS: usize = 256;
 
@@ -35,10 +37,19 @@ pub struct Snapshots {
     portal_tokens: Cache<[u8; 32], Arc<PortalToken>>,
     operational: Cache<EnvKey, AppKey>,
     policies: Cache<EnvKey, Arc<EnvPolicy>>,
+    sources: Cache<Box<str>, OpenedSource>,
     /// Hashes that were looked up and not found, so that one who tries does not cost a read each time.
     unknown_keys: Cache<[u8; 32], ()>,
     epoch: AtomicU64,
     parts: Box<[Part]>,
+}
+
+/// A source as one of its tokens opens it.
+#[derive(Clone)]
+struct OpenedSource {
+    source: Arc<Source>,
+    /// Of a token that was replaced.
+    until: Option<UnixMs>,
 }
 
 /// What guards the applications of a part.
@@ -67,6 +78,7 @@ impl Snapshots {
             portal_tokens: Cache::new(API_KEYS_MAX),
             operational: Cache::new(ENVIRONMENTS_MAX),
             policies: Cache::new(ENVIRONMENTS_MAX),
+            sources: Cache::new(SOURCES_MAX),
             unknown_keys: Cache::new(UNKNOWN_KEYS_MAX),
             epoch: AtomicU64::new(0),
             parts: (0..PARTS).map(|_| Part::default()).collect(),
@@ -239,6 +251,7 @@ impl Snapshots {
             | Changed::Resent { .. }
             | Changed::Expunged { .. }
             | Changed::AnswerExpunged
+            | Changed::RequestLogged
             | Changed::Task(_) => {}
             Changed::ApiKey(_) => self.api_keys_changed(),
             Changed::EventType(env, ..) | Changed::EventTypeDeleted(env) | Changed::Settings(env, _) => {
@@ -247,10 +260,12 @@ impl Snapshots {
             }
             Changed::Application(app, _) => self.app_changed(app.key()),
             Changed::PortalToken(..) | Changed::PortalTokenRevoked => self.portal_tokens_changed(),
-            Changed::ApplicationDeleted { app, .. } => {
+            Changed::ApplicationDeleted { app, .. } | Changed::SourceDeleted { app: Some((app, _)), .. } => {
                 self.app_changed(*app);
                 self.portal_tokens_changed();
+                self.sources_changed();
             }
+            Changed::Source(..) | Changed::SourceDeleted { app: None, .. } => self.sources_changed(),
             Changed::Endpoint(endpoint, _) => self.app_changed(endpoint.app),
             Changed::EndpointDeleted { app, .. } => self.app_changed(*app),
         }
@@ -260,6 +275,32 @@ impl Snapshots {
         self.epoch.fetch_add(1, Ordering::AcqRel);
         self.portal_tokens.clear();
         self.unknown_keys.clear();
+    }
+
+    fn sources_changed(&self) {
+        self.epoch.fetch_add(1, Ordering::AcqRel);
+        self.sources.clear();
+    }
+
+    /// The source that a token of a receiving URL opens at `now`.
+    pub async fn source(
+        &self,
+        queries: &dyn StoreQueries,
+        token: &str,
+        now: UnixMs,
+    ) -> Result<Option<Arc<Source>>, ReadError> {
+        let is_open = |opened: &OpenedSource| opened.until.is_none_or(|until| now < until);
+        if let Some(opened) = self.sources.get(token) {
+            return Ok(Some(opened).filter(is_open).map(|opened| opened.source));
+        }
+        let epoch = self.epoch.load(Ordering::Acquire);
+        let Some((source, until)) = queries.source_by_token(token).await? else { return Ok(None) };
+        let opened = OpenedSource { source: Arc::new(source), until };
+        self.sources.insert(token.into(), opened.clone());
+        if self.epoch.load(Ordering::Acquire) != epoch {
+            self.sources.remove(token);
+        }
+        Ok(Some(opened).filter(is_open).map(|opened| opened.source))
     }
 
     /// A key was made or revoked.

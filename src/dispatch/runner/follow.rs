@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use rustc_hash::FxHashSet;
 
 use super::{Dispatcher, Inner, NO_APP, Scheduler};
-use crate::model::{EndpointKey, MessageKey, Next, Trigger, UnixMs, Waiting};
+use crate::model::{AppKey, EndpointKey, MessageKey, Next, Trigger, UnixMs, Waiting};
 use crate::store::command::{Became, Changed, Command, Done, Publish, Published, Raised, Reply, Settle, Settled};
 use crate::store::journal::Observer;
 use crate::store::maintenance::{Maintained, Recovered};
@@ -26,7 +26,11 @@ impl Inner {
         let delayed = publish.envelope.deliver_at.filter(|&at| at > publish.at);
         let content_type = publish.envelope.content_type.as_ref();
         let body = match delayed {
-            None => self.budget.keep(published.id, &publish.payload, &publish.envelope.event_type, content_type, now),
+            None => {
+                let received = publish.inbound.as_ref().map(|inbound| &inbound.received);
+                let event_type = &publish.envelope.event_type;
+                self.budget.keep(published.id, &publish.payload, event_type, content_type, received, now)
+            }
             Some(_) => None,
         };
         for route in routes.iter().filter(|route| !route.held) {
@@ -76,13 +80,7 @@ impl Inner {
         }
         match changed {
             Changed::Application(app, _) => scheduler.set_app_rate(app.key(), app.spec.throttle_rate, now),
-            Changed::ApplicationDeleted { app, endpoints } => {
-                scheduler.set_app_rate(*app, None, now);
-                for endpoint in endpoints {
-                    self.failing.forget(*endpoint);
-                    scheduler.abandon(*endpoint, NO_APP, now);
-                }
-            }
+            Changed::ApplicationDeleted { app, endpoints } => self.application_gone(scheduler, *app, endpoints, now),
             Changed::Endpoint(endpoint, _) if endpoint.spec.disabled.is_some() => {
                 self.failing.forget(endpoint.key());
                 scheduler.drain(endpoint.key(), now);
@@ -102,7 +100,11 @@ impl Inner {
                     scheduler.forget(*endpoint, &FxHashSet::from_iter([*message]));
                 }
             }
-            Changed::Environment(_)
+            Changed::SourceDeleted { app: Some((app, endpoints)), .. } => self.application_gone(scheduler, *app, endpoints, now),
+            Changed::Source(..)
+            | Changed::SourceDeleted { app: None, .. }
+            | Changed::RequestLogged
+            | Changed::Environment(_)
             | Changed::ApiKey(_)
             | Changed::Resealed(_)
             | Changed::EventType(..)
@@ -112,6 +114,14 @@ impl Inner {
             | Changed::PortalTokenRevoked
             | Changed::AnswerExpunged
             | Changed::Task(_) => {}
+        }
+    }
+
+    fn application_gone(&self, scheduler: &mut Scheduler, app: AppKey, endpoints: &[EndpointKey], now: UnixMs) {
+        scheduler.set_app_rate(app, None, now);
+        for endpoint in endpoints {
+            self.failing.forget(*endpoint);
+            scheduler.abandon(*endpoint, NO_APP, now);
         }
     }
 

@@ -96,6 +96,12 @@ impl Data {
             | Change::PutEventType { .. }
             | Change::DeleteEventType { .. }
             | Change::CreatePortalToken { .. }
+            | Change::CreateSource { .. }
+            | Change::PatchSource { .. }
+            | Change::DeleteSource { .. }
+            | Change::RotateSourceToken { .. }
+            | Change::LearnSourceKey { .. }
+            | Change::LogRequest(_)
             | Change::RevokePortalToken { .. } => Err(Refusal::Failed),
         }
     }

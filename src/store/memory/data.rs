@@ -152,7 +152,7 @@ impl Data {
             self.event_ids.insert(event, id.key);
         }
         let payload = Some(publish.payload.clone());
-        let message = Message { id, app, envelope: publish.envelope.clone(), payload };
+        let message = Message { id, app, envelope: publish.envelope.clone(), source: None, payload, received: None };
         self.messages.insert(id.key, StoredMessage { message, idempotency: publish.idempotency });
         Ok(Done::Published(Published { id, rerouted }))
     }

@@ -6,16 +6,17 @@ use rand::Rng;
 use rusqlite::{CachedStatement, Connection, OptionalExtension, params};
 
 use super::index::{DeferredIndex, Definition};
-use super::keys::{KeyIndex, event_hash};
+use super::keys::{KeyIndex, dedupe_hash, event_hash};
 use super::purge::Purge;
 use super::retention::Retention;
-use super::{raise, rows};
+use super::{raise, rows, source_log};
 use crate::model::operational::{LastAttempt, MessageHappening};
 use crate::model::routing::Route;
 use crate::model::{
-    AppConfig, AppKey, AppKind, Application, EnvKey, Id, KeyMaker, Message, Next, Nonce, Parked, Taken, Trigger, UnixMs,
+    AppConfig, AppKey, AppKind, Application, EnvKey, Id, KeyMaker, Message, Next, Nonce, Parked, SourceKey, Taken, Trigger, UnixMs,
 };
-use crate::store::command::{Done, Idempotency, Publish, Published, Raised, Refusal, Reply, Settle, Settled};
+use crate::model::id::key_time;
+use crate::store::command::{DedupeKey, Done, Idempotency, Publish, Published, Raised, Refusal, Reply, Settle, Settled};
 use crate::store::idempotency::Kind;
 use crate::store::seal::Sealer;
 
@@ -74,6 +75,8 @@ pub(super) struct WriterState {
     versions: rustc_hash::FxHashMap<AppKey, Owner>,
     /// The applications of environments that take operational webhooks.
     operational: rustc_hash::FxHashMap<EnvKey, Arc<AppConfig>>,
+    /// Entries of each source's log since they were counted.
+    pub(super) source_logs: rustc_hash::FxHashMap<SourceKey, i64>,
     /// What was raised in this transaction.
     pub(super) raised: Vec<Raised>,
     rng: rand::rngs::ThreadRng,
@@ -90,6 +93,8 @@ impl WriterState {
             "SELECT max(key) FROM attempt",
             "SELECT max(key) FROM portal_token",
             "SELECT max(key) FROM background_task",
+            "SELECT max(key) FROM source",
+            "SELECT max(key) FROM source_log",
         ];
         // What was deleted counts too: a key is never given twice, whatever the clock does.
         let mut last: i64 = connection.query_row(
@@ -116,6 +121,7 @@ impl WriterState {
             own_payload_days: OWN_PAYLOAD_DAYS,
             versions: rustc_hash::FxHashMap::default(),
             operational: rustc_hash::FxHashMap::default(),
+            source_logs: rustc_hash::FxHashMap::default(),
             raised: Vec::new(),
             rng: rand::rng(),
         })
@@ -248,9 +254,9 @@ impl<'c> HotStatements<'c> {
             connection,
             message: prepare(
                 "INSERT INTO message (key, nonce, app, event_type, payload, content_type, channels, tags, event_id,
-                   deliver_at, idempotency) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                   deliver_at, idempotency, source, dedupe) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             )?,
-            payload: prepare("INSERT INTO payload (id, body) VALUES (?, ?)")?,
+            payload: prepare("INSERT INTO payload (id, body, head) VALUES (?, ?, ?)")?,
             pending: prepare("INSERT INTO pending (message, endpoint) VALUES (?, ?)")?,
             waiting: prepare(
                 "INSERT OR IGNORE INTO waiting (endpoint, due, message, attempts, manual) VALUES (?, ?, ?, ?, ?)",
@@ -280,6 +286,14 @@ impl<'c> HotStatements<'c> {
             && self.event_exists(state, app, event_id, publish.at)?
         {
             return Ok(Err(Refusal::EventIdExists));
+        }
+        if let Some(inbound) = &publish.inbound
+            && let Some(dedupe) = &inbound.dedupe
+            && let Some(first) = self.first_of(state, dedupe, publish.at)?
+        {
+            let request = inbound.as_duplicate();
+            source_log::log(self.connection, state, &request, Some(first), publish.at)?;
+            return Ok(Ok(Done::Duplicate(first)));
         }
         let rerouted = if version == publish.config.app.version {
             None
@@ -313,6 +327,8 @@ impl<'c> HotStatements<'c> {
         let expiry_day = (kept_from / DAY_MS + i64::from(publish.payload_days) + 1).min(EXPIRY_DAY_MAX);
         let payload = expiry_day << PAYLOAD_SEQUENCE_BITS | state.payload_sequence;
         let stored_key = publish.idempotency.as_ref().map(stored_key);
+        let inbound = publish.inbound.as_deref();
+        let dedupe = inbound.and_then(|inbound| inbound.dedupe);
         self.message.execute(params![
             id.key,
             id.nonce.as_slice(),
@@ -325,8 +341,11 @@ impl<'c> HotStatements<'c> {
             envelope.event_id,
             envelope.deliver_at,
             stored_key.as_ref().map(<[u8; 25]>::as_slice),
+            inbound.map(|inbound| inbound.source.0),
+            dedupe.as_ref().map(|dedupe| dedupe.hash.as_slice()),
         ])?;
-        self.payload.execute(params![payload, &publish.payload[..]])?;
+        let head = inbound.map(|inbound| source_log::head(&inbound.received));
+        self.payload.execute(params![payload, &publish.payload[..], head])?;
         state.messages_by_app.push(app.0, id.key, false);
         state.seen.published(id.key);
         if let Some(key) = &publish.idempotency {
@@ -334,6 +353,9 @@ impl<'c> HotStatements<'c> {
         }
         if let Some(event_id) = &envelope.event_id {
             state.seen.insert(Kind::EventId, event_hash(app.0, event_id), id.key);
+        }
+        if let Some(dedupe) = &dedupe {
+            state.seen.insert(Kind::EventId, dedupe_hash(&dedupe.hash), id.key);
         }
         Ok(())
     }
@@ -376,14 +398,32 @@ impl<'c> HotStatements<'c> {
 
     fn stored_with_key(&self, message: i64) -> rusqlite::Result<Option<(Vec<u8>, Message)>> {
         let sql = format!(
-            "SELECT {}, payload.body, message.idempotency FROM message LEFT JOIN payload ON payload.id = message.payload
+            "SELECT {}, payload.body, payload.head, message.idempotency FROM message LEFT JOIN payload ON payload.id = message.payload
              WHERE message.key = ? AND message.idempotency IS NOT NULL",
             rows::MESSAGE
         );
         self.connection
             .prepare_cached(&sql)?
-            .query_row([message], |row| Ok((row.get(10)?, rows::message_with_payload(row)?)))
+            .query_row([message], |row| Ok((row.get(12)?, rows::message_with_payload(row)?)))
             .optional()
+    }
+
+    /// The newest message with the same dedupe key, if that is young enough.
+    fn first_of(&mut self, state: &WriterState, dedupe: &DedupeKey, now: UnixMs) -> rusqlite::Result<Option<Id>> {
+        for candidate in state.seen.find(self.connection, Kind::EventId, dedupe_hash(&dedupe.hash), now)? {
+            if key_time(candidate) + dedupe.window_ms <= now {
+                continue;
+            }
+            let same = self
+                .connection
+                .prepare_cached("SELECT nonce FROM message WHERE key = ? AND dedupe = ?")?
+                .query_row(params![candidate, dedupe.hash.as_slice()], |row| row.get(0))
+                .optional()?;
+            if let Some(nonce) = same {
+                return Ok(Some(Id { key: candidate, nonce }));
+            }
+        }
+        Ok(None)
     }
 
     fn event_exists(

@@ -133,6 +133,14 @@ impl Changer<'_> {
             Change::ExpungeAttempt { message, attempt } => self.expunge_attempt(*message, *attempt),
             Change::Recover { app, endpoint, since, until } => self.recover(*app, *endpoint, *since, *until),
             Change::Resend { app, endpoint, message } => self.resend(*app, *endpoint, message.0),
+            Change::CreateSource { env, app, uid, spec, secret } => {
+                self.create_source(*env, *app, uid.as_deref(), spec, secret)
+            }
+            Change::PatchSource { source, patch } => self.patch_source(*source, patch),
+            Change::DeleteSource { source } => self.delete_source(*source),
+            Change::RotateSourceToken { source, token, grace_ms } => self.rotate_token(*source, token, *grace_ms),
+            Change::LearnSourceKey { source, key } => self.learn_key(*source, key),
+            Change::LogRequest(request) => self.log_request(request),
             Change::Reseal { from } => {
                 Ok(Changed::Resealed(reseal::slice(self.connection, &self.state.sealer, *from)?))
             }
@@ -240,6 +248,13 @@ impl Changer<'_> {
     }
 
     fn delete_application(&mut self, app: AppKey) -> Result<Changed, Stop> {
+        let endpoints = self.remove_application(app)?;
+        self.sources_of_application_go(app)?;
+        Ok(Changed::ApplicationDeleted { app, endpoints })
+    }
+
+    /// An application goes with its endpoints; these.
+    pub(super) fn remove_application(&mut self, app: AppKey) -> Result<Vec<EndpointKey>, Stop> {
         let endpoints = self
             .connection
             .prepare_cached("SELECT key, url_id FROM endpoint WHERE app = ?")?
@@ -252,12 +267,12 @@ impl Changer<'_> {
         for (endpoint, url) in &endpoints {
             purge::of_endpoint(self.connection, *endpoint, *url, self.at)?;
         }
-        let endpoints = endpoints.into_iter().map(|(endpoint, _)| endpoint).collect();
+        let endpoints: Vec<EndpointKey> = endpoints.into_iter().map(|(endpoint, _)| endpoint).collect();
         self.run("DELETE FROM endpoint WHERE app = ?", [app.0])?;
         self.run("DELETE FROM portal_token WHERE app = ?", [app.0])?;
         self.keep_highest_key()?;
         self.state.forget_version(app);
-        Ok(Changed::ApplicationDeleted { app, endpoints })
+        Ok(endpoints)
     }
 
     pub(super) fn endpoint(&self, app: AppKey, key: EndpointKey) -> rusqlite::Result<Option<Endpoint>> {

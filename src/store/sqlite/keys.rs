@@ -38,6 +38,11 @@ pub(super) struct KeyIndex {
     since_floor: usize,
 }
 
+/// The hash of a dedupe key, which is one already.
+pub(super) fn dedupe_hash(dedupe: &[u8]) -> i64 {
+    dedupe.first_chunk().map_or(0, |first| i64::from_le_bytes(*first))
+}
+
 /// Fingerprint of a change, status and sealed body of the answer to it.
 type Remembered = (Vec<u8>, u16, Vec<u8>);
 
@@ -113,7 +118,7 @@ impl KeyIndex {
         };
         let first = Kind::ALL.into_iter().map(oldest).min().unwrap_or(0);
         let mut statement = connection.prepare(
-            "SELECT key, idempotency, app, event_id FROM message
+            "SELECT key, idempotency, app, event_id, dedupe FROM message
              WHERE key > ? ORDER BY key",
         )?;
         let mut rows = statement.query([first])?;
@@ -130,6 +135,11 @@ impl KeyIndex {
                 && key > oldest(Kind::EventId)
             {
                 self.memory[Kind::EventId as usize].insert(event_hash(row.get(2)?, event_id), key);
+            }
+            if let Some(dedupe) = row.get_ref(4)?.as_blob_or_null()?
+                && key > oldest(Kind::EventId)
+            {
+                self.memory[Kind::EventId as usize].insert(dedupe_hash(dedupe), key);
             }
         }
         Ok(())

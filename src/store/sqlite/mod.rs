@@ -24,6 +24,8 @@ mod restore;
 mod retention;
 mod rows;
 mod sealed;
+mod source;
+mod source_log;
 mod sweep;
 #[cfg(test)]
 mod tests;
@@ -43,7 +45,10 @@ pub use writer::SqliteWriter;
 
 /// The oldest SQLite that may run: 3.51.3 mends a fault by which a reset of the log could lose data.
 const SQLITE_VERSION_MIN: i32 = 3_051_003;
-const MIGRATIONS: [&str; 1] = [include_str!("../../../migrations/sqlite/0001_initial.sql")];
+const MIGRATIONS: [&str; 2] = [
+    include_str!("../../../migrations/sqlite/0001_initial.sql"),
+    include_str!("../../../migrations/sqlite/0002_sources.sql"),
+];
 /// The version of a store that the first of them has made. Stores of lower versions were made before
 /// the first release, and nothing leads on from them.
 const VERSION_FIRST: usize = 2;

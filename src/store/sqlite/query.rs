@@ -9,11 +9,12 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
 
 use super::reader::SqliteReader;
-use super::{counters, deliveries, keys, recover, retention, rows};
+use super::{counters, deliveries, keys, recover, retention, rows, source, source_log};
 use crate::model::id::{first_key_at, key_time};
 use crate::model::{
     ApiKey, AppKey, Application, Attempt, BackgroundTask, DeliveryState, Endpoint, EndpointKey, EnvKey, Environment,
-    EventType, Id, IdKind, Key, Message, MessageKey, OutcomeKind, PortalToken, TaskStatus, Trigger, UnixMs,
+    EventType, Id, IdKind, Key, LoggedRequest, Message, MessageKey, OutcomeKind, PortalToken, Source, SourceKey,
+    TaskStatus, Trigger, UnixMs,
 };
 use crate::store::ReadError;
 use crate::store::maintenance::{Due, Horizon};
@@ -212,6 +213,7 @@ pub(super) fn matches(filter: &MessageFilter, message: &Message) -> bool {
     filter.channel.as_ref().is_none_or(|channel| envelope.channels.contains(channel))
         && filter.tag.as_ref().is_none_or(|tag| envelope.tags.contains(tag))
         && (filter.event_types.is_empty() || filter.event_types.contains(&envelope.event_type))
+        && filter.source.is_none_or(|source| message.source == Some(source))
 }
 
 pub(super) fn message_of(connection: &Connection, key: Key, with_content: bool) -> rusqlite::Result<Option<Message>> {
@@ -238,6 +240,16 @@ fn page_of<T>(
     let done = found.len() <= limit;
     found.truncate(limit);
     Ok(Rows { rows: found, done, resume: None })
+}
+
+/// The rows of one leading value, by key.
+fn paged(table: &str, columns: &str, (leading, value): (&str, i64), key: &str, page: Page<Key>) -> (String, Vec<Value>) {
+    let (sign, direction) = comparison(page.order);
+    let sql = format!(
+        "SELECT {columns} FROM {table} WHERE {leading} = ? AND {key} {sign} ? ORDER BY {key} {direction} LIMIT ?"
+    );
+    let after = page.after.unwrap_or(if page.order == Order::Ascending { 0 } else { Key::MAX });
+    (sql, vec![value.into(), after.into()])
 }
 
 fn comparison(order: Order) -> (&'static str, &'static str) {
@@ -526,6 +538,33 @@ impl StoreQueries for SqliteReader {
         until: UnixMs,
     ) -> Result<EndpointStats, ReadError> {
         self.list(move |connection, _| counters::endpoint_stats(connection, endpoint, since, until)).await
+    }
+
+    async fn source_by_token(&self, token: &str) -> Result<Option<(Source, Option<UnixMs>)>, ReadError> {
+        let token = token.to_owned();
+        self.read(move |connection, sealer| source::of_token(connection, sealer, &token)).await
+    }
+
+    async fn source_named(&self, env: EnvKey, name: &str) -> Result<Option<Source>, ReadError> {
+        let name = name.to_owned();
+        self.read(move |connection, sealer| source::named(connection, sealer, env, &name)).await
+    }
+
+    async fn sources(&self, env: EnvKey, page: Page<Key>) -> Result<Rows<Source>, ReadError> {
+        self.list(move |connection, sealer| {
+            let (sql, values) = paged("source", source::SOURCE, ("env", env.0), "key", page);
+            page_of(connection, &sql, values, page.limit, |row| source::source(row, sealer))
+        })
+        .await
+    }
+
+    async fn source_log(&self, source: SourceKey, page: Page<Key>) -> Result<Rows<LoggedRequest>, ReadError> {
+        self.list(move |connection, _| {
+            let table = "source_log LEFT JOIN message ON message.key = source_log.message";
+            let (sql, values) = paged(table, source_log::LOGGED, ("source_log.source", source.0), "source_log.key", page);
+            page_of(connection, &sql, values, page.limit, source_log::logged)
+        })
+        .await
     }
 
     async fn background_tasks(

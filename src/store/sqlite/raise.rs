@@ -87,6 +87,7 @@ fn raise(
         payload_days: state.own_payload_days,
         only: None,
         idempotency: None,
+        inbound: None,
         at,
     };
     let id = state.new_id(at);

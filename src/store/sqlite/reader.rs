@@ -255,7 +255,7 @@ impl StoreReader for SqliteReader {
 /// A message with its bytes, by key.
 pub(super) fn message_by_key() -> String {
     format!(
-        "SELECT {}, payload.body FROM message LEFT JOIN payload ON payload.id = message.payload WHERE message.key = ?",
+        "SELECT {}, payload.body, payload.head FROM message LEFT JOIN payload ON payload.id = message.payload WHERE message.key = ?",
         rows::MESSAGE
     )
 }

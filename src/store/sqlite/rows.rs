@@ -7,10 +7,10 @@ use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, Row};
 use serde::de::DeserializeOwned;
 
-use super::sealed;
+use super::{sealed, source_log};
 use crate::model::{
     ApiKey, AppConfig, AppKey, AppKind, Application, Endpoint, EnvKey, EnvPolicy, Envelope, Environment, EventType,
-    Failing, Id, Message, PortalToken,
+    Failing, Id, Message, PortalToken, SourceKey,
 };
 use crate::store::seal::Sealer;
 
@@ -21,13 +21,14 @@ pub(super) const PORTAL_TOKEN: &str = "key, nonce, env, app, capabilities, featu
 pub(super) const EVENT_TYPE: &str = "name, spec, created_at, updated_at";
 pub(super) const API_KEY: &str = "key, nonce, env, name, created_at, revoked_at";
 pub(super) const MESSAGE: &str =
-    "message.key, message.nonce, message.app, event_type, content_type, channels, tags, event_id, deliver_at";
+    "message.key, message.nonce, message.app, event_type, content_type, channels, tags, event_id, deliver_at, \
+     message.source";
 
-fn damaged(column: usize, error: impl std::error::Error + Send + Sync + 'static) -> rusqlite::Error {
+pub(super) fn damaged(column: usize, error: impl std::error::Error + Send + Sync + 'static) -> rusqlite::Error {
     rusqlite::Error::FromSqlConversionFailure(column, Type::Blob, Box::new(error))
 }
 
-fn json<T: DeserializeOwned>(row: &Row<'_>, column: usize) -> rusqlite::Result<T> {
+pub(super) fn json<T: DeserializeOwned>(row: &Row<'_>, column: usize) -> rusqlite::Result<T> {
     let text = row.get_ref(column)?.as_str()?;
     serde_json::from_str(text).map_err(|error| damaged(column, error))
 }
@@ -133,14 +134,17 @@ pub(super) fn message(row: &Row<'_>) -> rusqlite::Result<Message> {
             event_id: row.get(7)?,
             deliver_at: row.get(8)?,
         },
+        source: row.get::<_, Option<i64>>(9)?.map(SourceKey),
         payload: None,
+        received: None,
     })
 }
 
-/// A message with its bytes: columns [`MESSAGE`], `payload.body`.
+/// A message with its bytes: columns [`MESSAGE`], `payload.body`, `payload.head`.
 pub(super) fn message_with_payload(row: &Row<'_>) -> rusqlite::Result<Message> {
     let mut message = message(row)?;
-    message.payload = row.get_ref(9)?.as_blob_or_null()?.map(Bytes::copy_from_slice);
+    message.payload = row.get_ref(10)?.as_blob_or_null()?.map(Bytes::copy_from_slice);
+    message.received = source_log::received(row, 11)?.map(Arc::new);
     Ok(message)
 }
 

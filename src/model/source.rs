@@ -1,0 +1,224 @@
+//! Sources: where messages come in from outside.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::id::{AppKey, EnvKey, Id, Key};
+use super::time::UnixMs;
+
+/// Shortest and longest time in which duplicates are told, in seconds: 1 minute to 7 days.
+pub const DEDUPE_WINDOW_S: std::ops::RangeInclusive<u32> = 60..=604_800;
+/// How long duplicates are told where nothing is said, in seconds.
+pub const DEDUPE_WINDOW_S_DEFAULT: u32 = 86_400;
+
+/// The key of a source.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct SourceKey(pub Key);
+
+/// Where messages come in: a receiving URL with a provider's scheme.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Source {
+    /// Its id.
+    pub id: Id,
+    /// The environment that it belongs to.
+    pub env: EnvKey,
+    /// The application whose endpoints get what it receives.
+    pub app: AppKey,
+    /// The application was made for it, and goes with it.
+    pub owns_app: bool,
+    /// The owner's own name for it, unique in the environment.
+    pub uid: Option<String>,
+    /// What can be changed.
+    pub spec: SourceSpec,
+    /// What is sealed at rest.
+    pub secret: SourceSecret,
+    /// When it was made.
+    pub created_at: UnixMs,
+    /// When it was last changed.
+    pub updated_at: UnixMs,
+}
+
+impl Source {
+    /// Its key.
+    pub fn key(&self) -> SourceKey {
+        SourceKey(self.id.key)
+    }
+}
+
+/// The changeable part of a source, kept as JSON in clear.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct SourceSpec {
+    /// What it is called.
+    pub name: String,
+    /// The provider's type: `stripe`, `github`, …
+    pub source_type: String,
+    /// The owner's own notes.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub metadata: BTreeMap<String, String>,
+    /// How duplicates are told.
+    #[serde(default)]
+    pub dedupe: Dedupe,
+    /// What the sender is answered once its message is durable; the provider's expectation if nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answer: Option<SourceAnswer>,
+    /// The URL that is registered at the provider, where a proxy hides it: schemes that sign it need it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub public_url: Option<String>,
+    /// Networks that may send; empty means all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub allowed_networks: Vec<ipnet::IpNet>,
+    /// Requests a second beyond which senders are told to wait; none means no bound.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub requests_per_second: Option<u32>,
+    /// Path remainder and query go on to the endpoints.
+    #[serde(default)]
+    pub forward_path: bool,
+}
+
+/// How duplicates are told, within a time.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Dedupe {
+    /// By what.
+    pub by: DedupeBy,
+    /// Within how many seconds ([`DEDUPE_WINDOW_S`]).
+    pub window_s: u32,
+}
+
+impl Default for Dedupe {
+    fn default() -> Self {
+        Self { by: DedupeBy::Provider, window_s: DEDUPE_WINDOW_S_DEFAULT }
+    }
+}
+
+/// What makes two requests the same.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DedupeBy {
+    /// The provider's event id, where the type knows it.
+    Provider,
+    /// Nothing.
+    Off,
+    /// All bytes of the body.
+    Content,
+    /// These values: headers (`header:Name`) and places in a JSON body (JSON pointers, RFC 6901).
+    Fields(Vec<String>),
+}
+
+/// What a sender is answered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SourceAnswer {
+    /// The status, 200 to 299.
+    pub status: u16,
+    /// The media type of the body.
+    pub content_type: String,
+    /// The body.
+    pub body: String,
+}
+
+/// What of a source must not be seen in the files.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+pub struct SourceSecret {
+    /// The type's configuration, as it was set.
+    pub config: Map<String, Value>,
+    /// A key that a handshake brought.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub learned: Option<String>,
+    /// The token of the receiving URL.
+    pub token: String,
+}
+
+impl std::fmt::Debug for SourceSecret {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("SourceSecret")
+    }
+}
+
+/// A request as it came in, apart from its body. What goes on to the endpoints is taken from it.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Received {
+    /// The method.
+    #[serde(rename = "m")]
+    pub method: String,
+    /// What stands behind the token, with its slash; may be empty.
+    #[serde(rename = "p", default, skip_serializing_if = "String::is_empty")]
+    pub path: String,
+    /// What stands behind the question mark.
+    #[serde(rename = "q", default, skip_serializing_if = "Option::is_none")]
+    pub query: Option<String>,
+    /// Path and query go on to the endpoints.
+    #[serde(rename = "f", default, skip_serializing_if = "std::ops::Not::not")]
+    pub forward_path: bool,
+    /// Name and value in the order of arrival, each byte of a value as the character of its number
+    /// (ISO 8859-1), so that nothing is lost.
+    #[serde(rename = "h")]
+    pub headers: Vec<(String, String)>,
+}
+
+impl Received {
+    /// Bytes that it takes, roughly.
+    pub fn weight(&self) -> usize {
+        let headers: usize = self.headers.iter().map(|(name, value)| name.len() + value.len() + 48).sum();
+        64 + self.path.len() + self.query.as_ref().map_or(0, String::len) + headers
+    }
+}
+
+/// What a source's log says of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogKind {
+    /// It became a message.
+    Accepted,
+    /// It was the same as one before.
+    Duplicate,
+    /// It was answered, and is no message.
+    Handshake,
+    /// It was refused.
+    Rejected,
+}
+
+impl LogKind {
+    /// As stored.
+    pub const fn code(self) -> i64 {
+        match self {
+            Self::Accepted => 0,
+            Self::Duplicate => 1,
+            Self::Handshake => 2,
+            Self::Rejected => 3,
+        }
+    }
+
+    /// From the stored code.
+    pub const fn from_code(code: i64) -> Self {
+        match code {
+            1 => Self::Duplicate,
+            2 => Self::Handshake,
+            3 => Self::Rejected,
+            _ => Self::Accepted,
+        }
+    }
+}
+
+/// One request in a source's log.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LoggedRequest {
+    /// Its id; of one that became a message the message's.
+    pub id: Id,
+    /// Which source.
+    pub source: SourceKey,
+    /// What became of it.
+    pub kind: LogKind,
+    /// What the sender was answered.
+    pub status: u16,
+    /// Why it was refused, from a closed list.
+    pub cause: Option<String>,
+    /// What may be wrong.
+    pub hint: Option<String>,
+    /// Method, path, query, headers; none where they have expired.
+    pub head: Option<Received>,
+    /// The exact bytes, perhaps cut; none where they have expired.
+    pub body: Option<bytes::Bytes>,
+    /// The message that it became, or the first of a duplicate.
+    pub message: Option<Id>,
+}
+

@@ -1,0 +1,257 @@
+//! Changes of sources, and their rows.
+
+use std::sync::Arc;
+
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use super::apply::application;
+use super::change::{Changer, Stop, json};
+use super::rows;
+use crate::model::{
+    AppKey, Application, ApplicationSpec, EnvKey, Id, IdKind, Source, SourceKey, SourceSecret, SourceSpec, UnixMs,
+};
+use crate::store::command::{Changed, Refusal, SourcePatch};
+use crate::store::seal::{SealError, Sealer};
+
+const TABLE: &str = "source";
+/// Sources of an environment.
+const SOURCES_MAX: i64 = 10_000;
+/// Tokens of a source that go on opening beside the newest.
+const TOKENS_MAX: i64 = 10;
+
+pub(super) const SOURCE: &str = "key, nonce, env, app, owns_app, uid, spec, secret, created_at, updated_at";
+
+/// Columns [`SOURCE`].
+pub(super) fn source(row: &Row<'_>, sealer: &Sealer) -> rusqlite::Result<Source> {
+    let id = rows::id(row, 0)?;
+    let opened = sealer.open(TABLE, id.key, row.get_ref(7)?.as_blob()?);
+    let secret = opened.and_then(|plain| serde_json::from_slice(&plain).map_err(|_| SealError::Damaged));
+    Ok(Source {
+        id,
+        env: EnvKey(row.get(2)?),
+        app: AppKey(row.get(3)?),
+        owns_app: row.get(4)?,
+        uid: row.get(5)?,
+        spec: rows::json(row, 6)?,
+        secret: secret.map_err(|error| rows::damaged(7, error))?,
+        created_at: row.get(8)?,
+        updated_at: row.get(9)?,
+    })
+}
+
+/// The source that a token opens, and until when.
+pub(super) fn of_token(
+    connection: &Connection,
+    sealer: &Sealer,
+    token: &str,
+) -> rusqlite::Result<Option<(Source, Option<UnixMs>)>> {
+    let found = connection
+        .prepare_cached("SELECT source, expires_at FROM source_token WHERE hash = ?")?
+        .query_row([token_hash(sealer, token).as_slice()], |row| Ok((row.get::<_, i64>(0)?, row.get(1)?)))
+        .optional()?;
+    let Some((key, expires_at)) = found else { return Ok(None) };
+    Ok(by_key(connection, sealer, SourceKey(key))?.map(|source| (source, expires_at)))
+}
+
+/// A source.
+pub(super) fn by_key(connection: &Connection, sealer: &Sealer, key: SourceKey) -> rusqlite::Result<Option<Source>> {
+    connection
+        .prepare_cached(&format!("SELECT {SOURCE} FROM source WHERE key = ?"))?
+        .query_row([key.0], |row| source(row, sealer))
+        .optional()
+}
+
+/// A source of an environment, by id or uid.
+pub(super) fn named(
+    connection: &Connection,
+    sealer: &Sealer,
+    env: EnvKey,
+    name: &str,
+) -> rusqlite::Result<Option<Source>> {
+    if let Some(id) = Id::parse(IdKind::Source, name) {
+        let found = by_key(connection, sealer, SourceKey(id.key))?;
+        return Ok(found.filter(|source| source.id == id && source.env == env));
+    }
+    connection
+        .prepare_cached(&format!("SELECT {SOURCE} FROM source WHERE env = ? AND uid = ?"))?
+        .query_row(params![env.0, name], |row| source(row, sealer))
+        .optional()
+}
+
+fn token_hash(sealer: &Sealer, token: &str) -> [u8; 32] {
+    sealer.keyed_hash(&[b"source token", token.as_bytes()])
+}
+
+impl Changer<'_> {
+    fn source_exists(&self, env: EnvKey, uid: &str, other_than: SourceKey) -> rusqlite::Result<bool> {
+        self.exists("SELECT 1 FROM source WHERE env = ? AND uid = ? AND key <> ?", params![env.0, uid, other_than.0])
+    }
+
+    fn seal_source(&self, source: &Source) -> Vec<u8> {
+        // Maps of text and numbers: serialising them cannot fail.
+        let plain = serde_json::to_vec(&source.secret).unwrap_or_default();
+        self.state.sealer.seal(TABLE, source.id.key, &plain)
+    }
+
+    pub(super) fn create_source(
+        &mut self,
+        env: EnvKey,
+        app: Option<AppKey>,
+        uid: Option<&str>,
+        spec: &SourceSpec,
+        secret: &SourceSecret,
+    ) -> Result<Changed, Stop> {
+        let id = self.state.new_id(self.at).short();
+        if let Some(uid) = uid
+            && self.source_exists(env, uid, SourceKey(id.key))?
+        {
+            return Err(Refusal::Exists.into());
+        }
+        let count: i64 = self
+            .connection
+            .prepare_cached("SELECT count(*) FROM source WHERE env = ?")?
+            .query_row([env.0], |row| row.get(0))?;
+        if count >= SOURCES_MAX {
+            return Err(Refusal::TooManySources.into());
+        }
+        let (app, made) = self.app_of_source(env, app, &id.format(IdKind::Source), &spec.name)?;
+        let source = Source {
+            id,
+            env,
+            app,
+            owns_app: made.is_some(),
+            uid: uid.map(str::to_owned),
+            spec: spec.clone(),
+            secret: secret.clone(),
+            created_at: self.at,
+            updated_at: self.at,
+        };
+        self.run(
+            "INSERT INTO source (key, nonce, env, app, owns_app, uid, spec, secret, created_at, updated_at)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            params![
+                id.key,
+                id.nonce.as_slice(),
+                env.0,
+                app.0,
+                source.owns_app,
+                source.uid,
+                json(&source.spec),
+                self.seal_source(&source),
+                self.at,
+                self.at
+            ],
+        )?;
+        self.store_token(&source)?;
+        Ok(Changed::Source(Arc::new(source), made))
+    }
+
+    /// The application that was named, or a new one whose uid is the source's id.
+    fn app_of_source(
+        &mut self,
+        env: EnvKey,
+        app: Option<AppKey>,
+        uid: &str,
+        name: &str,
+    ) -> Result<(AppKey, Option<Application>), Stop> {
+        if let Some(app) = app {
+            let found = application(self.connection, app)?.filter(|found| found.env == env);
+            return Ok((found.ok_or(Refusal::NotFound)?.key(), None));
+        }
+        let spec = ApplicationSpec { name: name.to_owned(), ..ApplicationSpec::default() };
+        match self.create_application(env, Some(uid), &spec, false)? {
+            Changed::Application(made, _) => Ok((made.key(), Some(made))),
+            _ => Err(Refusal::Failed.into()),
+        }
+    }
+
+    fn store_token(&mut self, source: &Source) -> rusqlite::Result<()> {
+        let hash = token_hash(&self.state.sealer, &source.secret.token);
+        self.run(
+            "INSERT INTO source_token (hash, source, expires_at) VALUES (?, ?, NULL)",
+            params![hash.as_slice(), source.id.key],
+        )?;
+        Ok(())
+    }
+
+    fn source(&self, key: SourceKey) -> Result<Source, Stop> {
+        Ok(by_key(self.connection, &self.state.sealer, key)?.ok_or(Refusal::NotFound)?)
+    }
+
+    fn store_source(&mut self, mut source: Source) -> Result<Changed, Stop> {
+        if let Some(uid) = &source.uid
+            && self.source_exists(source.env, uid, source.key())?
+        {
+            return Err(Refusal::Exists.into());
+        }
+        source.updated_at = self.at;
+        self.run(
+            "UPDATE source SET uid = ?, spec = ?, secret = ?, updated_at = ? WHERE key = ?",
+            params![source.uid, json(&source.spec), self.seal_source(&source), self.at, source.id.key],
+        )?;
+        Ok(Changed::Source(Arc::new(source), None))
+    }
+
+    pub(super) fn patch_source(&mut self, key: SourceKey, patch: &SourcePatch) -> Result<Changed, Stop> {
+        let mut source = self.source(key)?;
+        patch.apply(&mut source);
+        self.store_source(source)
+    }
+
+    pub(super) fn delete_source(&mut self, key: SourceKey) -> Result<Changed, Stop> {
+        let source = self.source(key)?;
+        self.remove_source(key)?;
+        let app = if source.owns_app {
+            let endpoints = self.remove_application(source.app)?;
+            Some((source.app, endpoints))
+        } else {
+            None
+        };
+        Ok(Changed::SourceDeleted { source: key, app })
+    }
+
+    fn remove_source(&mut self, key: SourceKey) -> Result<(), Stop> {
+        self.run("DELETE FROM source WHERE key = ?", [key.0])?;
+        self.run("DELETE FROM source_token WHERE source = ?", [key.0])?;
+        // Bounded by what is kept of each source.
+        self.run("DELETE FROM source_log WHERE source = ?", [key.0])?;
+        self.keep_highest_key()?;
+        Ok(())
+    }
+
+    /// Where an application goes, nothing can come in for it any more.
+    pub(super) fn sources_of_application_go(&mut self, app: AppKey) -> Result<(), Stop> {
+        let keys = self
+            .connection
+            .prepare_cached("SELECT key FROM source WHERE app = ?")?
+            .query_map([app.0], |row| row.get(0).map(SourceKey))?
+            .collect::<Result<Vec<_>, _>>()?;
+        keys.into_iter().try_for_each(|key| self.remove_source(key))
+    }
+
+    pub(super) fn rotate_token(&mut self, key: SourceKey, token: &str, grace_ms: i64) -> Result<Changed, Stop> {
+        let mut source = self.source(key)?;
+        let end = self.at + grace_ms;
+        self.run(
+            "UPDATE source_token SET expires_at = min(coalesce(expires_at, ?1), ?1) WHERE source = ?2",
+            params![end, key.0],
+        )?;
+        self.run(
+            "DELETE FROM source_token WHERE source = ?1 AND hash NOT IN
+               (SELECT hash FROM source_token WHERE source = ?1 AND expires_at > ?2 ORDER BY expires_at DESC LIMIT ?3)",
+            params![key.0, self.at, TOKENS_MAX],
+        )?;
+        token.clone_into(&mut source.secret.token);
+        self.store_token(&source)?;
+        self.store_source(source)
+    }
+
+    pub(super) fn learn_key(&mut self, key: SourceKey, learned: &str) -> Result<Changed, Stop> {
+        let mut source = self.source(key)?;
+        if source.secret.learned.is_some() {
+            return Err(Refusal::HasKey.into());
+        }
+        source.secret.learned = Some(learned.to_owned());
+        self.store_source(source)
+    }
+}

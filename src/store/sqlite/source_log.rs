@@ -1,0 +1,115 @@
+//! Logs of sources: requests that became no message of their own. Of each source the newest are kept, by
+//! count and bytes.
+
+use bytes::Bytes;
+use rusqlite::{Connection, Row, params};
+
+use super::apply::WriterState;
+use super::change::{Changer, Stop};
+use super::rows;
+use crate::model::{Id, LogKind, LoggedRequest, Received, SourceKey, UnixMs};
+use crate::store::command::{Changed, LogRequest, Refusal};
+
+/// Requests that are kept of each source.
+const ENTRIES_MAX: i64 = 1_000;
+/// Their bytes.
+const BYTES_MAX: i64 = 16 << 20;
+/// How often they are counted: each time costs a look at all of them.
+const COUNTED_EVERY: i64 = 32;
+
+pub(super) const LOGGED: &str = "source_log.key, source_log.nonce, source_log.source, source_log.kind, \
+     source_log.status, source_log.cause, source_log.hint, source_log.head, source_log.body, \
+     message.key, message.nonce";
+
+/// Columns [`LOGGED`].
+pub(super) fn logged(row: &Row<'_>) -> rusqlite::Result<LoggedRequest> {
+    let message = row.get::<_, Option<i64>>(9)?;
+    Ok(LoggedRequest {
+        id: rows::id(row, 0)?,
+        source: SourceKey(row.get(2)?),
+        kind: LogKind::from_code(row.get(3)?),
+        status: row.get(4)?,
+        cause: row.get(5)?,
+        hint: row.get(6)?,
+        head: received(row, 7)?,
+        body: Some(Bytes::copy_from_slice(row.get_ref(8)?.as_blob()?)),
+        message: message.map(|key| Ok::<_, rusqlite::Error>(Id { key, nonce: row.get(10)? })).transpose()?,
+    })
+}
+
+/// A request's head, if it is there.
+pub(super) fn received(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<Received>> {
+    let Some(blob) = row.get_ref(column)?.as_blob_or_null()? else { return Ok(None) };
+    serde_json::from_slice(blob).map(Some).map_err(|error| rows::damaged(column, error))
+}
+
+/// As it is stored.
+pub(super) fn head(received: &Received) -> Vec<u8> {
+    // Text only: serialising it cannot fail.
+    serde_json::to_vec(received).unwrap_or_default()
+}
+
+/// Puts a request into its source's log; `first` is the message that a duplicate was a message before.
+pub(super) fn log(
+    connection: &Connection,
+    state: &mut WriterState,
+    request: &LogRequest,
+    first: Option<Id>,
+    at: UnixMs,
+) -> rusqlite::Result<()> {
+    let id = state.new_id(at).short();
+    connection
+        .prepare_cached(
+            "INSERT INTO source_log (key, nonce, source, kind, status, cause, hint, head, body, message)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        )?
+        .execute(params![
+            id.key,
+            id.nonce.as_slice(),
+            request.source.0,
+            request.kind.code(),
+            request.status,
+            request.cause,
+            request.hint,
+            head(&request.received),
+            &request.body[..],
+            first.map(|first| first.key),
+        ])?;
+    bound_log(connection, state, request.source)
+}
+
+/// The oldest go where there are too many.
+fn bound_log(connection: &Connection, state: &mut WriterState, source: SourceKey) -> rusqlite::Result<()> {
+    let added = state.source_logs.entry(source).or_insert(COUNTED_EVERY);
+    *added += 1;
+    if *added < COUNTED_EVERY {
+        return Ok(());
+    }
+    *added = 0;
+    let mut statement = connection
+        .prepare_cached("SELECT key, length(head) + length(body) FROM source_log WHERE source = ? ORDER BY key DESC")?;
+    let mut rows = statement.query([source.0])?;
+    let (mut count, mut bytes) = (0, 0);
+    while let Some(row) = rows.next()? {
+        count += 1;
+        bytes += row.get::<_, i64>(1)?;
+        if count > ENTRIES_MAX || bytes > BYTES_MAX {
+            let last: i64 = row.get(0)?;
+            connection
+                .prepare_cached("DELETE FROM source_log WHERE source = ? AND key <= ?")?
+                .execute([source.0, last])?;
+            break;
+        }
+    }
+    Ok(())
+}
+
+impl Changer<'_> {
+    pub(super) fn log_request(&mut self, request: &LogRequest) -> Result<Changed, Stop> {
+        if !self.exists("SELECT 1 FROM source WHERE key = ?", [request.source.0])? {
+            return Err(Refusal::NotFound.into());
+        }
+        log(self.connection, self.state, request, None, self.at)?;
+        Ok(Changed::RequestLogged)
+    }
+}
