@@ -79,6 +79,8 @@ pub struct OutboundRequest {
     pub method: Method,
     /// Where to.
     pub target: Arc<Target>,
+    /// Path and query, where they are not the target's.
+    pub path: Option<http::Uri>,
     /// All headers but those that HTTP needs (`host`, `content-length`), which are set here.
     pub headers: HeaderMap,
     /// The bytes, as they are.
@@ -88,13 +90,13 @@ pub struct OutboundRequest {
 impl OutboundRequest {
     /// A `POST` of `body`.
     pub fn post(target: Arc<Target>, headers: HeaderMap, body: Bytes) -> Self {
-        Self { method: Method::POST, target, headers, body }
+        Self { method: Method::POST, target, path: None, headers, body }
     }
 
     fn into_http(self) -> Request<Full<Bytes>> {
         let mut request = Request::new(Full::new(self.body));
         *request.method_mut() = self.method;
-        *request.uri_mut() = self.target.path.clone();
+        *request.uri_mut() = self.path.unwrap_or_else(|| self.target.path.clone());
         *request.headers_mut() = self.headers;
         let headers = request.headers_mut();
         headers.insert(HOST, self.target.host_header.clone());

@@ -8,7 +8,7 @@ use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT}
 use posthouse_signature::standard::{SIGNATURES_MAX, SigningKey, sign_all};
 use quick_cache::sync::Cache;
 
-use super::{Client, OutboundRequest, Target};
+use super::{Client, OutboundRequest, Target, forward};
 use crate::dispatch::runner::{Deliver, Letter};
 use crate::model::{Clock, Endpoint, EndpointKey, Outcome, OutcomeKind, SignatureHeaders, SigningSecret, UnixMs};
 
@@ -29,6 +29,15 @@ const SVIX: Names = [
     HeaderName::from_static("svix-timestamp"),
     HeaderName::from_static("svix-signature"),
 ];
+
+const OWN: Names = [
+    HeaderName::from_static("posthouse-id"),
+    HeaderName::from_static("posthouse-timestamp"),
+    HeaderName::from_static("posthouse-signature"),
+];
+
+/// The sets of names: the first two by the environment's settings, the last where a sender has taken both.
+static NAMES: [Names; 3] = [WEBHOOK, SVIX, OWN];
 
 /// Delivers to HTTP endpoints.
 pub struct HttpDeliver {
@@ -99,7 +108,11 @@ impl Deliver for HttpDeliver {
         let Some(headers) = headers(&prepared, &letter, now) else {
             return Outcome::without_answer(OutcomeKind::Internal, now, 0);
         };
-        let request = OutboundRequest::post(Arc::clone(&prepared.target), headers, letter.payload.clone());
+        let mut request = OutboundRequest::post(Arc::clone(&prepared.target), headers, letter.payload.clone());
+        if let Some(received) = letter.received {
+            request.method = forward::method(received);
+            request.path = forward::path(received, &prepared.target);
+        }
         self.client.attempt(request, self.timeout, &*self.clock).await
     }
 }
@@ -110,14 +123,15 @@ fn headers(prepared: &Prepared, letter: &Letter<'_>, now: UnixMs) -> Option<Head
     let unix_seconds = now / 1000;
     let signature = sign_all(prepared.keys_at(now), letter.id, unix_seconds, letter.payload);
     let mut headers = HeaderMap::with_capacity(8 + prepared.headers.len());
-    headers.insert(USER_AGENT, USER_AGENT_VALUE);
-    headers.insert(
-        CONTENT_TYPE,
-        match letter.content_type {
-            None => JSON,
-            Some(content_type) => HeaderValue::try_from(content_type).ok()?,
-        },
-    );
+    match letter.received {
+        // What came without a content type goes on without one.
+        Some(received) => forward::add_headers(&mut headers, received, &prepared.target),
+        None => {
+            let content_type = letter.content_type.map_or(Ok(JSON), HeaderValue::try_from).ok()?;
+            headers.insert(CONTENT_TYPE, content_type);
+        }
+    }
+    headers.entry(USER_AGENT).or_insert(USER_AGENT_VALUE);
     for (name, value) in &prepared.headers {
         headers.insert(name.clone(), value.clone());
     }
@@ -127,9 +141,18 @@ fn headers(prepared: &Prepared, letter: &Letter<'_>, now: UnixMs) -> Option<Head
         HeaderValue::try_from(signature).ok()?,
     ];
     let names: &[Names] = match letter.signature_headers {
-        SignatureHeaders::Webhook => &[WEBHOOK],
-        SignatureHeaders::Svix => &[SVIX],
-        SignatureHeaders::Both => &[WEBHOOK, SVIX],
+        SignatureHeaders::Webhook => &NAMES[..1],
+        SignatureHeaders::Svix => &NAMES[1..2],
+        SignatureHeaders::Both => &NAMES[..2],
+    };
+    // The sender's own signature stays as it is, so that it can be verified again.
+    let is_taken = |names: &Names| names.iter().any(|name| headers.contains_key(name));
+    let names = match letter.received {
+        Some(_) if names.iter().any(is_taken) => {
+            let free = NAMES.iter().find(|names| !is_taken(names));
+            free.map_or(&[][..], std::slice::from_ref)
+        }
+        _ => names,
     };
     for names in names {
         for (name, value) in names.iter().zip(&values) {

@@ -13,6 +13,7 @@ pub mod client;
 mod connect;
 mod decode;
 mod fair;
+mod forward;
 pub mod guard;
 pub mod http;
 mod pool;
