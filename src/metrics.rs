@@ -26,6 +26,10 @@ pub struct Metrics {
     registry: Registry,
     /// Messages acknowledged.
     pub messages_accepted: Counter,
+    /// Requests to receiving URLs that were refused.
+    pub requests_rejected: Counter,
+    /// Requests to receiving URLs that were the same as one before.
+    pub requests_duplicate: Counter,
     attempts: Vec<Counter>,
     /// How long attempts take.
     pub attempt_seconds: Histogram,
@@ -68,6 +72,8 @@ impl Metrics {
         let lanes = Family::<StateLabel, Gauge>::default();
         let metrics = Self {
             messages_accepted: Counter::default(),
+            requests_rejected: Counter::default(),
+            requests_duplicate: Counter::default(),
             attempts: OutcomeKind::ALL
                 .iter()
                 .map(|kind| attempts.get_or_create(&OutcomeLabel { outcome: kind.as_str() }).clone())
@@ -86,6 +92,10 @@ impl Metrics {
             registry: Registry::default(),
         };
         registry.register("messages_accepted", "Messages acknowledged", metrics.messages_accepted.clone());
+        let rejected = metrics.requests_rejected.clone();
+        registry.register("source_requests_rejected", "Requests to receiving URLs that were refused", rejected);
+        let duplicate = metrics.requests_duplicate.clone();
+        registry.register("source_requests_duplicate", "Requests that were the same as one before", duplicate);
         registry.register("attempts", "Attempts by outcome", attempts);
         registry.register("attempt_duration_seconds", "How long attempts take", metrics.attempt_seconds.clone());
         registry.register(

@@ -1,8 +1,10 @@
 //! The way in: read with limits, authenticate, route, hand to the journal, answer after its commit.
 
 pub mod admission;
+pub mod fetch;
 pub mod limited;
 pub mod quota;
+pub mod receive;
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -64,6 +66,8 @@ pub struct Gateway {
     pub body_budget: limited::BodyBudget,
     /// Requests of each key.
     pub quotas: quota::Quotas,
+    /// Verifiers of sources.
+    pub receiving: receive::Receiving,
 }
 
 /// Why something was not accepted.

@@ -16,12 +16,38 @@ const KEYS_MAX: usize = 100_000;
 /// What a bucket holds, in microseconds of filling.
 const BURST_US: i64 = 1_000_000;
 
-/// The buckets of all keys. Shared.
-pub struct Quotas {
+/// One allowance: a number of requests per second, with a burst of one second's worth.
+#[derive(Debug)]
+pub struct Bucket {
     /// What one request takes, in microseconds of filling.
     request_us: i64,
+    full_at_us: AtomicI64,
+}
+
+impl Bucket {
+    /// A full one.
+    pub fn new(requests_per_second: u32) -> Self {
+        Self { request_us: BURST_US / i64::from(requests_per_second.max(1)), full_at_us: AtomicI64::new(0) }
+    }
+
+    /// Takes a request's worth, if it is there.
+    pub fn take(&self, now: UnixMs) -> bool {
+        let now_us = now.saturating_mul(1_000);
+        // A clock that was set back costs no more than one bucket.
+        self.full_at_us.fetch_min(now_us + BURST_US, Ordering::Relaxed);
+        let filled = |full_at: i64| {
+            let full_at = full_at.max(now_us) + self.request_us;
+            (full_at <= now_us + BURST_US).then_some(full_at)
+        };
+        self.full_at_us.fetch_update(Ordering::Relaxed, Ordering::Relaxed, filled).is_ok()
+    }
+}
+
+/// The buckets of all keys. Shared.
+pub struct Quotas {
+    requests_per_second: u32,
     /// By the key's hash, or what stands for all tokens of an application; `None` where nothing is limited.
-    full_at_us: Option<Cache<[u8; 32], Arc<AtomicI64>>>,
+    buckets: Option<Cache<[u8; 32], Arc<Bucket>>>,
 }
 
 /// The key has used up its allowance. There is room again within a second.
@@ -32,29 +58,20 @@ pub struct QuotaExceeded;
 impl Quotas {
     /// At most `requests_per_second` for each key; 0 means any number.
     pub fn new(requests_per_second: u32) -> Self {
-        let limited = requests_per_second > 0;
-        Self {
-            request_us: BURST_US / i64::from(requests_per_second.max(1)),
-            full_at_us: limited.then(|| Cache::new(KEYS_MAX)),
-        }
+        Self { requests_per_second, buckets: (requests_per_second > 0).then(|| Cache::new(KEYS_MAX)) }
     }
 
     /// Counts a request of the key with this hash.
     pub fn spend(&self, key_hash: &[u8; 32], now: UnixMs) -> Result<(), QuotaExceeded> {
-        let Some(buckets) = &self.full_at_us else { return Ok(()) };
+        let Some(buckets) = &self.buckets else { return Ok(()) };
         let bucket = match buckets.get(key_hash) {
             Some(bucket) => bucket,
-            None => buckets.get_or_insert_with(key_hash, || Ok::<_, QuotaExceeded>(Arc::default()))?,
+            None => {
+                let full = || Ok::<_, QuotaExceeded>(Arc::new(Bucket::new(self.requests_per_second)));
+                buckets.get_or_insert_with(key_hash, full)?
+            }
         };
-        let now_us = now.saturating_mul(1_000);
-        // A clock that was set back costs no more than one bucket.
-        bucket.fetch_min(now_us + BURST_US, Ordering::Relaxed);
-        let filled = |full_at: i64| {
-            let full_at = full_at.max(now_us) + self.request_us;
-            (full_at <= now_us + BURST_US).then_some(full_at)
-        };
-        let taken = bucket.fetch_update(Ordering::Relaxed, Ordering::Relaxed, filled);
-        taken.map(|_| ()).map_err(|_| QuotaExceeded)
+        if bucket.take(now) { Ok(()) } else { Err(QuotaExceeded) }
     }
 }
 

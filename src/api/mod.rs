@@ -38,6 +38,7 @@ mod page;
 mod portal;
 mod query;
 mod raw;
+mod receive;
 mod recover;
 mod routes;
 mod secret;
@@ -48,7 +49,12 @@ mod tests;
 mod time;
 mod validate;
 
+pub(crate) use receive::RECEIVING;
 pub use routes::router;
+
+/// Who is at the other end of a connection.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Peer(pub(crate) std::net::IpAddr);
 
 /// The answer to a head that says two lengths of its body; the connection ends with it.
 pub(crate) fn ambiguous_length() -> axum::response::Response {

@@ -14,7 +14,7 @@ use super::call::Call;
 use super::error::{ApiError, Code};
 use super::{
     application, attempt, attempted, background_task, content, docs, endpoint, event_type, example, first_sdks,
-    headers, health, hosted, jwks, message, metrics, openapi, portal, raw, recover, secret, settings, stats,
+    headers, health, hosted, jwks, message, metrics, openapi, portal, raw, receive, recover, secret, settings, stats,
 };
 use crate::accept::Gateway;
 use crate::model::{Capability, EnvKey};
@@ -183,6 +183,8 @@ pub fn router(gateway: Arc<Gateway>) -> Router {
         // Older SDKs end their paths with a slash.
         router = router.route(path, handler.clone()).route(&format!("{path}/"), handler);
     }
+    let inbound = any(move |request: Request<Body>| receive::receive(Arc::clone(&gateway), request));
+    router = router.route("/in/{token}", inbound.clone()).route("/in/{token}/{*rest}", inbound);
     router.fallback(|| async { ApiError::Coded(Code::NotFound, "No such path".into()).into_answer() })
 }
 

@@ -81,13 +81,15 @@ async fn connection(
 ) {
     // Only costs latency where it fails.
     let _ = stream.set_nodelay(true);
+    let peer = stream.peer_addr().ok().map(|from| from.ip());
     let (stream, phase) = TimedStream::new(stream, head_timeout);
     let service = service_fn(move |request| {
         phase.busy();
         let refusal = refusal(&request, &phase);
         let (phase, mut router, budget) = (phase.clone(), router.clone(), Arc::clone(&budget));
         async move {
-            let (parts, body) = request.into_parts();
+            let (mut parts, body) = request.into_parts();
+            parts.extensions.extend(peer.map(crate::api::Peer));
             let (body, ended) = WatchedBody::new(body);
             let answer = match refusal {
                 Some(refusal) => refusal,
@@ -130,6 +132,10 @@ fn refusal(request: &Request<Incoming>, phase: &Phase) -> Option<Response> {
     let is_chunked_only = first_coding.is_none_or(|coding| coding.as_bytes().eq_ignore_ascii_case(b"chunked"));
     if !is_chunked_only || transfer_codings.next().is_some() {
         return Some(crate::api::unsupported_encoding());
+    }
+    if request.uri().path().starts_with(crate::api::RECEIVING) {
+        // It is verified, kept and sent on as it came: nothing is unfolded.
+        return None;
     }
     let mut codings = request.headers().get_all(CONTENT_ENCODING).iter();
     codings.any(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity")).then(crate::api::unsupported_encoding)

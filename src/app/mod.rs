@@ -25,6 +25,8 @@ use tokio::sync::watch;
 
 use crate::accept::limited::BodyBudget;
 use crate::accept::quota::Quotas;
+use crate::accept::fetch::HttpFetcher;
+use crate::accept::receive::Receiving;
 use crate::accept::{Admission, Gateway};
 use crate::config::{AttemptLines, Config, LogFormat};
 use crate::deliver::http::HttpDeliver;
@@ -92,6 +94,7 @@ impl App {
         let guard = AddressGuard::new(config.egress.allow_networks.clone())
             .https_only(config.egress.https_only)
             .refusing(own_addresses(config.server.listen.ip()));
+        let fetching = client(&config, guard.clone())?;
         let client = client(&config, guard.clone())?;
         let timeout = Duration::from_millis(config.delivery.attempt_timeout_ms);
         let deliver = Arc::new(HttpDeliver::new(client, timeout, Arc::clone(&clock)));
@@ -130,6 +133,7 @@ impl App {
                 Duration::from_millis(config.server.body_timeout_ms),
             ),
             quotas: Quotas::new(config.limits.requests_per_second_per_key),
+            receiving: Receiving::new(Arc::new(HttpFetcher::new(fetching, Arc::clone(&clock)))),
             limits: config.limits.clone(),
             server: config.server.clone(),
             listening: std::sync::OnceLock::new(),

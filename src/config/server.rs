@@ -22,6 +22,11 @@ pub struct Server {
     #[schemars(example = "https://hooks.example.com")]
     pub public_url: Option<String>,
 
+    /// Networks of proxies in front, whose `X-Forwarded-For` says who sent a request. Sources that take
+    /// requests from some networks only look at it; anybody else's is not believed.
+    #[schemars(with = "Vec<String>", example = ["10.0.0.0/8"])]
+    pub trusted_proxies: Vec<ipnet::IpNet>,
+
     /// Client connections open at once. Further ones wait in the kernel's queue, so that a flood
     /// of connections takes neither all open files nor all memory.
     #[schemars(range(min = 1, max = 1_000_000))]
@@ -50,6 +55,7 @@ impl Default for Server {
         Self {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
             public_url: None,
+            trusted_proxies: Vec::new(),
             connections_max: 10_000,
             head_timeout_ms: 5_000,
             body_timeout_ms: 10_000,

@@ -1,0 +1,423 @@
+//! Receiving: a request from outside is verified, told from duplicates, and stored as a message of its
+//! source's application; the sender is answered after the commit, never after the delivery.
+//!
+//! Whatever becomes of it, the source's log says so. The sender of a request that is refused learns
+//! nothing of the cause.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{HeaderMap, Method, StatusCode};
+use posthouse_signature::receive::{Cause, Context, Fetched, Reply, Request, Verdict, Verifier};
+use quick_cache::sync::Cache;
+use serde_json::Value;
+
+use super::fetch::Fetcher;
+use super::limited::BodyError;
+use super::quota::Bucket;
+use super::{Gateway, NotAccepted};
+use crate::model::routing::route;
+use crate::model::{
+    Dedupe, DedupeBy, Envelope, LogKind, Received, Source, SourceAnswer, SourceKey, UnixMs,
+};
+use crate::store::command::{
+    Change, Command, DedupeKey, Done, Inbound, LogRequest, Publish, Refusal,
+};
+
+/// Sources whose verifiers are kept ready.
+const PREPARED_MAX: usize = 10_000;
+/// Things that one request may need by URL.
+const FETCHES_MAX: usize = 3;
+/// Requests that became no message, of one source, that go into its log in a second. What is more is only
+/// counted: a flood on one source leaves the journal to others.
+const LOGGED_PER_SECOND: u32 = 100;
+/// Bytes of a body that a log keeps.
+const LOGGED_BODY_BYTES_MAX: usize = 64 * 1024;
+/// Tells these keyed hashes from others.
+const SAMENESS: &[u8] = b"dedupe";
+
+/// A request from outside, without its body.
+pub struct Arrival<'a> {
+    /// The token of the receiving URL.
+    pub token: &'a str,
+    /// What stands behind it, with its slash; may be empty.
+    pub path: &'a str,
+    /// What stands behind the question mark.
+    pub query: Option<&'a str>,
+    /// The method.
+    pub method: &'a Method,
+    /// All headers.
+    pub headers: &'a HeaderMap,
+    /// Who sent it, as far as trusted proxies say.
+    pub peer: Option<IpAddr>,
+}
+
+/// What a sender is answered.
+pub struct Answer {
+    /// The status.
+    pub status: StatusCode,
+    /// Names in lower case.
+    pub headers: Vec<(&'static str, String)>,
+    /// The body.
+    pub body: Bytes,
+}
+
+impl Answer {
+    fn empty(status: StatusCode) -> Self {
+        Self { status, headers: Vec::new(), body: Bytes::new() }
+    }
+
+    fn of(reply: Reply) -> Self {
+        let status = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::OK);
+        Self { status, headers: reply.headers, body: reply.body.into() }
+    }
+}
+
+/// Verifiers of sources, and how full their buckets are. One a process.
+pub struct Receiving {
+    prepared: Cache<SourceKey, Arc<Prepared>>,
+    fetcher: Arc<dyn Fetcher>,
+}
+
+struct Prepared {
+    source: Arc<Source>,
+    verifier: Verifier,
+    /// Of `requests_per_second`.
+    requests: Option<Bucket>,
+    logged: Bucket,
+}
+
+impl Receiving {
+    /// Fetches certificates and key sets with `fetcher`.
+    pub fn new(fetcher: Arc<dyn Fetcher>) -> Self {
+        Self { prepared: Cache::new(PREPARED_MAX), fetcher }
+    }
+
+    fn prepare(&self, source: &Arc<Source>) -> Option<Arc<Prepared>> {
+        if let Some(found) = self.prepared.get(&source.key()).filter(|found| Arc::ptr_eq(&found.source, source)) {
+            return Some(found);
+        }
+        let mut config = source.secret.config.clone();
+        if let Some(learned) = &source.secret.learned {
+            config.insert("secret".into(), Value::String(learned.clone()));
+        }
+        let verifier = Verifier::new(&source.spec.source_type, config).ok().filter(Verifier::is_receiving)?;
+        let prepared = Arc::new(Prepared {
+            source: Arc::clone(source),
+            verifier,
+            requests: source.spec.requests_per_second.map(Bucket::new),
+            logged: Bucket::new(LOGGED_PER_SECOND),
+        });
+        self.prepared.insert(source.key(), Arc::clone(&prepared));
+        Some(prepared)
+    }
+}
+
+/// What was fetched for one request.
+#[derive(Default)]
+struct Found(Vec<(String, Bytes)>);
+
+impl Fetched for Found {
+    fn get(&self, url: &str) -> Option<&[u8]> {
+        self.0.iter().find(|(known, _)| known == url).map(|(_, bytes)| &bytes[..])
+    }
+}
+
+/// Why a request is refused, and how its sender is told.
+struct Refused {
+    status: StatusCode,
+    cause: &'static str,
+    hint: Option<String>,
+}
+
+impl Refused {
+    fn of(status: StatusCode, cause: &'static str) -> Self {
+        Self { status, cause, hint: None }
+    }
+}
+
+impl Gateway {
+    /// Takes a request in; the answer comes after the commit.
+    pub async fn receive(
+        &self,
+        arrival: Arrival<'_>,
+        body: impl Future<Output = Result<Bytes, BodyError>>,
+    ) -> Result<Answer, NotAccepted> {
+        self.admission.check().map_err(NotAccepted::Closed)?;
+        let now = self.clock.now_ms();
+        let source = self.snapshots.source(&*self.queries, arrival.token, now).await?;
+        let Some(prepared) = source.and_then(|source| self.receiving.prepare(&source)) else {
+            return Ok(Answer::empty(StatusCode::NOT_FOUND));
+        };
+        let received = Arc::new(head_of(&arrival, prepared.source.spec.forward_path));
+        if let Err(refused) = prepared.admits(&arrival, now) {
+            return self.refuse(&prepared, received, Bytes::new(), refused).await;
+        }
+        let body = match body.await {
+            Ok(body) => body,
+            Err(error) => return self.refuse(&prepared, received, Bytes::new(), error.into()).await,
+        };
+        let url = self.url_of(&prepared.source, &arrival);
+        let request = Request { method: arrival.method, url: &url, headers: arrival.headers, body: &body };
+        match self.judge(&prepared, &request).await {
+            Ok(Verdict::Accepted) => self.accept(&prepared, &request, received, &body).await,
+            Ok(Verdict::Handshake(reply)) => self.shake(&prepared, received, &body, reply).await,
+            Ok(Verdict::Rejected(rejection)) => {
+                let hint = rejection.hint;
+                let refused = Refused { status: StatusCode::UNAUTHORIZED, cause: rejection.cause.as_str(), hint };
+                self.refuse(&prepared, received, body.clone(), refused).await
+            }
+            Ok(Verdict::Needs(_)) | Err(_) => {
+                let hint = Some("the provider's certificate or keys could not be fetched".to_owned());
+                let refused = Refused { status: StatusCode::SERVICE_UNAVAILABLE, cause: "key_unavailable", hint };
+                self.refuse(&prepared, received, body.clone(), refused).await
+            }
+        }
+    }
+
+    /// What schemes that sign the URL are verified with.
+    fn url_of(&self, source: &Source, arrival: &Arrival<'_>) -> String {
+        let mut url = match &source.spec.public_url {
+            Some(registered) => registered.clone(),
+            None => format!("{}/in/{}", self.public_url(), arrival.token),
+        };
+        url.push_str(arrival.path);
+        if let Some(query) = arrival.query {
+            url.push('?');
+            url.push_str(query);
+        }
+        url
+    }
+
+    /// Judges; what is needed by URL is fetched in between.
+    async fn judge(&self, prepared: &Prepared, request: &Request<'_>) -> Result<Verdict, NotAccepted> {
+        let mut found = Found::default();
+        let is_registered = prepared.source.secret.learned.is_some();
+        loop {
+            let context = Context { now_ms: self.clock.now_ms(), fetched: &found, is_registered };
+            let verdict = prepared.verifier.judge(request, &context);
+            let Verdict::Needs(need) = verdict else { return Ok(verdict) };
+            if found.0.len() == FETCHES_MAX {
+                return Ok(Verdict::Needs(need));
+            }
+            let Some(bytes) = self.receiving.fetcher.fetch(&need.url).await else { return Ok(Verdict::Needs(need)) };
+            found.0.push((need.url, bytes));
+        }
+    }
+
+    /// A message: stored, or known.
+    async fn accept(
+        &self,
+        prepared: &Prepared,
+        request: &Request<'_>,
+        received: Arc<Received>,
+        body: &Bytes,
+    ) -> Result<Answer, NotAccepted> {
+        let source = &prepared.source;
+        let described = prepared.verifier.describe(request);
+        let dedupe = self.dedupe_key(source, request, described.event_id.as_deref());
+        let answer = prepared.answer();
+        let Some(config) = self.snapshots.app(source.app).await? else {
+            return Ok(Answer::empty(StatusCode::NOT_FOUND));
+        };
+        let envelope = Envelope {
+            event_type: described.event_type.unwrap_or_else(|| source.spec.source_type.clone()),
+            content_type: Some(content_type(request.headers)),
+            ..Envelope::default()
+        };
+        let publish = Publish {
+            routes: route(&config, &envelope.event_type, &envelope.channels),
+            config,
+            only: None,
+            envelope,
+            payload: Bytes::copy_from_slice(body),
+            payload_days: self.retention.payload_days,
+            idempotency: None,
+            inbound: Some(Box::new(Inbound { source: source.key(), received, dedupe, status: answer.status.as_u16() })),
+            at: self.clock.now_ms(),
+        };
+        match self.journal.commit(Command::Publish(Box::new(publish))).await?? {
+            Done::Published(_) => {
+                self.metrics.messages_accepted.inc();
+                Ok(answer)
+            }
+            Done::Duplicate(_) => {
+                self.metrics.requests_duplicate.inc();
+                Ok(answer)
+            }
+            _ => Err(Refusal::Failed.into()),
+        }
+    }
+
+    /// A handshake: what it brings is kept before it is answered.
+    async fn shake(
+        &self,
+        prepared: &Prepared,
+        received: Arc<Received>,
+        body: &Bytes,
+        mut reply: Reply,
+    ) -> Result<Answer, NotAccepted> {
+        let source = prepared.source.key();
+        if let Some(key) = reply.learned.take() {
+            match self.change(Change::LearnSourceKey { source, key }, None).await {
+                Ok(_) => {}
+                Err(NotAccepted::Refused(Refusal::HasKey)) => {
+                    let refused = Refused::of(StatusCode::UNAUTHORIZED, Cause::UnexpectedHandshake.as_str());
+                    return self.refuse(prepared, received, body.clone(), refused).await;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        if let Some(url) = reply.confirm.take() {
+            let fetcher = Arc::clone(&self.receiving.fetcher);
+            // What comes of it shows in what the provider sends next.
+            tokio::spawn(async move { fetcher.call(&url).await });
+        }
+        let answer = Answer::of(reply);
+        let log = LogRequest {
+            source,
+            kind: LogKind::Handshake,
+            status: answer.status.as_u16(),
+            cause: None,
+            hint: None,
+            received,
+            body: logged_body(body),
+        };
+        self.log(prepared, log).await?;
+        Ok(answer)
+    }
+
+    async fn refuse(
+        &self,
+        prepared: &Prepared,
+        received: Arc<Received>,
+        body: Bytes,
+        refused: Refused,
+    ) -> Result<Answer, NotAccepted> {
+        let log = LogRequest {
+            source: prepared.source.key(),
+            kind: LogKind::Rejected,
+            status: refused.status.as_u16(),
+            cause: Some(refused.cause.to_owned()),
+            hint: refused.hint,
+            received,
+            body: logged_body(&body),
+        };
+        self.metrics.requests_rejected.inc();
+        self.log(prepared, log).await?;
+        let mut answer = Answer::empty(refused.status);
+        if refused.status == StatusCode::TOO_MANY_REQUESTS || refused.status == StatusCode::SERVICE_UNAVAILABLE {
+            answer.headers.push(("retry-after", "1".to_owned()));
+        }
+        Ok(answer)
+    }
+
+    async fn log(&self, prepared: &Prepared, request: LogRequest) -> Result<(), NotAccepted> {
+        if !prepared.logged.take(self.clock.now_ms()) {
+            return Ok(());
+        }
+        match self.change(Change::LogRequest(Box::new(request)), None).await {
+            // The source has just gone.
+            Ok(_) | Err(NotAccepted::Refused(Refusal::NotFound)) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// What a request is told from others by; `None` where nothing is.
+    fn dedupe_key(&self, source: &Source, request: &Request<'_>, event_id: Option<&str>) -> Option<DedupeKey> {
+        let Dedupe { by, window_s } = &source.spec.dedupe;
+        let key = source.id.key.to_be_bytes();
+        let hash = match by {
+            DedupeBy::Off => return None,
+            DedupeBy::Provider => self.sealer.keyed_hash(&[SAMENESS, &key, b"id", event_id?.as_bytes()]),
+            DedupeBy::Content => self.sealer.keyed_hash(&[SAMENESS, &key, b"content", request.body]),
+            DedupeBy::Fields(places) => {
+                let values = fields(places, request)?;
+                let parts: Vec<&[u8]> = [SAMENESS, &key, b"fields"]
+                    .into_iter()
+                    .chain(values.iter().map(Vec::as_slice))
+                    .collect();
+                self.sealer.keyed_hash(&parts)
+            }
+        };
+        let mut short = [0; 16];
+        short.copy_from_slice(&hash[..16]);
+        Some(DedupeKey { hash: short, window_ms: i64::from(*window_s) * 1_000 })
+    }
+}
+
+impl Prepared {
+    /// Whether this sender may send now.
+    fn admits(&self, arrival: &Arrival<'_>, now: UnixMs) -> Result<(), Refused> {
+        let networks = &self.source.spec.allowed_networks;
+        let is_allowed = |peer: IpAddr| networks.iter().any(|network| network.contains(&peer.to_canonical()));
+        if !networks.is_empty() && !arrival.peer.is_some_and(is_allowed) {
+            return Err(Refused::of(StatusCode::FORBIDDEN, "address_not_allowed"));
+        }
+        if self.requests.as_ref().is_some_and(|bucket| !bucket.take(now)) {
+            return Err(Refused::of(StatusCode::TOO_MANY_REQUESTS, "rate_limited"));
+        }
+        Ok(())
+    }
+
+    /// What the sender of a message is answered: the source's own answer, or the provider's expectation.
+    fn answer(&self) -> Answer {
+        match &self.source.spec.answer {
+            None => Answer::of(self.verifier.answer()),
+            Some(SourceAnswer { status, content_type, body }) => Answer {
+                status: StatusCode::from_u16(*status).unwrap_or(StatusCode::OK),
+                headers: vec![("content-type", content_type.clone())],
+                body: Bytes::copy_from_slice(body.as_bytes()),
+            },
+        }
+    }
+}
+
+impl From<BodyError> for Refused {
+    fn from(error: BodyError) -> Self {
+        let (status, cause) = match error {
+            BodyError::TooLarge(_) => (StatusCode::PAYLOAD_TOO_LARGE, "body_too_large"),
+            BodyError::TooSlow => (StatusCode::REQUEST_TIMEOUT, "body_too_slow"),
+            BodyError::Busy => (StatusCode::SERVICE_UNAVAILABLE, "too_busy"),
+            BodyError::Broken => (StatusCode::BAD_REQUEST, "body_broken"),
+        };
+        Self { status, cause, hint: Some(error.to_string()) }
+    }
+}
+
+/// Everything of a request but its body, as it is kept.
+fn head_of(arrival: &Arrival<'_>, forward_path: bool) -> Received {
+    let text = |value: &http::HeaderValue| value.as_bytes().iter().map(|byte| char::from(*byte)).collect();
+    Received {
+        method: arrival.method.as_str().to_owned(),
+        path: arrival.path.to_owned(),
+        query: arrival.query.map(str::to_owned),
+        forward_path,
+        headers: arrival.headers.iter().map(|(name, value)| (name.as_str().to_owned(), text(value))).collect(),
+    }
+}
+
+/// The media type as it was said; what says none is bytes.
+fn content_type(headers: &HeaderMap) -> String {
+    let said = headers.get(http::header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    said.unwrap_or("application/octet-stream").to_owned()
+}
+
+fn logged_body(body: &Bytes) -> Bytes {
+    Bytes::copy_from_slice(&body[..body.len().min(LOGGED_BODY_BYTES_MAX)])
+}
+
+/// The values at these places; `None` where none of them is there.
+fn fields(places: &[String], request: &Request<'_>) -> Option<Vec<Vec<u8>>> {
+    let in_body = places.iter().any(|place| !place.starts_with("header:"));
+    let json: Option<Value> = if in_body { serde_json::from_slice(request.body).ok() } else { None };
+    let value = |place: &String| match place.strip_prefix("header:") {
+        Some(name) => request.headers.get(name).map(|value| value.as_bytes().to_vec()),
+        None => json.as_ref()?.pointer(place).map(|value| value.to_string().into_bytes()),
+    };
+    let values: Vec<Option<Vec<u8>>> = places.iter().map(value).collect();
+    // Which of them are there counts too.
+    let told = |value: Option<Vec<u8>>| value.map_or_else(|| vec![0], |value| [&[1], &value[..]].concat());
+    values.iter().any(Option::is_some).then(|| values.into_iter().map(told).collect())
+}
