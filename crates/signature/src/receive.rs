@@ -4,13 +4,27 @@
 //! were received, byte for byte; what a scheme needs by URL (a certificate, a key set) it asks for, and
 //! is asked again when it has been fetched.
 
+mod catalog;
 mod cause;
+mod config;
+mod configured;
+mod describe;
+mod hint;
+mod hmac;
+mod lookup;
 mod settings;
+mod token;
+mod verifier;
 
 use http::{HeaderMap, Method};
 
+pub use catalog::{Confidence, Field, SourceType, all, find};
 pub use cause::Cause;
+pub use config::{ConfigError, config_schema};
+pub use describe::{Described, EVENT_ID_BYTES_MAX, EVENT_TYPE_BYTES_MAX};
+pub use hmac::Signed;
 pub use settings::Settings;
+pub use verifier::{SetupError, Verifier};
 
 /// A request as it was received.
 #[derive(Debug, Clone, Copy)]
