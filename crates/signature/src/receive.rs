@@ -14,6 +14,7 @@ mod hmac;
 mod lookup;
 mod settings;
 mod token;
+pub mod vectors;
 mod verifier;
 
 use http::{HeaderMap, Method};

@@ -34,17 +34,23 @@ impl ConfigError {
     }
 }
 
+/// Checks the names of a configuration, and nothing else.
+pub(crate) fn check_names(source_type: &SourceType, config: &Map<String, Value>) -> Result<(), ConfigError> {
+    let names: Vec<&str> = effective_fields(source_type).iter().map(|field| field.name).collect();
+    let Some(other) = config.keys().find(|name| !names.contains(&name.as_str())) else {
+        return Ok(());
+    };
+    let known = if names.is_empty() { "nothing".to_owned() } else { names.join(", ") };
+    Err(ConfigError::new(other, format!("not a name of this type, which takes {known}")))
+}
+
 /// Checks a configuration against its type, and leaves out what is null.
 pub(crate) fn check(source_type: &SourceType, config: Map<String, Value>) -> Result<Map<String, Value>, ConfigError> {
     let config: Map<String, Value> = config.into_iter().filter(|(_, value)| !value.is_null()).collect();
+    check_names(source_type, &config)?;
     let fields = effective_fields(source_type);
-    for (name, value) in &config {
-        let Some(field) = fields.iter().find(|field| field.name == name) else {
-            let names: Vec<&str> = fields.iter().map(|field| field.name).collect();
-            let known = if names.is_empty() { "nothing".to_owned() } else { names.join(", ") };
-            return Err(ConfigError::new(name, format!("not a name of this type, which takes {known}")));
-        };
-        check_value(field, value)?;
+    for field in &fields {
+        config.get(field.name).map_or(Ok(()), |value| check_value(field, value))?;
     }
     for field in fields.iter().filter(|field| field.is_required) {
         let has_list = field.name == "secret" && config.contains_key(SECRETS);

@@ -41,26 +41,32 @@ impl Verifier {
     /// From a source's type and its configuration.
     pub fn new(type_name: &str, config: Map<String, Value>) -> Result<Self, SetupError> {
         let source_type = catalog::find(type_name).ok_or_else(|| SetupError::UnknownType(type_name.to_owned()))?;
-        Self::of(source_type, None, config)
+        let config = Self::checked(source_type, config, config::check)?;
+        Ok(Self { source_type, pinned: None, settings: Settings::new(config) })
     }
 
-    /// For one scheme by the name that vector files have for it.
+    /// For one scheme by the name that vector files have for it. Of the configuration only the names are
+    /// checked: a key that cannot be decoded verifies nothing.
     pub fn for_scheme(scheme_name: &str, config: Map<String, Value>) -> Result<Self, SetupError> {
         let unknown = || SetupError::UnknownType(scheme_name.to_owned());
         let (source_type, scheme) = catalog::find_scheme(scheme_name).ok_or_else(unknown)?;
-        Self::of(source_type, Some(scheme), config)
+        let check = |source_type: &SourceType, config: Map<String, Value>| {
+            config::check_names(source_type, &config).map(|()| config)
+        };
+        let config = Self::checked(source_type, config, check)?;
+        Ok(Self { source_type, pinned: Some(scheme), settings: Settings::new(config) })
     }
 
-    fn of(
+    fn checked(
         source_type: &'static SourceType,
-        pinned: Option<&'static Scheme>,
         config: Map<String, Value>,
-    ) -> Result<Self, SetupError> {
-        if !source_type.is_confirmed() {
-            return Err(SetupError::Unconfirmed { name: source_type.name, known: source_type.source });
+        check: impl Fn(&SourceType, Map<String, Value>) -> Result<Map<String, Value>, ConfigError>,
+    ) -> Result<Map<String, Value>, SetupError> {
+        if source_type.is_confirmed() {
+            Ok(check(source_type, config)?)
+        } else {
+            Err(SetupError::Unconfirmed { name: source_type.name, known: source_type.source })
         }
-        let settings = Settings::new(config::check(source_type, config)?);
-        Ok(Self { source_type, pinned, settings })
     }
 
     /// The type.
