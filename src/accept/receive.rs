@@ -142,7 +142,7 @@ impl Gateway {
     pub async fn receive(
         &self,
         arrival: Arrival<'_>,
-        body: impl Future<Output = Result<Bytes, BodyError>>,
+        body: impl Future<Output = Result<Bytes, BodyError>> + Send,
     ) -> Result<Answer, NotAccepted> {
         self.admission.check().map_err(NotAccepted::Closed)?;
         let now = self.clock.now_ms();
@@ -158,17 +158,17 @@ impl Gateway {
             Ok(body) => body,
             Err(error) => return self.refuse(&prepared, received, Bytes::new(), error.into()).await,
         };
-        let url = self.url_of(&prepared.source, &arrival);
+        let url = self.url_of(&arrival);
         let request = Request { method: arrival.method, url: &url, headers: arrival.headers, body: &body };
         match self.judge(&prepared, &request).await {
-            Ok(Verdict::Accepted) => self.accept(&prepared, &request, received, &body).await,
-            Ok(Verdict::Handshake(reply)) => self.shake(&prepared, received, &body, reply).await,
-            Ok(Verdict::Rejected(rejection)) => {
+            Verdict::Accepted => self.accept(&prepared, &request, received, &body).await,
+            Verdict::Handshake(reply) => self.shake(&prepared, received, &body, reply).await,
+            Verdict::Rejected(rejection) => {
                 let hint = rejection.hint;
                 let refused = Refused { status: StatusCode::UNAUTHORIZED, cause: rejection.cause.as_str(), hint };
                 self.refuse(&prepared, received, body.clone(), refused).await
             }
-            Ok(Verdict::Needs(_)) | Err(_) => {
+            Verdict::Needs(_) => {
                 let hint = Some("the provider's certificate or keys could not be fetched".to_owned());
                 let refused = Refused { status: StatusCode::SERVICE_UNAVAILABLE, cause: "key_unavailable", hint };
                 self.refuse(&prepared, received, body.clone(), refused).await
@@ -176,12 +176,14 @@ impl Gateway {
         }
     }
 
-    /// What schemes that sign the URL are verified with.
-    fn url_of(&self, source: &Source, arrival: &Arrival<'_>) -> String {
-        let mut url = match &source.spec.public_url {
-            Some(registered) => registered.clone(),
-            None => format!("{}/in/{}", self.public_url(), arrival.token),
-        };
+    /// Where a source receives.
+    pub fn receiving_url(&self, token: &str) -> String {
+        format!("{}/in/{token}", self.public_url())
+    }
+
+    /// What schemes that sign the URL are verified with, where the source's configuration has no other.
+    fn url_of(&self, arrival: &Arrival<'_>) -> String {
+        let mut url = self.receiving_url(arrival.token);
         url.push_str(arrival.path);
         if let Some(query) = arrival.query {
             url.push('?');
@@ -191,17 +193,19 @@ impl Gateway {
     }
 
     /// Judges; what is needed by URL is fetched in between.
-    async fn judge(&self, prepared: &Prepared, request: &Request<'_>) -> Result<Verdict, NotAccepted> {
+    async fn judge(&self, prepared: &Prepared, request: &Request<'_>) -> Verdict {
         let mut found = Found::default();
         let is_registered = prepared.source.secret.learned.is_some();
         loop {
-            let context = Context { now_ms: self.clock.now_ms(), fetched: &found, is_registered };
-            let verdict = prepared.verifier.judge(request, &context);
-            let Verdict::Needs(need) = verdict else { return Ok(verdict) };
+            let verdict = {
+                let context = Context { now_ms: self.clock.now_ms(), fetched: &found, is_registered };
+                prepared.verifier.judge(request, &context)
+            };
+            let Verdict::Needs(need) = verdict else { return verdict };
             if found.0.len() == FETCHES_MAX {
-                return Ok(Verdict::Needs(need));
+                return Verdict::Needs(need);
             }
-            let Some(bytes) = self.receiving.fetcher.fetch(&need.url).await else { return Ok(Verdict::Needs(need)) };
+            let Some(bytes) = self.receiving.fetcher.fetch(&need.url).await else { return Verdict::Needs(need) };
             found.0.push((need.url, bytes));
         }
     }

@@ -12,11 +12,13 @@ use super::first_sdks;
 use super::query::Query;
 use super::validate;
 use crate::accept::Gateway;
-use crate::model::{AppConfig, Endpoint, EndpointKey, EnvKey, Id, IdKind, Message, PortalToken};
+use crate::model::{AppConfig, Endpoint, EndpointKey, EnvKey, Id, IdKind, Message, PortalToken, Source};
 use crate::store::command::Idempotency;
 
 /// Operations on the endpoints of the environment itself begin with this.
 const OPERATIONAL: &str = "/api/v1/operational-webhook/";
+/// Operations on the endpoints of a source begin with this.
+const OF_SOURCE: &str = "/ingest/api/v1/source/{source_id}/endpoint";
 /// Longest idempotency key.
 pub(super) const IDEMPOTENCY_KEY_BYTES_MAX: usize = 256;
 
@@ -106,6 +108,22 @@ impl Call {
         self.pattern.starts_with(OPERATIONAL)
     }
 
+    /// Whether it is about endpoints of a source, which are those of its application.
+    pub(super) fn is_of_source(&self) -> bool {
+        self.pattern.starts_with(OF_SOURCE)
+    }
+
+    /// The source that the path names, by id or uid, if it is there.
+    pub(super) async fn source_if_any(&self) -> Result<Option<Source>, ApiError> {
+        let name = self.param("source_id")?;
+        Ok(self.gateway.queries.source_named(self.env, &name).await?)
+    }
+
+    /// The source that the path names.
+    pub(super) async fn source(&self) -> Result<Source, ApiError> {
+        self.source_if_any().await?.ok_or(ApiError::not_found())
+    }
+
     /// The application that the path names.
     pub(super) async fn app(&self) -> Result<Arc<AppConfig>, ApiError> {
         self.app_if_any().await?.ok_or(ApiError::not_found())
@@ -113,13 +131,17 @@ impl Call {
 
     /// Whether the path names an application, or an endpoint of the environment itself.
     pub(super) fn names_application(&self) -> bool {
-        self.pattern.contains("{app_id}") || self.is_operational()
+        self.pattern.contains("{app_id}") || self.is_operational() || self.is_of_source()
     }
 
     /// The application that the path names, if it is there.
     pub(super) async fn app_if_any(&self) -> Result<Option<Arc<AppConfig>>, ApiError> {
         if self.is_operational() {
             return Ok(self.gateway.snapshots.operational(self.env).await?);
+        }
+        if self.is_of_source() {
+            let Some(source) = self.source_if_any().await? else { return Ok(None) };
+            return Ok(self.gateway.snapshots.app(source.app).await?);
         }
         let name = self.param("app_id")?;
         let app = self.gateway.snapshots.app_named(self.env, &name).await?;

@@ -43,6 +43,7 @@ mod recover;
 mod routes;
 mod secret;
 mod settings;
+mod source;
 mod stats;
 #[cfg(test)]
 mod tests;

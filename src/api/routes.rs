@@ -14,7 +14,7 @@ use super::call::Call;
 use super::error::{ApiError, Code};
 use super::{
     application, attempt, attempted, background_task, content, docs, endpoint, event_type, example, first_sdks,
-    headers, health, hosted, jwks, message, metrics, openapi, portal, raw, receive, recover, secret, settings, stats,
+    headers, health, hosted, jwks, message, metrics, openapi, portal, raw, receive, recover, secret, settings, source, stats,
 };
 use crate::accept::Gateway;
 use crate::model::{Capability, EnvKey};
@@ -152,6 +152,24 @@ pub(super) fn implemented() -> Vec<Operation> {
         POST "/api/v1/operational-webhook/endpoint/{endpoint_id}/secret/rotate" Key secret::rotate;
         GET "/api/v1/operational-webhook/endpoint/{endpoint_id}/headers" Key headers::get;
         PUT "/api/v1/operational-webhook/endpoint/{endpoint_id}/headers" Key headers::put;
+        GET "/ingest/api/v1/source" Key source::list;
+        POST "/ingest/api/v1/source" Key source::create;
+        GET "/ingest/api/v1/source-type" Key source::types;
+        GET "/ingest/api/v1/source/{source_id}" Key source::get;
+        PUT "/ingest/api/v1/source/{source_id}" Key source::put;
+        PATCH "/ingest/api/v1/source/{source_id}" Key source::patch;
+        DELETE "/ingest/api/v1/source/{source_id}" Key source::delete;
+        POST "/ingest/api/v1/source/{source_id}/token/rotate" Key source::rotate;
+        GET "/ingest/api/v1/source/{source_id}/log" Key source::log;
+        GET "/ingest/api/v1/source/{source_id}/endpoint" Key endpoint::list;
+        POST "/ingest/api/v1/source/{source_id}/endpoint" Key endpoint::create;
+        GET "/ingest/api/v1/source/{source_id}/endpoint/{endpoint_id}" Key endpoint::get;
+        PUT "/ingest/api/v1/source/{source_id}/endpoint/{endpoint_id}" Key endpoint::put;
+        DELETE "/ingest/api/v1/source/{source_id}/endpoint/{endpoint_id}" Key endpoint::delete;
+        GET "/ingest/api/v1/source/{source_id}/endpoint/{endpoint_id}/secret" Key secret::get;
+        POST "/ingest/api/v1/source/{source_id}/endpoint/{endpoint_id}/secret/rotate" Key secret::rotate;
+        GET "/ingest/api/v1/source/{source_id}/endpoint/{endpoint_id}/headers" Key headers::get;
+        PUT "/ingest/api/v1/source/{source_id}/endpoint/{endpoint_id}/headers" Key headers::put;
         GET "/jwks/{endpoint_id}" Nobody jwks::get;
     }
 }
@@ -183,7 +201,10 @@ pub fn router(gateway: Arc<Gateway>) -> Router {
         // Older SDKs end their paths with a slash.
         router = router.route(path, handler.clone()).route(&format!("{path}/"), handler);
     }
-    let inbound = any(move |request: Request<Body>| receive::receive(Arc::clone(&gateway), request));
+    let inbound = any(move |request: Request<Body>| {
+        let gateway = Arc::clone(&gateway);
+        async move { receive::receive(gateway, request).await }
+    });
     router = router.route("/in/{token}", inbound.clone()).route("/in/{token}/{*rest}", inbound);
     router.fallback(|| async { ApiError::Coded(Code::NotFound, "No such path".into()).into_answer() })
 }

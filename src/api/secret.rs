@@ -64,7 +64,7 @@ pub(super) async fn rotate(call: Call, body: Body) -> Answer {
     let shown = SecretOut::of(&key)?;
     let change = Change::RotateSecret { app: app.app.key(), endpoint: endpoint.key(), key, grace_ms };
     let may_see = call.portal.as_ref().is_none_or(|token| token.allows(Capability::ViewEndpointSecret));
-    if call.is_operational() || !may_see {
+    if call.is_operational() || call.is_of_source() || !may_see {
         return change::commit(&call, change, &body, change::nothing).await;
     }
     change::commit(&call, change, &body, move |_| change::rendered(200, &shown)).await

@@ -89,7 +89,9 @@ async fn connection(
         let (phase, mut router, budget) = (phase.clone(), router.clone(), Arc::clone(&budget));
         async move {
             let (mut parts, body) = request.into_parts();
-            parts.extensions.extend(peer.map(crate::api::Peer));
+            if let Some(peer) = peer {
+                parts.extensions.insert(crate::api::Peer(peer));
+            }
             let (body, ended) = WatchedBody::new(body);
             let answer = match refusal {
                 Some(refusal) => refusal,

@@ -94,7 +94,7 @@ impl App {
         let guard = AddressGuard::new(config.egress.allow_networks.clone())
             .https_only(config.egress.https_only)
             .refusing(own_addresses(config.server.listen.ip()));
-        let fetching = client(&config, guard.clone())?;
+        let fetcher = HttpFetcher::new(client(&config, guard.clone())?, Arc::clone(&clock));
         let client = client(&config, guard.clone())?;
         let timeout = Duration::from_millis(config.delivery.attempt_timeout_ms);
         let deliver = Arc::new(HttpDeliver::new(client, timeout, Arc::clone(&clock)));
@@ -133,7 +133,7 @@ impl App {
                 Duration::from_millis(config.server.body_timeout_ms),
             ),
             quotas: Quotas::new(config.limits.requests_per_second_per_key),
-            receiving: Receiving::new(Arc::new(HttpFetcher::new(fetching, Arc::clone(&clock)))),
+            receiving: Receiving::new(Arc::new(fetcher)),
             limits: config.limits.clone(),
             server: config.server.clone(),
             listening: std::sync::OnceLock::new(),

@@ -26,6 +26,8 @@ pub struct Source {
     pub env: EnvKey,
     /// The application whose endpoints get what it receives.
     pub app: AppKey,
+    /// Its public id.
+    pub app_id: Id,
     /// The application was made for it, and goes with it.
     pub owns_app: bool,
     /// The owner's own name for it, unique in the environment.
@@ -63,9 +65,6 @@ pub struct SourceSpec {
     /// What the sender is answered once its message is durable; the provider's expectation if nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub answer: Option<SourceAnswer>,
-    /// The URL that is registered at the provider, where a proxy hides it: schemes that sign it need it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub public_url: Option<String>,
     /// Networks that may send; empty means all.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub allowed_networks: Vec<ipnet::IpNet>,

@@ -131,8 +131,6 @@ pub struct SourcePatch {
     pub dedupe: Field<Dedupe>,
     /// What senders are answered.
     pub answer: Field<Option<SourceAnswer>>,
-    /// The URL that is registered at the provider.
-    pub public_url: Field<Option<String>>,
     /// Networks that may send.
     pub allowed_networks: Field<Vec<ipnet::IpNet>>,
     /// Requests a second.
@@ -157,7 +155,6 @@ impl SourcePatch {
         }
         set(&mut spec.dedupe, self.dedupe.as_ref());
         set(&mut spec.answer, self.answer.as_ref());
-        set(&mut spec.public_url, self.public_url.as_ref());
         set(&mut spec.allowed_networks, self.allowed_networks.as_ref());
         set(&mut spec.requests_per_second, self.requests_per_second.as_ref());
         set(&mut spec.forward_path, self.forward_path.as_ref());

@@ -21,7 +21,7 @@ use http::{HeaderMap, Method};
 
 pub use catalog::{Confidence, Field, SourceType, all, find};
 pub use cause::Cause;
-pub use config::{ConfigError, config_schema};
+pub use config::{ConfigError, config_schema, effective_fields};
 pub use describe::{Described, EVENT_ID_BYTES_MAX, EVENT_TYPE_BYTES_MAX};
 pub use hmac::Signed;
 pub use settings::Settings;

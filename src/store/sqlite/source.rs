@@ -19,17 +19,20 @@ const SOURCES_MAX: i64 = 10_000;
 /// Tokens of a source that go on opening beside the newest.
 const TOKENS_MAX: i64 = 10;
 
-pub(super) const SOURCE: &str = "key, nonce, env, app, owns_app, uid, spec, secret, created_at, updated_at";
+pub(super) const SOURCE: &str = "key, nonce, env, app, owns_app, uid, spec, secret, created_at, updated_at, \
+     (SELECT application.nonce FROM application WHERE application.key = source.app)";
 
 /// Columns [`SOURCE`].
 pub(super) fn source(row: &Row<'_>, sealer: &Sealer) -> rusqlite::Result<Source> {
     let id = rows::id(row, 0)?;
     let opened = sealer.open(TABLE, id.key, row.get_ref(7)?.as_blob()?);
     let secret = opened.and_then(|plain| serde_json::from_slice(&plain).map_err(|_| SealError::Damaged));
+    let app: i64 = row.get(3)?;
     Ok(Source {
         id,
         env: EnvKey(row.get(2)?),
-        app: AppKey(row.get(3)?),
+        app: AppKey(app),
+        app_id: Id { key: app, nonce: row.get::<_, Option<_>>(10)?.unwrap_or_default() },
         owns_app: row.get(4)?,
         uid: row.get(5)?,
         spec: rows::json(row, 6)?,
@@ -118,8 +121,9 @@ impl Changer<'_> {
         let source = Source {
             id,
             env,
-            app,
-            owns_app: made.is_some(),
+            app: app.key(),
+            app_id: app.id,
+            owns_app: made,
             uid: uid.map(str::to_owned),
             spec: spec.clone(),
             secret: secret.clone(),
@@ -133,7 +137,7 @@ impl Changer<'_> {
                 id.key,
                 id.nonce.as_slice(),
                 env.0,
-                app.0,
+                source.app.0,
                 source.owns_app,
                 source.uid,
                 json(&source.spec),
@@ -143,7 +147,7 @@ impl Changer<'_> {
             ],
         )?;
         self.store_token(&source)?;
-        Ok(Changed::Source(Arc::new(source), made))
+        Ok(Changed::Source(Arc::new(source), made.then_some(app)))
     }
 
     /// The application that was named, or a new one whose uid is the source's id.
@@ -153,14 +157,14 @@ impl Changer<'_> {
         app: Option<AppKey>,
         uid: &str,
         name: &str,
-    ) -> Result<(AppKey, Option<Application>), Stop> {
+    ) -> Result<(Application, bool), Stop> {
         if let Some(app) = app {
             let found = application(self.connection, app)?.filter(|found| found.env == env);
-            return Ok((found.ok_or(Refusal::NotFound)?.key(), None));
+            return Ok((found.ok_or(Refusal::NotFound)?, false));
         }
         let spec = ApplicationSpec { name: name.to_owned(), ..ApplicationSpec::default() };
         match self.create_application(env, Some(uid), &spec, false)? {
-            Changed::Application(made, _) => Ok((made.key(), Some(made))),
+            Changed::Application(made, _) => Ok((made, true)),
             _ => Err(Refusal::Failed.into()),
         }
     }

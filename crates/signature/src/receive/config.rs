@@ -79,7 +79,7 @@ fn has(source_type: &SourceType, is_wanted: impl Fn(&How) -> bool) -> bool {
 
 /// The fields of a type, with those that its schemes bring: the list of secrets, and the window of a
 /// signed timestamp.
-pub(crate) fn effective_fields(source_type: &SourceType) -> Vec<Field> {
+pub fn effective_fields(source_type: &SourceType) -> Vec<Field> {
     let mut fields = source_type.fields.to_vec();
     if let Some(secret) = fields.iter().find(|field| field.name == "secret") {
         fields.push(Field {

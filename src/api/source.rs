@@ -1,0 +1,628 @@
+//! Sources: create, get, list, patch, put, delete, a new token, their log, and the types that there are.
+
+use axum::body::Body;
+use http::{Response, StatusCode};
+use posthouse_signature::receive::{self, SetupError, Verifier};
+use rand::distr::{Alphanumeric, SampleString as _};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+use super::answer;
+use super::call::Call;
+use super::change::{self, Rendered};
+use super::error::{ApiError, Kind};
+use super::json::{Fields, Given, Null};
+use super::page::{self, PageQuery};
+use super::time::Time;
+use super::validate;
+use crate::accept::Gateway;
+use crate::model::id::key_time;
+use crate::model::source::{DEDUPE_WINDOW_S, DEDUPE_WINDOW_S_DEFAULT};
+use crate::model::{
+    Dedupe, DedupeBy, Id, IdKind, LogKind, LoggedRequest, Message, Metadata, Source, SourceAnswer, SourceSecret,
+    SourceSpec,
+};
+use crate::store::command::{Change, Changed, SourcePatch};
+use crate::store::query::{MessageFilter, Order, Rows};
+
+type Answer = Result<Response<Body>, ApiError>;
+
+pub(super) const FIELDS: [&str; 11] = [
+    "name",
+    "uid",
+    "metadata",
+    "type",
+    "config",
+    "appId",
+    "dedupe",
+    "answer",
+    "allowedNetworks",
+    "requestsPerSecond",
+    "forwardPath",
+];
+/// Characters of a token: 190 random bits.
+const TOKEN_CHARACTERS: usize = 32;
+/// How long a token goes on opening beside its successor.
+const TOKEN_GRACE_MS: i64 = 86_400_000;
+/// Bytes of a configuration.
+const CONFIG_BYTES_MAX: usize = 64 << 10;
+/// Bytes of an answer of a source's own.
+const ANSWER_BYTES_MAX: usize = 64 << 10;
+/// Networks of a source.
+const NETWORKS_MAX: usize = 1_000;
+/// Values that duplicates are told by.
+const DEDUPE_FIELDS_MAX: usize = 10;
+/// Requests a second.
+const REQUESTS_PER_SECOND_MAX: u32 = 1_000_000;
+
+/// How duplicates are told, as the API has it. An addition of this server.
+#[derive(Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct DedupeDto {
+    /// By the provider's event id, all bytes of the body, chosen fields, or not at all.
+    by: DedupeWord,
+    /// Headers (`header:Name`) and JSON pointers into the body.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    fields: Vec<String>,
+    /// Seconds in which a second one is a duplicate.
+    #[serde(default = "default_window")]
+    #[schemars(range(min = 60, max = 604_800))]
+    window_seconds: u32,
+}
+
+/// What makes two requests the same.
+#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum DedupeWord {
+    /// The provider's event id.
+    Provider,
+    /// The body.
+    Content,
+    /// Chosen fields.
+    Fields,
+    /// Nothing.
+    Off,
+}
+
+fn default_window() -> u32 {
+    DEDUPE_WINDOW_S_DEFAULT
+}
+
+impl DedupeDto {
+    fn of(dedupe: &Dedupe) -> Self {
+        let (by, fields) = match &dedupe.by {
+            DedupeBy::Provider => (DedupeWord::Provider, Vec::new()),
+            DedupeBy::Content => (DedupeWord::Content, Vec::new()),
+            DedupeBy::Fields(fields) => (DedupeWord::Fields, fields.clone()),
+            DedupeBy::Off => (DedupeWord::Off, Vec::new()),
+        };
+        Self { by, fields, window_seconds: dedupe.window_s }
+    }
+
+    fn check(&self) -> Result<(), &'static str> {
+        let is_place = |place: &String| {
+            place.strip_prefix("header:").map_or(place.starts_with('/'), |name| validate::HEADER_NAME.check(name).is_ok())
+        };
+        if !DEDUPE_WINDOW_S.contains(&self.window_seconds) {
+            Err("windowSeconds must be from 60 to 604800")
+        } else if (self.by == DedupeWord::Fields) == self.fields.is_empty() {
+            Err("fields must be given with `by: fields`, and only then")
+        } else if self.fields.len() > DEDUPE_FIELDS_MAX || self.fields.iter().any(|place| place.len() > 256) {
+            Err("fields must be at most 10 of at most 256 characters")
+        } else if !self.fields.iter().all(is_place) {
+            Err("fields must be `header:Name` or JSON pointers that begin with a slash")
+        } else {
+            Ok(())
+        }
+    }
+
+    fn into_model(self) -> Dedupe {
+        let by = match self.by {
+            DedupeWord::Provider => DedupeBy::Provider,
+            DedupeWord::Content => DedupeBy::Content,
+            DedupeWord::Fields => DedupeBy::Fields(self.fields),
+            DedupeWord::Off => DedupeBy::Off,
+        };
+        Dedupe { by, window_s: self.window_seconds }
+    }
+}
+
+/// What a sender is answered, as the API has it. An addition of this server.
+#[derive(Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct SourceAnswerDto {
+    /// The status.
+    #[schemars(range(min = 200, max = 299))]
+    status: u16,
+    /// The media type of the body.
+    #[serde(default = "default_content_type")]
+    content_type: String,
+    /// The body.
+    #[serde(default)]
+    body: String,
+}
+
+fn default_content_type() -> String {
+    "text/plain; charset=utf-8".to_owned()
+}
+
+impl SourceAnswerDto {
+    fn check(&self) -> Result<(), &'static str> {
+        if !(200..=299).contains(&self.status) {
+            Err("status must be from 200 to 299")
+        } else if self.body.len() > ANSWER_BYTES_MAX {
+            Err("body must have at most 65536 bytes")
+        } else if self.content_type.len() > 256 || http::HeaderValue::try_from(&self.content_type).is_err() {
+            Err("contentType must be a media type")
+        } else {
+            Ok(())
+        }
+    }
+
+    fn into_model(self) -> SourceAnswer {
+        SourceAnswer { status: self.status, content_type: self.content_type, body: self.body }
+    }
+}
+
+/// A source.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct SourceOut<'a> {
+    /// Its id.
+    #[schemars(regex(pattern = r"^src_[A-Za-z0-9]{21,22}$"))]
+    id: String,
+    /// Your own name for it, unique in its environment.
+    uid: Option<&'a str>,
+    /// What people call it.
+    name: &'a str,
+    /// The provider's type.
+    #[serde(rename = "type")]
+    source_type: &'a str,
+    /// The type's configuration, without what is secret.
+    config: Map<String, Value>,
+    /// Where the provider is to send to.
+    ingest_url: Option<String>,
+    /// The application whose endpoints get what it receives. An addition of this server.
+    #[schemars(regex(pattern = r"^app_[A-Za-z0-9]{27}$"))]
+    app_id: String,
+    /// How duplicates are told.
+    dedupe: DedupeDto,
+    /// What senders are answered, where that is not what the provider expects.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    answer: Option<SourceAnswerDto>,
+    /// Networks that may send; none means all. An addition of this server.
+    #[schemars(with = "Vec<String>")]
+    allowed_networks: &'a [ipnet::IpNet],
+    /// Requests a second beyond which senders are told to wait. An addition of this server.
+    requests_per_second: Option<u32>,
+    /// Path remainder and query go on to the endpoints. An addition of this server.
+    forward_path: bool,
+    /// Texts by name that are kept with it.
+    metadata: &'a Metadata,
+    /// When it was created.
+    created_at: Time,
+    /// When it was last changed.
+    updated_at: Time,
+}
+
+fn shown(source: &Source, app: String, ingest_url: String) -> SourceOut<'_> {
+    let spec = &source.spec;
+    let fields = receive::find(&spec.source_type).map(receive::effective_fields).unwrap_or_default();
+    let is_open = |name: &String| fields.iter().any(|field| field.name == name.as_str() && !field.is_secret);
+    let open = source.secret.config.iter().filter(|(name, _)| is_open(name));
+    let answer = spec.answer.as_ref().map(|answer| SourceAnswerDto {
+        status: answer.status,
+        content_type: answer.content_type.clone(),
+        body: answer.body.clone(),
+    });
+    SourceOut {
+        id: source.id.format(IdKind::Source),
+        uid: source.uid.as_deref(),
+        name: &spec.name,
+        source_type: &spec.source_type,
+        config: open.map(|(name, value)| (name.clone(), value.clone())).collect(),
+        ingest_url: (spec.source_type != "cron").then_some(ingest_url),
+        app_id: app,
+        dedupe: DedupeDto::of(&spec.dedupe),
+        answer,
+        allowed_networks: &spec.allowed_networks,
+        requests_per_second: spec.requests_per_second,
+        forward_path: spec.forward_path,
+        metadata: &spec.metadata,
+        created_at: Time(source.created_at),
+        updated_at: Time(source.updated_at),
+    }
+}
+
+/// How answers to changes are made; links begin with `public_url`.
+fn render(gateway: &Gateway, made: bool) -> impl Fn(&Changed) -> Rendered + Send + Sync + 'static {
+    let public_url = gateway.public_url().into_owned();
+    move |changed| match changed {
+        Changed::Source(source, _) => {
+            let url = format!("{public_url}/in/{}", source.secret.token);
+            change::rendered(if made { 201 } else { 200 }, &shown(source, source.app_id.format(IdKind::Application), url))
+        }
+        other => change::nothing(other),
+    }
+}
+
+/// What a body says of a source.
+struct SourceIn {
+    name: Option<String>,
+    uid: Option<Option<String>>,
+    metadata: Option<Metadata>,
+    source_type: Option<String>,
+    config: Option<Map<String, Value>>,
+    app: Option<String>,
+    dedupe: Option<Dedupe>,
+    answer: Option<Option<SourceAnswer>>,
+    allowed_networks: Option<Vec<ipnet::IpNet>>,
+    requests_per_second: Option<Option<u32>>,
+    forward_path: Option<bool>,
+}
+
+/// Reads a body. A whole one has name and type; `known_type` is the type where it names none.
+fn read(body: &[u8], depth_max: usize, is_whole: bool, known_type: Option<&str>) -> Result<SourceIn, ApiError> {
+    let mut fields = Fields::parse(body, &FIELDS, depth_max)?;
+    let name = fields.text("name", Null::Refused, name_rule);
+    let source_type = fields.text("type", Null::Refused, |text| validate::NAME.check(text));
+    let (name, source_type) = if is_whole {
+        (fields.require("name", name), fields.require("type", source_type))
+    } else {
+        (name.value(), source_type.value())
+    };
+    let config = fields.read("config", Null::Taken, "must be an object", |config: &Map<String, Value>| {
+        if config.len() <= 64 { Ok(()) } else { Err("has more than 64 names") }
+    });
+    if matches!(fields.raw("config", Null::Taken), Given::Value(raw) if raw.get().len() > CONFIG_BYTES_MAX) {
+        fields.problem("config", "is longer than 65536 bytes", Kind::Value);
+    }
+    let config = config.value();
+    let read = SourceIn {
+        name,
+        uid: fields.text("uid", Null::Taken, uid_rule).patch(),
+        metadata: fields.map("metadata", Null::Refused).value(),
+        app: fields.text("appId", Null::Taken, |text| validate::UID.check(text)).value(),
+        dedupe: fields.read("dedupe", Null::Refused, DEDUPE, DedupeDto::check).value().map(DedupeDto::into_model),
+        answer: fields
+            .read("answer", Null::Taken, "must be {status, contentType, body}", SourceAnswerDto::check)
+            .map(SourceAnswerDto::into_model)
+            .patch(),
+        allowed_networks: fields
+            .read("allowedNetworks", Null::Refused, "must be an array of networks (CIDR)", |all: &Vec<ipnet::IpNet>| {
+                if all.len() <= NETWORKS_MAX { Ok(()) } else { Err("has too many items") }
+            })
+            .value(),
+        requests_per_second: fields.read("requestsPerSecond", Null::Taken, RATE, rate_rule).patch(),
+        forward_path: fields.boolean("forwardPath").value(),
+        config,
+        source_type,
+    };
+    let type_name = read.source_type.as_deref().or(known_type);
+    if let Some(type_name) = type_name.filter(|_| is_whole || read.config.is_some() || read.source_type.is_some()) {
+        check_config(&mut fields, type_name, read.config.clone().unwrap_or_default());
+    }
+    fields.finish()?;
+    Ok(read)
+}
+
+const DEDUPE: &str = "must be {by: provider, content, fields or off, fields, windowSeconds}";
+const RATE: &str = "must be a number from 1 to 1000000";
+
+fn rate_rule(rate: &u32) -> Result<(), &'static str> {
+    if (1..=REQUESTS_PER_SECOND_MAX).contains(rate) { Ok(()) } else { Err(RATE) }
+}
+
+fn name_rule(text: &str) -> Result<(), &'static str> {
+    validate::NAME.check(text)
+}
+
+fn uid_rule(text: &str) -> Result<(), &'static str> {
+    let is_usual = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
+    if (1..=60).contains(&text.len()) && text.bytes().all(is_usual) && !text.starts_with(IdKind::Source.prefix()) {
+        Ok(())
+    } else {
+        Err("must have 1 to 60 of A-Z a-z 0-9 _ -, and not begin with src_")
+    }
+}
+
+/// Says what is wrong with a type and its configuration.
+fn check_config(fields: &mut Fields<'_, 11>, type_name: &str, config: Map<String, Value>) {
+    match Verifier::new(type_name, config) {
+        Ok(_) => {}
+        Err(SetupError::Config(error)) => fields.problem_in("config", error.field, error.expected),
+        Err(error @ (SetupError::UnknownType(_) | SetupError::Unconfirmed { .. })) => {
+            fields.problem("type", error.to_string(), Kind::Value);
+        }
+    }
+}
+
+fn new_token() -> String {
+    Alphanumeric.sample_string(&mut rand::rng(), TOKEN_CHARACTERS)
+}
+
+/// `POST /ingest/api/v1/source`.
+pub(super) async fn create(call: Call, body: Body) -> Answer {
+    let body = call.read(body).await?;
+    let source = read(&body, call.gateway.limits.json_depth_max, true, None)?;
+    let create = creation(&call, source, None).await?;
+    let render = render(&call.gateway, true);
+    change::commit(&call, create, &body, render).await
+}
+
+async fn creation(call: &Call, source: SourceIn, named: Option<String>) -> Result<Change, ApiError> {
+    let app = match &source.app {
+        None => None,
+        Some(name) => {
+            let found = call.gateway.snapshots.app_named(call.env, name).await?;
+            let missing = || ApiError::invalid("body", "appId", "names no application", Kind::Value);
+            Some(found.ok_or_else(missing)?.app.key())
+        }
+    };
+    let secret = SourceSecret { config: source.config.unwrap_or_default(), learned: None, token: new_token() };
+    let spec = SourceSpec {
+        name: source.name.unwrap_or_default(),
+        source_type: source.source_type.unwrap_or_default(),
+        metadata: source.metadata.unwrap_or_default(),
+        dedupe: source.dedupe.unwrap_or_default(),
+        answer: source.answer.flatten(),
+        allowed_networks: source.allowed_networks.unwrap_or_default(),
+        requests_per_second: source.requests_per_second.flatten(),
+        forward_path: source.forward_path.unwrap_or_default(),
+    };
+    let (spec, secret) = (Box::new(spec), Box::new(secret));
+    Ok(Change::CreateSource { env: call.env, app, uid: source.uid.flatten().or(named), spec, secret })
+}
+
+/// `GET /ingest/api/v1/source/{source_id}`.
+pub(super) async fn get(call: Call, _: Body) -> Answer {
+    let source = call.source().await?;
+    Ok(answer::json(StatusCode::OK, &out(&call, &source)))
+}
+
+fn out<'a>(call: &Call, source: &'a Source) -> SourceOut<'a> {
+    let url = call.gateway.receiving_url(&source.secret.token);
+    shown(source, source.app_id.format(IdKind::Application), url)
+}
+
+/// `GET /ingest/api/v1/source`, oldest first unless told otherwise.
+pub(super) async fn list(call: Call, _: Body) -> Answer {
+    let mut query = call.query();
+    let page = PageQuery::by_id(&mut query, IdKind::Source, Order::Ascending, true);
+    query.finish()?;
+    let rows = call.gateway.queries.sources(call.env, page.page()).await?;
+    let iterator = |source: &Source| source.id.format(IdKind::Source);
+    let resume = |key| Id::first_of(key).format(IdKind::Source);
+    Ok(page.answer(rows, iterator, resume, |json, source| page::push_json(json, &out(&call, source))))
+}
+
+fn patch_of(source: SourceIn, existing: &Source) -> SourcePatch {
+    let type_and_config = match (source.source_type, source.config) {
+        (None, None) => None,
+        (name, config) => {
+            let name = name.unwrap_or_else(|| existing.spec.source_type.clone());
+            Some((name, config.unwrap_or_default()))
+        }
+    };
+    SourcePatch {
+        name: source.name,
+        uid: source.uid,
+        metadata: source.metadata,
+        type_and_config,
+        dedupe: source.dedupe,
+        answer: source.answer,
+        allowed_networks: source.allowed_networks,
+        requests_per_second: source.requests_per_second,
+        forward_path: source.forward_path,
+    }
+}
+
+/// `PATCH /ingest/api/v1/source/{source_id}`: what is not there stays as it is.
+pub(super) async fn patch(call: Call, body: Body) -> Answer {
+    let body = call.read(body).await?;
+    let existing = call.source().await?;
+    let depth_max = call.gateway.limits.json_depth_max;
+    let source = read(&body, depth_max, false, Some(&existing.spec.source_type))?;
+    let patch = Box::new(patch_of(source, &existing));
+    let render = render(&call.gateway, false);
+    change::commit(&call, Change::PatchSource { source: existing.key(), patch }, &body, render).await
+}
+
+/// `PUT /ingest/api/v1/source/{source_id}`: 200, or 201 where the path names a uid that is not there yet.
+/// Its application, and the token of its URL, stay.
+pub(super) async fn put(call: Call, body: Body) -> Answer {
+    let name = call.param("source_id")?.into_owned();
+    let body = call.read(body).await?;
+    let mut source = read(&body, call.gateway.limits.json_depth_max, true, None)?;
+    let Some(existing) = call.source_if_any().await? else {
+        if validate::has_form_of(IdKind::Source, &name) || uid_rule(&name).is_err() {
+            return Err(ApiError::not_found());
+        }
+        let create = creation(&call, source, Some(name)).await?;
+        let render = render(&call.gateway, true);
+        return change::commit(&call, create, &body, render).await;
+    };
+    source.metadata = Some(source.metadata.unwrap_or_default());
+    source.config = Some(source.config.unwrap_or_default());
+    source.dedupe = Some(source.dedupe.unwrap_or_default());
+    source.answer = Some(source.answer.flatten());
+    source.allowed_networks = Some(source.allowed_networks.unwrap_or_default());
+    source.requests_per_second = Some(source.requests_per_second.flatten());
+    source.forward_path = Some(source.forward_path.unwrap_or_default());
+    if Id::parse(IdKind::Source, &name).is_some() {
+        source.uid = Some(source.uid.flatten());
+    }
+    let patch = Box::new(patch_of(source, &existing));
+    let render = render(&call.gateway, false);
+    change::commit(&call, Change::PatchSource { source: existing.key(), patch }, &body, render).await
+}
+
+/// `DELETE /ingest/api/v1/source/{source_id}`, with the application that was made for it.
+pub(super) async fn delete(call: Call, _: Body) -> Answer {
+    let source = call.source().await?.key();
+    change::commit(&call, Change::DeleteSource { source }, &[], change::nothing).await
+}
+
+/// `POST …/token/rotate`: a new URL; the one before goes on receiving for a day.
+pub(super) async fn rotate(call: Call, _: Body) -> Answer {
+    let source = call.source().await?.key();
+    let public_url = call.gateway.public_url().into_owned();
+    let rotate = Change::RotateSourceToken { source, token: new_token(), grace_ms: TOKEN_GRACE_MS };
+    let render = move |changed: &Changed| match changed {
+        Changed::Source(source, _) => {
+            change::rendered(200, &json!({ "ingestUrl": format!("{public_url}/in/{}", source.secret.token) }))
+        }
+        other => change::nothing(other),
+    };
+    change::commit(&call, rotate, &[], render).await
+}
+
+/// A request in a source's log. Its names are those of the contract.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct LogOut {
+    /// Its id.
+    #[schemars(regex(pattern = r"^log[A-Za-z0-9]{21,22}$"))]
+    id: String,
+    /// The source.
+    source_id: String,
+    /// What the sender was answered.
+    status_code: u16,
+    /// Why it was refused, with a hint; of others empty.
+    error_text: String,
+    /// What became of it: `accepted`, `duplicate`, `handshake` or `rejected`. An addition of this server.
+    outcome: &'static str,
+    /// Why it was refused, from a closed list. An addition of this server.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cause: Option<String>,
+    /// The message that it became, or the first of a duplicate. An addition of this server.
+    #[serde(rename = "messageId", skip_serializing_if = "Option::is_none")]
+    message_id: Option<String>,
+    /// The method. An addition of this server.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    method: String,
+    /// The headers; of one that came more than once all values, separated by commas.
+    headers: std::collections::BTreeMap<String, String>,
+    /// The body, as far as it is text.
+    payload: String,
+    /// When it came.
+    created_at: Time,
+    /// The same.
+    updated_at: Time,
+}
+
+impl LogOut {
+    fn of(logged: &LoggedRequest, source: &Source) -> Self {
+        let mut headers = std::collections::BTreeMap::new();
+        let head = logged.head.clone().unwrap_or_default();
+        for (name, value) in head.headers {
+            let all: &mut String = headers.entry(name).or_default();
+            if !all.is_empty() {
+                all.push_str(", ");
+            }
+            all.push_str(&value);
+        }
+        let outcome = match logged.kind {
+            LogKind::Accepted => "accepted",
+            LogKind::Duplicate => "duplicate",
+            LogKind::Handshake => "handshake",
+            LogKind::Rejected => "rejected",
+        };
+        let error_text = match (&logged.cause, &logged.hint) {
+            (Some(cause), Some(hint)) => format!("{cause}: {hint}"),
+            (Some(cause), None) => cause.clone(),
+            (None, _) => String::new(),
+        };
+        let at = Time(key_time(logged.id.key));
+        Self {
+            id: logged.id.short().format(IdKind::SourceLog),
+            source_id: source.id.format(IdKind::Source),
+            status_code: logged.status,
+            error_text,
+            outcome,
+            cause: logged.cause.clone(),
+            message_id: logged.message.map(|id| id.format(IdKind::Message)),
+            method: head.method,
+            headers,
+            payload: String::from_utf8_lossy(logged.body.as_deref().unwrap_or_default()).into_owned(),
+            created_at: at,
+            updated_at: at,
+        }
+    }
+}
+
+/// `GET …/log`: every request, newest first. Of those that became messages what is kept of the messages.
+pub(super) async fn log(call: Call, _: Body) -> Answer {
+    let mut query = call.query();
+    let page = PageQuery::by_id(&mut query, IdKind::SourceLog, Order::Descending, true);
+    query.finish()?;
+    let source = call.source().await?;
+    let status = source.spec.answer.as_ref().map_or(200, |answer| answer.status);
+    let filter = MessageFilter { source: Some(source.key()), with_content: true, ..MessageFilter::default() };
+    let queries = &call.gateway.queries;
+    let messages = queries.messages_of(source.app, page.page(), filter).await?;
+    let others = queries.source_log(source.key(), page.page()).await?;
+    let rows = merge(messages, others, page.page(), |message| accepted(message, &source, status));
+    let iterator = |logged: &LoggedRequest| logged.id.short().format(IdKind::SourceLog);
+    let resume = |key| Id::first_of(key).format(IdKind::SourceLog);
+    Ok(page.answer(rows, iterator, resume, |json, logged| page::push_json(json, &LogOut::of(logged, &source))))
+}
+
+fn accepted(message: Message, source: &Source, status: u16) -> LoggedRequest {
+    LoggedRequest {
+        id: message.id,
+        source: source.key(),
+        kind: LogKind::Accepted,
+        status,
+        cause: None,
+        hint: None,
+        head: message.received.map(|received| (*received).clone()),
+        body: message.payload,
+        message: Some(message.id),
+    }
+}
+
+/// Two lists as one. Where either was cut short, nothing that lies behind its end is shown yet.
+fn merge(
+    messages: Rows<Message>,
+    others: Rows<LoggedRequest>,
+    page: crate::store::query::Page<i64>,
+    as_logged: impl Fn(Message) -> LoggedRequest,
+) -> Rows<LoggedRequest> {
+    let place = |key: i64| if page.order == Order::Ascending { key } else { -key };
+    let end_of = |done: bool, resume: Option<i64>, last: Option<i64>| match (done, resume, last) {
+        (true, ..) => i64::MAX,
+        (false, Some(resume), _) => place(resume),
+        (false, None, last) => last.map_or(i64::MIN, place),
+    };
+    let message_end = end_of(messages.done, messages.resume, messages.rows.last().map(|row| row.id.key));
+    let other_end = end_of(others.done, others.resume, others.rows.last().map(|row| row.id.key));
+    let end = message_end.min(other_end);
+    let mut done = messages.done && others.done;
+    let mut rows: Vec<LoggedRequest> = messages.rows.into_iter().map(as_logged).chain(others.rows).collect();
+    rows.retain(|row| place(row.id.key) <= end);
+    rows.sort_by_key(|row| place(row.id.key));
+    if rows.len() > page.limit {
+        rows.truncate(page.limit);
+        done = false;
+    }
+    // With nothing to show, the scan goes on where it was cut short.
+    let resume = if rows.is_empty() { messages.resume } else { None };
+    Rows { rows, done, resume }
+}
+
+/// `GET /ingest/api/v1/source-type`: every type with the schema of its configuration.
+pub(super) async fn types(call: Call, _: Body) -> Answer {
+    call.query().finish()?;
+    let all = receive::all().filter(|source_type| source_type.is_confirmed());
+    let data: Vec<Value> = all
+        .map(|source_type| {
+            json!({
+                "type": source_type.name,
+                "name": source_type.title,
+                "configSchema": receive::config_schema(source_type),
+            })
+        })
+        .collect();
+    Ok(answer::json(StatusCode::OK, &json!({ "data": data })))
+}
