@@ -38,7 +38,12 @@ impl Made {
     pub fn new(body: &[u8]) -> Self {
         let mut headers = HeaderMap::new();
         headers.insert("content-type", HeaderValue::from_static("application/json"));
-        Self { method: Method::POST, url: "https://hooks.example.com/in/abc?x=1".to_owned(), headers, body: body.into() }
+        Self {
+            method: Method::POST,
+            url: "https://hooks.example.com/in/abc?x=1".to_owned(),
+            headers,
+            body: body.into(),
+        }
     }
 
     /// Signed by a verifier's own scheme at [`AT_MS`]. `None` where it cannot sign.
@@ -86,7 +91,9 @@ pub fn config(scheme: &str, secrets: &[&str]) -> Map<String, Value> {
         "generic-hmac" => json!({ "secrets": secrets, "header": "x-signature" }),
         "generic-basic" | "postmark" | "chargebee" | "pipedrive" => json!({ "username": "us:er", "password": secrets }),
         "adyen-platform" => json!({ "secrets": secrets.iter().map(|secret| hex(secret)).collect::<Vec<_>>() }),
-        "airtable" => json!({ "secrets": secrets.iter().map(|secret| secret.replace("whsec_", "")).collect::<Vec<_>>() }),
+        "airtable" => {
+            json!({ "secrets": secrets.iter().map(|secret| secret.replace("whsec_", "")).collect::<Vec<_>>() })
+        }
         _ => json!({ "secrets": secrets }),
     };
     fields.as_object().expect("an object").clone()
