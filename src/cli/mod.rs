@@ -5,6 +5,9 @@ pub mod config;
 mod operate;
 mod restore;
 mod serve;
+mod sign;
+mod sources;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -51,6 +54,13 @@ enum Command {
     /// Check, show or describe the configuration
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Judge a captured request, or a file of test vectors, as a source would
+    Verify(Box<verify::VerifyArgs>),
+    /// Print the headers that make a body a request of a source type
+    Sign(Box<sign::SignArgs>),
+    /// Show what sources there can be
+    #[command(subcommand)]
+    Sources(sources::SourcesCommand),
     /// Measure a running Posthouse
     Bench(Box<bench::BenchArgs>),
 }
@@ -68,6 +78,9 @@ pub fn main() -> ExitCode {
         Command::Health => operate::health(&cli.flags),
         Command::Queue(command) => operate::queue(&command, &cli.flags),
         Command::Config(command) => command.run(&cli.flags).map(|()| ExitCode::SUCCESS),
+        Command::Verify(args) => Ok(verify::run(&args)),
+        Command::Sign(args) => Ok(sign::run(&args)),
+        Command::Sources(command) => command.run(),
         Command::Bench(args) => bench::run(*args).map(|()| ExitCode::SUCCESS),
     };
     result.unwrap_or_else(|error| {

@@ -8,8 +8,8 @@
 mod fields;
 mod generic;
 mod plain;
-mod standard;
 mod stamped;
+mod standard;
 mod token;
 
 pub use fields::Field;

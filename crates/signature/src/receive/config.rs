@@ -62,7 +62,9 @@ pub(crate) fn check(source_type: &SourceType, config: Map<String, Value>) -> Res
     let needs_one = source_type.without_secret == WithoutSecret::Refused;
     if let Some(first) = secrets.peek().copied().filter(|_| needs_one) {
         let has_one = secrets.any(|field| config.contains_key(field.name));
-        has_one.then_some(()).ok_or_else(|| ConfigError::new(first.name, format!("is needed: {}", first.description)))?;
+        has_one
+            .then_some(())
+            .ok_or_else(|| ConfigError::new(first.name, format!("is needed: {}", first.description)))?;
     }
     if has(source_type, |how| matches!(how, How::ConfiguredHmac)) {
         configured::check_hmac(&config)?;
@@ -126,18 +128,11 @@ fn check_value(field: &Field, value: &Value) -> Result<(), ConfigError> {
 }
 
 /// One text, or a list of at most [`SECRETS_MAX`].
-fn each_text(
-    field: &Field,
-    value: &Value,
-    is_right: impl Fn(&str) -> bool,
-    expected: &str,
-) -> Result<(), ConfigError> {
+fn each_text(field: &Field, value: &Value, is_right: impl Fn(&str) -> bool, expected: &str) -> Result<(), ConfigError> {
     let is_right = |value: &Value| one_text(value).is_some_and(&is_right);
     let can_be_list = matches!(field.kind, Kind::Texts | Kind::Keys(_) | Kind::Checked(..));
     let is_all_right = match value {
-        Value::Array(list) => {
-            can_be_list && (1..=SECRETS_MAX).contains(&list.len()) && list.iter().all(is_right)
-        }
+        Value::Array(list) => can_be_list && (1..=SECRETS_MAX).contains(&list.len()) && list.iter().all(is_right),
         one => field.name != SECRETS && is_right(one),
     };
     if is_all_right {

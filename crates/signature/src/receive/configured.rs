@@ -80,7 +80,8 @@ pub(crate) fn hmac<'s>(settings: &'s Settings, template: &'s [Part<'s>]) -> Hmac
     }
     let in_list = settings.text("timestampKey").map(Place::List);
     if let Some(place) = settings.text("timestampHeader").map(Place::Header).or(in_list) {
-        hmac = hmac.stamp(place, named(&Unit::NAMES, settings.text("timestampUnit"), Unit::Seconds), Tolerance::both(300));
+        hmac =
+            hmac.stamp(place, named(&Unit::NAMES, settings.text("timestampUnit"), Unit::Seconds), Tolerance::both(300));
     }
     hmac
 }

@@ -31,9 +31,11 @@ pub(crate) fn describe(source_type: &SourceType, request: &Request) -> Described
     // A body is parsed only for what is in it.
     let json = if places.any(wants_body) { serde_json::from_slice(request.body).ok() } else { None };
     let read = |place: &Where| find(*place, request, json.as_ref());
-    let event_id = source_type.event_id.iter().find_map(read).map(|id| {
-        if id.len() <= EVENT_ID_BYTES_MAX { id } else { hex(&Sha256::digest(id.as_bytes())) }
-    });
+    let event_id = source_type
+        .event_id
+        .iter()
+        .find_map(read)
+        .map(|id| if id.len() <= EVENT_ID_BYTES_MAX { id } else { hex(&Sha256::digest(id.as_bytes())) });
     let event_type = source_type.event_type.iter().find_map(|parts| {
         let (first, rest) = parts.split_first()?;
         let mut joined = read(first)?;

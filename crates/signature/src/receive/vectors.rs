@@ -19,8 +19,7 @@ pub const FORMAT: &str = "posthouse-provider-vectors/1";
 /// Most vectors of one file.
 const VECTORS_MAX: usize = 100_000;
 /// Members that carry no meaning for the verdict.
-const WITHOUT_MEANING: [&str; 8] =
-    ["id", "provider", "name", "origin", "official", "verified_by", "notes", "tags"];
+const WITHOUT_MEANING: [&str; 8] = ["id", "provider", "name", "origin", "official", "verified_by", "notes", "tags"];
 /// Members of `config` and the settings that they are.
 const CONFIG: [(&str, &str); 10] = [
     ("tolerance_s", "toleranceSeconds"),
@@ -124,10 +123,8 @@ fn run_one(vector: &Value) -> Result<Outcome, String> {
         return Err(format!("`expect` is not known: {expected}"));
     }
     let read = read(members)?;
-    let request =
-        Request { method: &read.method, url: &read.url, headers: &read.headers, body: &read.body };
-    let context =
-        Context { now_ms: read.now_ms, fetched: &read.certificates, is_registered: read.is_registered };
+    let request = Request { method: &read.method, url: &read.url, headers: &read.headers, body: &read.body };
+    let context = Context { now_ms: read.now_ms, fetched: &read.certificates, is_registered: read.is_registered };
     let verdict = read.verifier.judge(&request, &context);
     Ok(compare(expected, &verdict))
 }

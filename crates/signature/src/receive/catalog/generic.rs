@@ -19,7 +19,10 @@ const HMAC: &[Field] = &[
     ),
     Field::optional(
         "template",
-        Kind::Checked(configured::is_template, "a text with {body}, and {timestamp}, {id}, {method}, {url} where needed"),
+        Kind::Checked(
+            configured::is_template,
+            "a text with {body}, and {timestamp}, {id}, {method}, {url} where needed",
+        ),
         "What is signed; `{body}` if left out",
     ),
     Field::optional("prefix", Kind::Text, "What is before the signature in its header, such as `sha256=`"),

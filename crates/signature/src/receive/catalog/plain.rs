@@ -60,13 +60,17 @@ pub(super) const TYPES: &[SourceType] = &[
     .id(&[Body("/id")])
     .kind(&[&[Body("/topic")]])
     .primary("developers.intercom.com: signed notifications"),
-    SourceType::new("meta", "Meta (Facebook, Instagram, WhatsApp)", &[Scheme::hmac("meta", hub("x-hub-signature-256"))])
-        .fields(&[
-            fields::secret("The app secret"),
-            Field::required("verifyToken", Kind::Texts, "The verify token that the subscription names").secret(),
-        ])
-        .kind(&[&[Body("/object"), Body("/entry/0/changes/0/field")]])
-        .primary("fbsamples/graph-api-webhooks-samples"),
+    SourceType::new(
+        "meta",
+        "Meta (Facebook, Instagram, WhatsApp)",
+        &[Scheme::hmac("meta", hub("x-hub-signature-256"))],
+    )
+    .fields(&[
+        fields::secret("The app secret"),
+        Field::required("verifyToken", Kind::Texts, "The verify token that the subscription names").secret(),
+    ])
+    .kind(&[&[Body("/object"), Body("/entry/0/changes/0/field")]])
+    .primary("fbsamples/graph-api-webhooks-samples"),
     SourceType::new("line", "LINE", &[Scheme::hmac("line", base64("x-line-signature"))])
         .id(&[Only { list: "/events", member: "/webhookEventId" }])
         .kind(&[&[Body("/events/0/type")]])
@@ -123,7 +127,7 @@ pub(super) const TYPES: &[SourceType] = &[
         .primary("dropbox/mdwebhook"),
     SourceType::new("asana", "Asana", &[Scheme::hmac("asana", Hmac::new("x-hook-signature"))])
         .fields(fields::SECRET_LEARNED)
-    .learning()
+        .learning()
         .kind(&[&[Body("/events/0/resource/resource_type"), Body("/events/0/action")]])
         .primary("Asana/devrel-examples"),
     SourceType::new(
@@ -201,9 +205,11 @@ pub(super) const TYPES: &[SourceType] = &[
         "PagerDuty",
         &[Scheme::hmac(
             "pagerduty",
-            Hmac::new("x-pagerduty-signature")
-                .encoding(Encoding::HexAnyCase)
-                .frame(Frame::List { separator: ',', is_trimmed: false, key: "v1" }),
+            Hmac::new("x-pagerduty-signature").encoding(Encoding::HexAnyCase).frame(Frame::List {
+                separator: ',',
+                is_trimmed: false,
+                key: "v1",
+            }),
         )],
     )
     .id(&[Body("/event/id")])
@@ -263,13 +269,9 @@ pub(super) const TYPES: &[SourceType] = &[
     SourceType::new("nango", "Nango", &[Scheme::hmac("nango", Hmac::new("x-nango-hmac-sha256"))])
         .kind(&[&[Body("/type")]])
         .primary("@nangohq/node: verifyIncomingWebhookRequest"),
-    SourceType::new(
-        "panda-doc",
-        "PandaDoc",
-        &[Scheme::hmac("panda-doc", Hmac::new("signature").frame(Frame::Query))],
-    )
-    .kind(&[&[Body("/0/event")]])
-    .primary("developers.pandadoc.com: webhook verification"),
+    SourceType::new("panda-doc", "PandaDoc", &[Scheme::hmac("panda-doc", Hmac::new("signature").frame(Frame::Query))])
+        .kind(&[&[Body("/0/event")]])
+        .primary("developers.pandadoc.com: webhook verification"),
     SourceType::new(
         "segment",
         "Segment",

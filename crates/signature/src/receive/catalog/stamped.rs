@@ -19,10 +19,11 @@ const VERSION_ZERO: &[Part<'static>] = &[Text("v0:"), Timestamp, Text(":"), Part
 
 /// A comma-separated list with seconds and hex signatures over `{timestamp}.{body}`.
 const fn listed(header: &'static str, stamp: &'static str, key: &'static str, window: Tolerance) -> Hmac<'static> {
-    Hmac::new(header)
-        .frame(Frame::List { separator: ',', is_trimmed: false, key })
-        .template(DOTTED)
-        .stamp(Place::List(stamp), Unit::Seconds, window)
+    Hmac::new(header).frame(Frame::List { separator: ',', is_trimmed: false, key }).template(DOTTED).stamp(
+        Place::List(stamp),
+        Unit::Seconds,
+        window,
+    )
 }
 
 pub(super) const TYPES: &[SourceType] = &[
@@ -40,10 +41,11 @@ pub(super) const TYPES: &[SourceType] = &[
         "Slack",
         &[Scheme::hmac(
             "slack",
-            Hmac::new("x-slack-signature")
-                .prefix("v0=")
-                .template(VERSION_ZERO)
-                .stamp(Place::Header("x-slack-request-timestamp"), Unit::Seconds, USUAL),
+            Hmac::new("x-slack-signature").prefix("v0=").template(VERSION_ZERO).stamp(
+                Place::Header("x-slack-request-timestamp"),
+                Unit::Seconds,
+                USUAL,
+            ),
         )],
     )
     .id(&[Body("/event_id")])
@@ -54,10 +56,11 @@ pub(super) const TYPES: &[SourceType] = &[
         "Zoom",
         &[Scheme::hmac(
             "zoom",
-            Hmac::new("x-zm-signature")
-                .prefix("v0=")
-                .template(VERSION_ZERO)
-                .stamp(Place::Header("x-zm-request-timestamp"), Unit::Seconds, USUAL),
+            Hmac::new("x-zm-signature").prefix("v0=").template(VERSION_ZERO).stamp(
+                Place::Header("x-zm-request-timestamp"),
+                Unit::Seconds,
+                USUAL,
+            ),
         )],
     )
     .kind(&[&[Body("/event")]])

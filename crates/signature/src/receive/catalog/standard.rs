@@ -62,7 +62,9 @@ pub(super) const TYPES: &[SourceType] = &[
     svix("sardine", "Sardine"),
     svix("stych", "Stytch"),
     SourceType::new("open-ai", "OpenAI", &[Scheme::hmac("openai", STANDARD.key(KeyForm::WhsecOrText))])
-        .fields(&[Field::required("secret", Kind::Keys(KeyForm::WhsecOrText), "The signing secret, `whsec_…`").secret()])
+        .fields(
+            &[Field::required("secret", Kind::Keys(KeyForm::WhsecOrText), "The signing secret, `whsec_…`").secret()],
+        )
         .id(&[Header("webhook-id"), Body("/id")])
         .kind(&[&[Body("/type")]])
         .primary("openai-node"),

@@ -14,14 +14,10 @@ pub(super) const fn in_header(name: &'static str) -> TokenScheme<'static> {
 const BASIC: TokenScheme<'static> = TokenScheme::new(Token::Basic);
 
 pub(super) const TYPES: &[SourceType] = &[
-    SourceType::new(
-        "telegram",
-        "Telegram",
-        &[Scheme::token("telegram", in_header("x-telegram-bot-api-secret-token"))],
-    )
-    .fields(&[fields::secret("`secret_token` of `setWebhook`")])
-    .id(&[Body("/update_id")])
-    .checked("a signed sample that verifies"),
+    SourceType::new("telegram", "Telegram", &[Scheme::token("telegram", in_header("x-telegram-bot-api-secret-token"))])
+        .fields(&[fields::secret("`secret_token` of `setWebhook`")])
+        .id(&[Body("/update_id")])
+        .checked("a signed sample that verifies"),
     SourceType::new("postmark", "Postmark", &[Scheme::token("postmark", BASIC)])
         .fields(fields::BASIC)
         .id(&[Body("/ID"), Body("/MessageID")])

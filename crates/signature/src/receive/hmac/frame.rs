@@ -70,9 +70,7 @@ impl Frame<'_> {
             Self::Plain | Self::Query => Ok(Framed { timestamp: None, signatures: vec![value] }),
             Self::Numbered => Ok(Framed { timestamp: None, signatures: value.split(BETWEEN_NUMBERED).collect() }),
             Self::Prefix(prefix) => match value.strip_prefix(prefix) {
-                Some(signature) if !signature.is_empty() => {
-                    Ok(Framed { timestamp: None, signatures: vec![signature] })
-                }
+                Some(signature) if !signature.is_empty() => Ok(Framed { timestamp: None, signatures: vec![signature] }),
                 _ => Err(Cause::MalformedHeader),
             },
             Self::List { separator, is_trimmed, key } => {

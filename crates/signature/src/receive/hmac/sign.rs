@@ -15,13 +15,7 @@ pub struct Signed {
 
 /// Signs a request with the first of a source's secrets. `id` is used where the scheme signs one. `None`
 /// if there is no secret.
-pub(crate) fn sign(
-    scheme: &Hmac,
-    settings: &Settings,
-    request: &Request,
-    at_ms: i64,
-    id: &str,
-) -> Option<Signed> {
+pub(crate) fn sign(scheme: &Hmac, settings: &Settings, request: &Request, at_ms: i64, id: &str) -> Option<Signed> {
     let keys = scheme.keys(settings);
     let key = keys.first()?;
     let written = scheme.stamp.map(|stamp| stamp.unit.write(at_ms)).unwrap_or_default();

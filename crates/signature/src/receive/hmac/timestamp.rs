@@ -150,7 +150,8 @@ fn rfc3339_ms(text: &str) -> Option<i64> {
     if fraction.is_empty() {
         return None;
     }
-    let thousandths = fraction.bytes().chain([b'0', b'0']).take(3).fold(0, |ms, digit| ms * 10 + i64::from(digit - b'0'));
+    let thousandths =
+        fraction.bytes().chain([b'0', b'0']).take(3).fold(0, |ms, digit| ms * 10 + i64::from(digit - b'0'));
     let seconds = days_since_1970(year, month, day) * 86_400 + hour * 3_600 + minute * 60 + second;
     Some((seconds - offset_s(zone)?) * 1_000 + thousandths)
 }
@@ -210,7 +211,9 @@ mod tests {
         assert_eq!(read(Unit::Rfc3339, "2025-10-09T08:53:20Z"), Some(1_760_000_000_000));
         assert_eq!(read(Unit::Rfc3339, "2025-10-09T10:53:20.1+02:00"), Some(1_760_000_000_100));
         assert_eq!(read(Unit::Rfc3339, "2025-10-09T08:53:20.123456789Z"), Some(1_760_000_000_123));
-        for other in ["2025-10-09", "2025-10-09T08:53:20", "2025-13-09T08:53:20Z", "2025-10-09T08:53:20.Z", "20251009T085320Z"] {
+        for other in
+            ["2025-10-09", "2025-10-09T08:53:20", "2025-13-09T08:53:20Z", "2025-10-09T08:53:20.Z", "20251009T085320Z"]
+        {
             assert_eq!(Unit::Rfc3339.read(other), None, "{other}");
         }
         for at_ms in [0, 951_782_400_000, 1_760_000_000_123, 253_402_300_799_999] {
@@ -221,7 +224,8 @@ mod tests {
     #[test]
     fn the_limits_of_a_window_are_in_it() {
         let both = Tolerance::both(300);
-        let judge = |tolerance: Tolerance, age_s: i64| tolerance.judge(Unit::Seconds, 1_000_000 - age_s * 1_000, 1_000_999);
+        let judge =
+            |tolerance: Tolerance, age_s: i64| tolerance.judge(Unit::Seconds, 1_000_000 - age_s * 1_000, 1_000_999);
         assert_eq!(judge(both, 300), Ok(()));
         assert_eq!(judge(both, 301), Err(Cause::TimestampExpired));
         assert_eq!(judge(both, -300), Ok(()));

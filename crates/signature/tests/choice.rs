@@ -1,0 +1,196 @@
+//! Which scheme of a type judges a request, what it says of itself, and what is told of a refusal.
+
+mod support;
+
+use posthouse_signature::receive::{Cause, Described, Verdict, Verifier};
+use serde_json::{Map, Value, json};
+use support::{AT_MS, BODY, Made, OTHER_SECRET, SECRET};
+
+fn source(type_name: &str, config: Value) -> Verifier {
+    let Value::Object(config) = config else { panic!("a configuration is an object") };
+    Verifier::new(type_name, config).unwrap_or_else(|error| panic!("{type_name}: {error}"))
+}
+
+fn of_scheme(scheme: &str) -> Made {
+    let verifier = support::verifier(scheme, &[SECRET]).expect("a verifier");
+    Made::signed(&verifier, BODY.as_bytes()).expect("signed").0
+}
+
+fn hint(made: &Made, verifier: &Verifier, now_ms: i64) -> String {
+    match made.judged(verifier, now_ms) {
+        Verdict::Rejected(rejection) => rejection.hint.unwrap_or_default(),
+        other => panic!("not refused: {other:?}"),
+    }
+}
+
+#[test]
+fn a_weaker_scheme_does_not_help_beside_a_stronger_one() {
+    let github = source("github", json!({ "secret": SECRET }));
+    let mut made = of_scheme("github-sha1");
+    assert_eq!(made.cause(&github, AT_MS), None, "alone it is enough");
+    made.set("x-hub-signature-256", "sha256=00");
+    assert_eq!(made.cause(&github, AT_MS), Some(Cause::SignatureMismatch));
+    made.headers.clear();
+    assert_eq!(made.cause(&github, AT_MS), Some(Cause::MissingHeader));
+
+    let both = json!({ "secret": SECRET, "signingSecret": SECRET });
+    let gitlab = source("gitlab", both);
+    assert_eq!(of_scheme("gitlab-signing").cause(&gitlab, AT_MS), None);
+    assert_eq!(of_scheme("gitlab-token").cause(&gitlab, AT_MS), Some(Cause::MissingHeader));
+    let token_only = source("gitlab", json!({ "secret": SECRET }));
+    assert_eq!(of_scheme("gitlab-token").cause(&token_only, AT_MS), None);
+
+    let shopify = source("shopify", json!({ "secret": SECRET }));
+    assert_eq!(of_scheme("shopify-events").cause(&shopify, AT_MS), None);
+    let mut made = of_scheme("shopify");
+    assert_eq!(made.cause(&shopify, AT_MS), None);
+    made.set("shopify-hmac-sha256", "AAAA");
+    assert_eq!(made.cause(&shopify, AT_MS), Some(Cause::SignatureMismatch));
+
+    let clerk = source("clerk", json!({ "secret": SECRET }));
+    for scheme in ["svix", "standard-webhooks"] {
+        assert_eq!(of_scheme(scheme).cause(&clerk, AT_MS), None, "{scheme}");
+    }
+}
+
+#[test]
+fn without_a_secret_nothing_is_verified_only_where_the_contract_says_so() {
+    let github = source("github", json!({}));
+    assert!(!github.is_verifying());
+    assert_eq!(Made::new(b"{}").cause(&github, AT_MS), None);
+    assert!(Verifier::new("stripe", Map::new()).is_err());
+    assert!(Verifier::new("gitlab", Map::new()).is_err());
+    let open = source("generic-webhook", json!({}));
+    assert!(!open.is_verifying());
+    assert_eq!(Made::new(b"").cause(&open, AT_MS), None);
+    let cron = source("cron", json!({ "schedule": "0 0 * * *", "payload": "{}" }));
+    assert!(!cron.is_receiving());
+    assert!(Made::new(b"{}").cause(&cron, AT_MS).is_some());
+    // A handshake will bring the secret: until then everything is refused.
+    let asana = source("asana", json!({}));
+    assert!(asana.is_verifying());
+    let mut made = Made::new(b"{}");
+    made.set("x-hook-signature", "00");
+    assert_eq!(made.cause(&asana, AT_MS), Some(Cause::SignatureMismatch));
+}
+
+#[test]
+fn a_described_scheme_is_what_was_described() {
+    let config = json!({
+        "secret": SECRET, "header": "X-Sig", "algorithm": "sha512", "encoding": "base64url",
+        "template": "{method}|{url}|{id}|{timestamp}|{body}", "idHeader": "X-Id", "timestampHeader": "X-Time",
+        "timestampUnit": "rfc3339", "toleranceSeconds": 10,
+    });
+    let generic = source("generic-hmac", config);
+    let (made, _) = Made::signed(&generic, BODY.as_bytes()).expect("signed");
+    assert_eq!(made.cause(&generic, AT_MS), None);
+    assert_eq!(made.cause(&generic, AT_MS + 11_000), Some(Cause::TimestampExpired));
+    let moved = Made { url: "https://hooks.example.com/in/abd?x=1".to_owned(), ..made.clone() };
+    assert_eq!(moved.cause(&generic, AT_MS), Some(Cause::SignatureMismatch));
+    let other = Made { method: http::Method::PUT, ..made.clone() };
+    assert_eq!(other.cause(&generic, AT_MS), Some(Cause::SignatureMismatch));
+
+    let list = json!({
+        "secret": SECRET, "header": "x-sig", "template": "{ts}.{body}", "signatureKey": "v1", "timestampKey": "t",
+    });
+    let list = source("generic-hmac", list);
+    let (made, _) = Made::signed(&list, BODY.as_bytes()).expect("signed");
+    assert_eq!(made.cause(&list, AT_MS), None);
+    assert_eq!(made.cause(&list, AT_MS + 301_000), Some(Cause::TimestampExpired));
+
+    for token in [
+        json!({ "token": "secret", "query": "token" }),
+        json!({ "token": ["secret", "other"], "header": "x-token" }),
+        json!({ "token": "secret", "header": "authorization", "scheme": "Bearer" }),
+    ] {
+        let generic = source("generic-token", token);
+        let (made, _) = Made::signed(&generic, b"").expect("signed");
+        assert_eq!(made.cause(&generic, AT_MS), None);
+        assert_eq!(Made::new(b"").cause(&generic, AT_MS), Some(Cause::MissingHeader));
+    }
+}
+
+#[test]
+fn the_url_is_the_registered_one() {
+    let config = json!({ "secret": SECRET, "notificationUrl": "https://public.example.com/hook" });
+    let square = source("square", config);
+    let (made, _) = Made::signed(&square, BODY.as_bytes()).expect("signed");
+    let behind_proxy = Made { url: "http://10.0.0.1:8080/in/abc".to_owned(), ..made };
+    assert_eq!(behind_proxy.cause(&square, AT_MS), None);
+    let own = source("square", json!({ "secret": SECRET }));
+    assert_eq!(behind_proxy.cause(&own, AT_MS), Some(Cause::SignatureMismatch));
+    assert!(hint(&behind_proxy, &own, AT_MS).contains("http://10.0.0.1:8080/in/abc"));
+}
+
+#[test]
+fn requests_say_what_they_are() {
+    let check = |type_name: &str, headers: &[(&str, &str)], body: &str, id: Option<&str>, kind: Option<&str>| {
+        let verifier = Verifier::for_scheme(type_name, Map::new()).expect("a verifier");
+        let mut made = Made::new(body.as_bytes());
+        for (name, value) in headers {
+            made.set(name, value);
+        }
+        let expected = Described { event_id: id.map(str::to_owned), event_type: kind.map(str::to_owned) };
+        assert_eq!(verifier.describe(&made.request()), expected, "{type_name}");
+    };
+    let github = [("x-github-delivery", "d1"), ("x-github-event", "pull_request")];
+    check("github-sha256", &github, r#"{"action":"opened"}"#, Some("d1"), Some("pull_request.opened"));
+    check("github-sha256", &[("x-github-event", "push")], "{}", None, Some("push"));
+    check("stripe", &[], r#"{"id":"evt_1","type":"charge.succeeded"}"#, Some("evt_1"), Some("charge.succeeded"));
+    check("shopify", &[("x-shopify-topic", "orders/create")], "<xml/>", None, Some("orders.create"));
+    check("line", &[], r#"{"events":[{"webhookEventId":"a","type":"message"}]}"#, Some("a"), Some("message"));
+    let batch = r#"{"events":[{"webhookEventId":"a","type":"x"},{"webhookEventId":"b","type":"y"}]}"#;
+    check("line", &[], batch, None, Some("x"));
+    check("telegram", &[], r#"{"update_id":10000}"#, Some("10000"), None);
+    check("stripe", &[], "not json", None, None);
+    let long = "x".repeat(257);
+    let (body, hashed) = (format!(r#"{{"id":"{long}","type":"{long}"}}"#), &long[..256]);
+    let verifier = Verifier::for_scheme("stripe", Map::new()).expect("a verifier");
+    let described = verifier.describe(&Made::new(body.as_bytes()).request());
+    assert_eq!(described.event_id.expect("an id").len(), 64, "a long id is replaced by its hash");
+    assert_eq!(described.event_type.as_deref(), Some(hashed));
+}
+
+#[test]
+fn a_refusal_is_explained() {
+    let stripe = source("stripe", json!({ "secret": SECRET }));
+    let made = of_scheme("stripe");
+    let late = hint(&made, &stripe, AT_MS + 400_000);
+    assert!(late.contains("400 s behind"), "{late}");
+    let mut reserialized = made.clone();
+    reserialized.body = serde_json::to_vec(&json!({ "z": 1, "a": 2 })).expect("JSON");
+    assert!(hint(&reserialized, &stripe, AT_MS).contains("another secret, or another body"));
+    let compact = r#"{"a":"é/1","b":[1,2]}"#;
+    for (written, how) in [
+        ("{\"a\": \"é/1\", \"b\": [1, 2]}", "the spaced form"),
+        ("{\n  \"a\": \"é/1\",\n  \"b\": [\n    1,\n    2\n  ]\n}", "the indented form"),
+        (r#"{"a":"\u00e9/1","b":[1,2]}"#, "the escaped form"),
+        (r#"{"a":"é\/1","b":[1,2]}"#, "the slash-escaped form"),
+    ] {
+        let (mut made, _) = Made::signed(&stripe, written.as_bytes()).expect("signed");
+        made.body = compact.as_bytes().to_vec();
+        assert_eq!(made.cause(&stripe, AT_MS), Some(Cause::SignatureMismatch));
+        assert!(hint(&made, &stripe, AT_MS).contains(how), "{how}");
+    }
+    let missing = hint(&Made::new(b"{}"), &stripe, AT_MS);
+    assert!(missing.contains("`stripe-signature` is missing"), "{missing}");
+    let other = hint(&of_scheme("slack"), &stripe, AT_MS);
+    assert!(other.contains("looks like a request of Slack"), "{other}");
+    let wrong = source("stripe", json!({ "secret": OTHER_SECRET }));
+    let told = hint(&made, &wrong, AT_MS);
+    assert!(told.contains("the whole text is the key"), "{told}");
+    for secret in [SECRET, OTHER_SECRET] {
+        assert!(!told.contains(secret), "a hint tells no secret");
+    }
+}
+
+#[test]
+fn the_answer_is_the_providers() {
+    let adyen = source("adyen-platform", json!({ "secret": "00ff" })).answer();
+    assert_eq!((adyen.status, adyen.body.as_slice()), (200, b"[accepted]".as_slice()));
+    let adobe = source("adobe-sign", json!({ "clientId": "CBJ" })).answer();
+    assert_eq!(adobe.headers, [("x-adobesign-clientid", "CBJ".to_owned())]);
+    let xero = source("xero", json!({ "secret": "k" })).answer();
+    assert_eq!((xero.status, xero.headers.len(), xero.body.len()), (200, 0, 0));
+    assert_eq!(source("microsoft-graph", json!({ "secret": "k" })).answer().status, 202);
+}
