@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 
 use super::properties::property;
 use crate::api::{
-    application, endpoint_in, event_type, example, headers, message_in, portal, recover, secret, settings,
+    application, endpoint_in, event_type, example, headers, message_in, portal, recover, secret, settings, source,
 };
 
 /// A body.
@@ -42,6 +42,12 @@ pub(super) fn all() -> Vec<BodyOf> {
         body("SettingsInternalIn", &settings::FIELDS, &[], json!({ "retryPolicy": [5, 300, 1800] })),
         body("SettingsInternalPatch", &settings::FIELDS, &[], json!({ "whitelabelHeaders": true })),
     ];
+    let stripe = json!({ "name": "Stripe", "type": "stripe", "config": { "secret": "whsec_…" } });
+    all.push(body("IngestSourceIn", &source::FIELDS, &["name", "type"], stripe));
+    all.push(BodyOf {
+        passed_over: &["appId"],
+        ..body("IngestSourcePatch", &source::FIELDS, &[], json!({ "requestsPerSecond": 100 }))
+    });
     all.extend(of_endpoints());
     all.extend(of_event_types());
     all

@@ -13,6 +13,7 @@ pub(super) enum Tag {
     Message,
     Attempt,
     Task,
+    Source,
     Authentication,
     Environment,
     Operational,
@@ -21,13 +22,14 @@ pub(super) enum Tag {
 }
 
 impl Tag {
-    pub(super) const ALL: [Self; 11] = [
+    pub(super) const ALL: [Self; 12] = [
         Self::Application,
         Self::Endpoint,
         Self::EventType,
         Self::Message,
         Self::Attempt,
         Self::Task,
+        Self::Source,
         Self::Authentication,
         Self::Environment,
         Self::Operational,
@@ -44,6 +46,7 @@ impl Tag {
             Self::Message => "Message",
             Self::Attempt => "Message Attempt",
             Self::Task => "Background Task",
+            Self::Source => "Ingest",
             Self::Authentication => "Authentication",
             Self::Environment => "Environment-Settings",
             Self::Operational => "Webhook Endpoint",
@@ -60,6 +63,10 @@ impl Tag {
             Self::Message => "A message is one event. It goes to every endpoint of its application that wants it.",
             Self::Attempt => "An attempt is one try to deliver a message to an endpoint.",
             Self::Task => "What goes on by itself after the call that began it was answered.",
+            Self::Source => {
+                "A source is where messages come in from outside: a receiving URL whose requests are verified as their \
+                 provider signs them."
+            }
             Self::Authentication => "Customers reach their own application by a link with a token.",
             Self::Environment => "What holds for all applications of an environment.",
             Self::Operational => {
