@@ -19,6 +19,8 @@ mod jwt;
 mod lookup;
 mod reading;
 mod settings;
+#[cfg(test)]
+mod tests_families;
 mod token;
 pub mod vectors;
 mod verifier;
