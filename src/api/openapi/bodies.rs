@@ -42,8 +42,8 @@ pub(super) fn all() -> Vec<BodyOf> {
         body("SettingsInternalIn", &settings::FIELDS, &[], json!({ "retryPolicy": [5, 300, 1800] })),
         body("SettingsInternalPatch", &settings::FIELDS, &[], json!({ "whitelabelHeaders": true })),
     ];
-    let stripe = json!({ "name": "Stripe", "type": "stripe", "config": { "secret": "whsec_…" } });
-    all.push(body("IngestSourceIn", &source::FIELDS, &["name", "type"], stripe));
+    let stripe = json!({ "name": "Stripe", "type": "stripe", "config": { "secret": "whsec_0123456789" } });
+    all.push(body("IngestSourceIn", &source::FIELDS, &["name"], stripe));
     all.push(BodyOf {
         passed_over: &["appId"],
         ..body("IngestSourcePatch", &source::FIELDS, &[], json!({ "requestsPerSecond": 100 }))
@@ -53,7 +53,7 @@ pub(super) fn all() -> Vec<BodyOf> {
     all
 }
 
-fn of_endpoints() -> [BodyOf; 12] {
+fn of_endpoints() -> [BodyOf; 16] {
     const URL: &str = "https://example.com/webhooks";
     let endpoint: &[&str] = &endpoint_in::FIELDS;
     let headers = json!({ "headers": { "x-region": "eu" } });
@@ -76,6 +76,13 @@ fn of_endpoints() -> [BodyOf; 12] {
             passed_over: &["channels", "secret", "headers"],
             ..body("OperationalWebhookEndpointUpsertIn", endpoint, &["url"], json!({ "url": URL }))
         },
+        body("IngestEndpointIn", endpoint, &["url"], json!({ "url": URL })),
+        BodyOf {
+            passed_over: &["secret", "headers"],
+            ..body("IngestEndpointUpsertIn", endpoint, &["url"], json!({ "url": URL }))
+        },
+        body("IngestEndpointHeadersIn", &headers::PUT_FIELDS, &["headers"], headers.clone()),
+        body("IngestEndpointSecretIn", &secret::FIELDS, &[], json!({ "gracePeriodSeconds": 3600 })),
         body("EndpointHeadersIn", &headers::PUT_FIELDS, &["headers"], headers.clone()),
         body("EndpointHeadersPatchIn", &headers::PATCH_FIELDS, &["headers"], patch),
         body("OperationalWebhookEndpointHeadersIn", &headers::PUT_FIELDS, &["headers"], headers),

@@ -14,6 +14,8 @@ pub(super) enum Tag {
     Attempt,
     Task,
     Source,
+    SourceEndpoint,
+    SourceLog,
     Authentication,
     Environment,
     Operational,
@@ -22,7 +24,7 @@ pub(super) enum Tag {
 }
 
 impl Tag {
-    pub(super) const ALL: [Self; 12] = [
+    pub(super) const ALL: [Self; 14] = [
         Self::Application,
         Self::Endpoint,
         Self::EventType,
@@ -30,6 +32,8 @@ impl Tag {
         Self::Attempt,
         Self::Task,
         Self::Source,
+        Self::SourceEndpoint,
+        Self::SourceLog,
         Self::Authentication,
         Self::Environment,
         Self::Operational,
@@ -46,7 +50,9 @@ impl Tag {
             Self::Message => "Message",
             Self::Attempt => "Message Attempt",
             Self::Task => "Background Task",
-            Self::Source => "Ingest",
+            Self::Source => "Ingest Source",
+            Self::SourceEndpoint => "Ingest Endpoint",
+            Self::SourceLog => "Ingest Logs",
             Self::Authentication => "Authentication",
             Self::Environment => "Environment-Settings",
             Self::Operational => "Webhook Endpoint",
@@ -67,6 +73,8 @@ impl Tag {
                 "A source is where messages come in from outside: a receiving URL whose requests are verified as their \
                  provider signs them."
             }
+            Self::SourceEndpoint => "The endpoints of a source are those of its application.",
+            Self::SourceLog => "What a source received, and what became of it.",
             Self::Authentication => "Customers reach their own application by a link with a token.",
             Self::Environment => "What holds for all applications of an environment.",
             Self::Operational => {

@@ -15,12 +15,17 @@ pub(super) fn property(body: &str, name: &str) -> Option<Value> {
         "EndpointIn"
         | "EndpointUpsertIn"
         | "EndpointPatch"
+        | "IngestEndpointIn"
+        | "IngestEndpointUpsertIn"
         | "OperationalWebhookEndpointIn"
         | "OperationalWebhookEndpointUpsertIn" => endpoint_property(body, name),
-        "EndpointHeadersIn" | "EndpointHeadersPatchIn" | "OperationalWebhookEndpointHeadersIn" => {
-            header_property(body, name)
+        "EndpointHeadersIn"
+        | "EndpointHeadersPatchIn"
+        | "IngestEndpointHeadersIn"
+        | "OperationalWebhookEndpointHeadersIn" => header_property(body, name),
+        "EndpointSecretRotateIn" | "IngestEndpointSecretIn" | "OperationalWebhookEndpointSecretIn" => {
+            secret_property(name)
         }
-        "EndpointSecretRotateIn" | "OperationalWebhookEndpointSecretIn" => secret_property(name),
         "EventTypeIn" | "EventTypeUpsertIn" | "EventTypePatch" => event_type_property(name),
         "RecoverIn" => recover_property(name),
         "EventExampleIn" => example_property(name),
@@ -71,7 +76,9 @@ fn source_property(name: &str) -> Option<Value> {
             "description": "Your own name for it, unique among sources; paths take it in place of the id.",
         })),
         "metadata" => common("", name)?,
-        "type" => text(&validate::NAME, "The provider's type, as `GET /ingest/api/v1/source-type` lists them."),
+        "type" => {
+            text(&validate::NAME, "Required. The provider's type, as `GET /ingest/api/v1/source-type` lists them.")
+        }
         "config" => nullable(json!({
             "type": "object", "additionalProperties": true,
             "description": "The type's configuration; its schema is listed with the type.",

@@ -15,6 +15,7 @@ const SECRET: &str = "/ingest/api/v1/source/{source_id}/endpoint/{endpoint_id}/s
 const SECRET_ROTATE: &str = "/ingest/api/v1/source/{source_id}/endpoint/{endpoint_id}/secret/rotate";
 const HEADERS: &str = "/ingest/api/v1/source/{source_id}/endpoint/{endpoint_id}/headers";
 const TAG: Tag = Tag::Source;
+const ENDPOINT_TAG: Tag = Tag::SourceEndpoint;
 
 pub(super) fn described() -> Vec<Described> {
     [of_sources(), of_endpoints()].concat()
@@ -60,7 +61,7 @@ fn of_sources() -> Vec<Described> {
         post(ROTATE, "v1.ingest.source.rotate-token", TAG)
             .says("Rotate a source's URL", "The URL before goes on receiving for a day.")
             .answers(200, "RotateTokenOut"),
-        get(LOG, "v1.ingest.log.list", TAG)
+        get(LOG, "v1.ingest.log.list", Tag::SourceLog)
             .says(
                 "List what a source received",
                 "Every request: those that became messages, duplicates, handshakes, and those that were refused, with \
@@ -75,42 +76,42 @@ fn of_sources() -> Vec<Described> {
 
 fn of_endpoints() -> Vec<Described> {
     vec![
-        get(ENDPOINTS, "v1.ingest.endpoint.list", TAG)
+        get(ENDPOINTS, "v1.ingest.endpoint.list", ENDPOINT_TAG)
             .says("List a source's endpoints", "Those of its application. The newest come first unless told otherwise.")
             .pages(Pages::Ids(IdKind::Endpoint))
             .query(&["order"])
             .answers(200, "ListResponse_EndpointOut_"),
-        post(ENDPOINTS, "v1.ingest.endpoint.create", TAG)
+        post(ENDPOINTS, "v1.ingest.endpoint.create", ENDPOINT_TAG)
             .says("Create an endpoint of a source", "Without `secret` one is drawn.")
-            .body("EndpointIn")
+            .body("IngestEndpointIn")
             .answers(201, "EndpointOut"),
-        get(ENDPOINT, "v1.ingest.endpoint.get", TAG)
+        get(ENDPOINT, "v1.ingest.endpoint.get", ENDPOINT_TAG)
             .says("Get an endpoint of a source", "")
             .answers(200, "EndpointOut"),
-        put(ENDPOINT, "v1.ingest.endpoint.upsert", TAG)
+        put(ENDPOINT, "v1.ingest.endpoint.upsert", ENDPOINT_TAG)
             .says("Replace or create an endpoint of a source", "Secret and headers stay as they are.")
-            .body("EndpointUpsertIn")
+            .body("IngestEndpointUpsertIn")
             .answers(200, "EndpointOut")
             .answers(201, "EndpointOut"),
-        delete(ENDPOINT, "v1.ingest.endpoint.delete", TAG)
+        delete(ENDPOINT, "v1.ingest.endpoint.delete", ENDPOINT_TAG)
             .says("Delete an endpoint of a source", "Nothing more is sent to it.")
             .answers(204, ""),
-        get(SECRET, "v1.ingest.endpoint.get-secret", TAG)
+        get(SECRET, "v1.ingest.endpoint.get-secret", ENDPOINT_TAG)
             .says("Get the secret of a source's endpoint", "What deliveries to it are signed with.")
             .answers(200, "EndpointSecretOut"),
-        post(SECRET_ROTATE, "v1.ingest.endpoint.rotate-secret", TAG)
+        post(SECRET_ROTATE, "v1.ingest.endpoint.rotate-secret", ENDPOINT_TAG)
             .says(
                 "Rotate the secret of a source's endpoint",
                 "The new secret signs at once; the one before signs as well until its grace period ends.",
             )
-            .body("EndpointSecretRotateIn")
+            .body("IngestEndpointSecretIn")
             .answers(204, ""),
-        get(HEADERS, "v1.ingest.endpoint.get-headers", TAG)
+        get(HEADERS, "v1.ingest.endpoint.get-headers", ENDPOINT_TAG)
             .says("Get the headers of a source's endpoint", "Of sensitive ones only the names are shown.")
             .answers(200, "EndpointHeadersOut"),
-        put(HEADERS, "v1.ingest.endpoint.set-headers", TAG)
+        put(HEADERS, "v1.ingest.endpoint.set-headers", ENDPOINT_TAG)
             .says("Replace the headers of a source's endpoint", "")
-            .body("EndpointHeadersIn")
+            .body("IngestEndpointHeadersIn")
             .answers(204, ""),
     ]
 }

@@ -129,12 +129,12 @@ pub(super) const TYPES: &[SourceType] = &[
     .kind(&[&[Body("/event/type")]])
     .primary("coinbase-commerce-node"),
     SourceType::new("dropbox", "Dropbox", &[Scheme::hmac("dropbox", Hmac::new("x-dropbox-signature"))])
-    .handshakes(&[Handshake::EchoParameter("challenge")])
+        .handshakes(&[Handshake::EchoParameter("challenge")])
         .primary("dropbox/mdwebhook"),
     SourceType::new("asana", "Asana", &[Scheme::hmac("asana", Hmac::new("x-hook-signature"))])
         .fields(fields::SECRET_LEARNED)
         .learning()
-    .handshakes(&[Handshake::Asana])
+        .handshakes(&[Handshake::Asana])
         .kind(&[&[Body("/events/0/resource/resource_type"), Body("/events/0/action")]])
         .primary("Asana/devrel-examples"),
     SourceType::new(

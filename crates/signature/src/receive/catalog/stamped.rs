@@ -247,8 +247,10 @@ pub(super) const TYPES: &[SourceType] = &[
         "hubspot",
         "HubSpot",
         &[
-            Scheme::new("hubspot-v1", How::Canonical(Canonical::HubspotV1)).when(When::Choice("signatureVersion", "v1")),
-            Scheme::new("hubspot-v2", How::Canonical(Canonical::HubspotV2)).when(When::Choice("signatureVersion", "v2")),
+            Scheme::new("hubspot-v1", How::Canonical(Canonical::HubspotV1))
+                .when(When::Choice("signatureVersion", "v1")),
+            Scheme::new("hubspot-v2", How::Canonical(Canonical::HubspotV2))
+                .when(When::Choice("signatureVersion", "v2")),
             Scheme::hmac(
                 "hubspot-v3",
                 Hmac::new("x-hubspot-signature-v3")

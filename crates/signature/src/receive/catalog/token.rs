@@ -26,7 +26,7 @@ pub(super) const TYPES: &[SourceType] = &[
         .secondary("Hookdeck's list of sources; hookdeck/webhook-skills"),
     SourceType::new("okta", "Okta event hooks", &[Scheme::token("okta", in_header("authorization"))])
         .fields(&[fields::secret("The authentication secret: the whole value of the Authorization header")])
-    .handshakes(&[Handshake::Okta])
+        .handshakes(&[Handshake::Okta])
         .id(&[Body("/eventId"), Only { list: "/data/events", member: "/uuid" }])
         .kind(&[&[Body("/data/events/0/eventType")]])
         .primary("okta/okta-developer-docs: event hooks"),
