@@ -2,6 +2,8 @@
 //!
 //! A hint is never for the sender. It names headers, forms and times, and no secret or signature.
 
+use std::fmt::Write as _;
+
 use serde_json::Value;
 
 use super::catalog::{self, How, Scheme, SourceType};
@@ -140,7 +142,8 @@ fn escaped(json: &[u8]) -> Vec<u8> {
             out.push(c);
         } else {
             for unit in c.encode_utf16(&mut units) {
-                out.push_str(&format!("\\u{unit:04x}"));
+                // Writing to a text cannot fail.
+                let _ = write!(out, "\\u{unit:04x}");
             }
         }
     }

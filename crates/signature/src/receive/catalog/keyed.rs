@@ -56,25 +56,21 @@ const GENERIC_JWT: &[Field] = &[
 ];
 
 pub(super) const TYPES: &[SourceType] = &[
-    SourceType::new(
-        "discord",
-        "Discord",
-        &[Scheme::new("discord", How::Asymmetric(Asymmetric::DISCORD))],
-    )
-    .fields(&[
-        Field::required("publicKey", ED25519, "The application's public key"),
-        Field::optional(
-            "endpoint",
-            Kind::Choice(&["interactions", "events"]),
-            "What the URL is registered for; told by the request if left out",
-        ),
-        TOLERANCE,
-    ])
-    .handshakes(&[Handshake::Discord])
-    .id(&[Body("/id")])
-    .kind(&[&[Body("/event/type")], &[Body("/type")]])
-    .answer(Answer::empty(204))
-    .primary("discord-interactions; discord-api-docs: webhook events"),
+    SourceType::new("discord", "Discord", &[Scheme::new("discord", How::Asymmetric(Asymmetric::DISCORD))])
+        .fields(&[
+            Field::required("publicKey", ED25519, "The application's public key"),
+            Field::optional(
+                "endpoint",
+                Kind::Choice(&["interactions", "events"]),
+                "What the URL is registered for; told by the request if left out",
+            ),
+            TOLERANCE,
+        ])
+        .handshakes(&[Handshake::Discord])
+        .id(&[Body("/id")])
+        .kind(&[&[Body("/event/type")], &[Body("/type")]])
+        .answer(Answer::empty(204))
+        .primary("discord-interactions; discord-api-docs: webhook events"),
     SourceType::new(
         "sendgrid",
         "SendGrid event webhook",
@@ -119,7 +115,7 @@ pub(super) const TYPES: &[SourceType] = &[
         .kind(&[&[Body("/webhook_type"), Body("/webhook_code")]])
         .primary("plaid.com/docs: webhook verification"),
     SourceType::new("wix", "Wix", &[Scheme::new("wix", How::Jwt(Jwt::WIX))])
-        .fields(&[Field::required("publicKey", RSA, "The app's public key in PEM, or base64 of it")])
+        .fields(&[Field::required("publicKey", RSA, "The app's public key in PEM, or base64 of it"), TOLERANCE])
         .primary("@wix/sdk"),
     SourceType::new(
         "google-pubsub",
@@ -171,10 +167,14 @@ pub(super) const TYPES: &[SourceType] = &[
         .kind(&[&[Form("MessageStatus")], &[Form("SmsStatus")], &[Form("CallStatus")]])
         .answer(Answer::body("text/xml", "<?xml version=\"1.0\" encoding=\"UTF-8\"?><Response></Response>"))
         .primary("twilio-python; twilio-node"),
-    SourceType::new("mandrill", "Mailchimp Transactional (Mandrill)", &[Scheme::new("mandrill", How::Canonical(Canonical::Mandrill))])
-        .fields(&[fields::secret("The webhook's key"), fields::NOTIFICATION_URL])
-        .handshakes(&[Handshake::Head])
-        .checked("a signed sample that verifies"),
+    SourceType::new(
+        "mandrill",
+        "Mailchimp Transactional (Mandrill)",
+        &[Scheme::new("mandrill", How::Canonical(Canonical::Mandrill))],
+    )
+    .fields(&[fields::secret("The webhook's key"), fields::NOTIFICATION_URL])
+    .handshakes(&[Handshake::Head])
+    .checked("a signed sample that verifies"),
     SourceType::new("mailgun", "Mailgun", &[Scheme::new("mailgun", How::Canonical(Canonical::Mailgun))])
         .fields(&[fields::secret("The HTTP webhook signing key"), TOLERANCE])
         .id(&[Body("/event-data/id"), Body("/signature/token"), Form("token")])
@@ -186,10 +186,7 @@ pub(super) const TYPES: &[SourceType] = &[
         .answer(Answer::body("text/plain", "[accepted]"))
         .primary("@adyen/api-library"),
     SourceType::new("braintree", "Braintree", &[Scheme::new("braintree", How::Canonical(Canonical::Braintree))])
-        .fields(&[
-            fields::secret("The private key"),
-            Field::required("publicKeyId", Kind::Texts, "The public key"),
-        ])
+        .fields(&[fields::secret("The private key"), Field::required("publicKeyId", Kind::Texts, "The public key")])
         .handshakes(&[Handshake::Braintree])
         .primary("braintree (npm)"),
     SourceType::new("contentful", "Contentful", &[Scheme::new("contentful", How::Canonical(Canonical::Contentful))])
