@@ -2,6 +2,7 @@
 
 mod catalogue;
 mod choice;
+mod document;
 mod mutations;
 mod presets;
 mod sample;
