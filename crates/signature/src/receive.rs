@@ -15,7 +15,6 @@ mod certificate;
 mod handshake;
 #[cfg_attr(not(test), expect(dead_code, reason = "named by the catalogue, which comes next"))]
 mod jwt;
-#[cfg_attr(not(test), expect(dead_code, reason = "named by the catalogue, which comes next"))]
 mod reading;
 mod settings;
 #[cfg(test)]

@@ -36,6 +36,7 @@ pub(crate) enum Canonical {
 }
 
 /// Verifies one request. The keys are the settings' secrets.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the families are called alike")]
 pub(crate) fn verify(
     scheme: &Canonical,
     settings: &Settings,

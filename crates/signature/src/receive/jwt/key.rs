@@ -24,7 +24,7 @@ pub(super) fn check(
 ) -> Result<(), Failure> {
     let is_genuine = match keys {
         Keys::Secrets => by_secrets(algorithm, settings, token),
-        Keys::PublicKeys => by_public_keys(algorithm, settings, token),
+        Keys::Public => by_public_keys(algorithm, settings, token),
         Keys::Set { url } => by_set(url, algorithm, settings, context, token)?,
         Keys::Configured if settings.value("jwks").is_some() || settings.text("jwksUrl").is_some() => {
             by_set(None, algorithm, settings, context, token)?
