@@ -189,9 +189,12 @@ fn days_since_1970(year: i64, month: i64, day: i64) -> i64 {
     era * 146_097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year - 719_468
 }
 
-/// The fields of a form, names and values decoded, in the order received. More than [`FIELDS_MAX`] are
+/// Names and values of a form or a query, decoded.
+pub(super) type Fields = Vec<(Vec<u8>, Vec<u8>)>;
+
+/// The fields of a form, in the order received. More than [`FIELDS_MAX`] are
 /// refused.
-pub(super) fn form(body: &[u8]) -> Result<Vec<(Vec<u8>, Vec<u8>)>, Cause> {
+pub(super) fn form(body: &[u8]) -> Result<Fields, Cause> {
     let mut fields = Vec::new();
     for pair in body.split(|byte| *byte == b'&').filter(|pair| !pair.is_empty()) {
         if fields.len() == FIELDS_MAX {

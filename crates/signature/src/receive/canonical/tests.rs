@@ -203,6 +203,13 @@ fn contentful_signs_the_headers_it_names_for_thirty_seconds() {
 }
 
 #[test]
+fn an_empty_secret_opens_nothing() {
+    let signature = reading::sha256_hex(&[b"{}"]);
+    let given = Given::new("POST", URL, &[("x-hubspot-signature", &signature)], b"{}");
+    assert_eq!(judge(Canonical::HubspotV1, json!({"secret": ""}), &given), rejected(Cause::SignatureMismatch));
+}
+
+#[test]
 fn hubspots_versions_do_not_stand_in_for_each_other() {
     let v1 = reading::sha256_hex(&[b"key", b"{}"]);
     let v2 = reading::sha256_hex(&[b"key", b"POST", URL.as_bytes(), b"{}"]);

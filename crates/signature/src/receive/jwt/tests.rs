@@ -50,6 +50,16 @@ fn a_shared_secret_and_its_times() {
 }
 
 #[test]
+fn an_empty_secret_opens_nothing() {
+    let key = hmac::Key::new(hmac::HMAC_SHA256, b"");
+    let claims = json!({"exp": NOW_S + 9});
+    let text = token(&json!({"alg": "HS256"}), &claims, |signed| hmac::sign(&key, signed).as_ref().to_vec());
+    let given = Given::post(&[("authorization", &text)], b"{}");
+    let verdict = judge(&Jwt::MONDAY, json!({"secret": ""}), &Files::default(), &given);
+    assert_eq!(verdict, rejected(Cause::SignatureMismatch));
+}
+
+#[test]
 fn the_token_does_not_choose() {
     let claims = json!({"exp": NOW_S + 9});
     let none = token(&json!({"alg": "none"}), &claims, |_| Vec::new());
