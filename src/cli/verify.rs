@@ -260,3 +260,56 @@ fn read(from: impl std::io::Read) -> anyhow::Result<Vec<u8>> {
     }
     Ok(bytes)
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::super::{Cli, Command};
+    use super::*;
+
+    fn given(args: &[&str]) -> anyhow::Result<Given> {
+        match Cli::try_parse_from([&["posthouse", "verify"], args].concat())?.command {
+            Command::Verify(args) => args.request.read(),
+            other => panic!("another command: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn settings_are_read_as_the_type_has_them() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (body, key) = (folder.path().join("body"), folder.path().join("key"));
+        std::fs::write(&body, b"{}").expect("written");
+        std::fs::write(&key, b"a\n").expect("written");
+        let (body, key) = (body.to_str().expect("a path"), format!("secret=@{}", key.display()));
+        let stripe = ["--type", "stripe", "--config", &key, "--config", "toleranceSeconds=60", "--now", "1760000000"];
+        let read = given(&[&stripe[..], &[body]].concat()).expect("a request");
+        assert_eq!((read.now_ms, read.body.as_slice()), (1_760_000_000_000, b"{}".as_slice()));
+        let signed = read.verifier.sign(&read.request(), read.now_ms, "id").expect("signed");
+        let (_, header) = &signed.headers[0];
+        let again = ["--type", "stripe", "--secret", "b", "--secret", "a", "--now", "2025-10-09T08:53:20Z"];
+        let header = format!("Stripe-Signature: {header}");
+        let again = given(&[&again[..], &["--header", &header, body]].concat()).expect("a request");
+        let files = Files(HashMap::new());
+        let context = Context { now_ms: again.now_ms, fetched: &files, is_registered: false };
+        assert_eq!(again.verifier.judge(&again.request(), &context), Verdict::Accepted);
+        let basic =
+            ["--type", "postmark", "--config", "username=1", "--config", "password=2", "--config", "password=3"];
+        assert!(given(&[&basic[..], &[body]].concat()).is_ok(), "digits are a text where a text is wanted");
+    }
+
+    #[test]
+    fn what_is_wrong_is_said() {
+        let check = |args: &[&str], expected: &str| {
+            let said = given(args).map(|_| ()).expect_err("refused").to_string();
+            assert!(said.contains(expected), "{said}");
+        };
+        check(&["-"], "--type");
+        check(&["--type", "stripe"], "`secret`: is needed");
+        check(&["--type", "stripe", "--config", "a"], "K=V");
+        check(&["--type", "stripe", "--secret", "a", "--header", "b"], "Name: value");
+        check(&["--type", "nothing"], "no source type is named");
+        check(&["--type", "vgs", "--secret", "a"], "could not be confirmed");
+        check(&["--vectors", "a", "--type", "b"], "cannot be used with");
+    }
+}

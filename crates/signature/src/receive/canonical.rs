@@ -36,6 +36,7 @@ pub(crate) enum Canonical {
 }
 
 /// Verifies one request. The keys are the settings' secrets.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the families are called alike")]
 pub(crate) fn verify(
     scheme: &Canonical,
     settings: &Settings,
@@ -58,7 +59,8 @@ pub(crate) fn verify(
 /// Whether any secret makes the text that was given.
 fn any_secret(settings: &Settings, given: &str, made: impl Fn(&str) -> Option<String>) -> Result<(), Cause> {
     let mut is_genuine = false;
-    for secret in settings.secrets() {
+    // Anybody has the empty key.
+    for secret in settings.secrets().into_iter().filter(|secret| !secret.is_empty()) {
         is_genuine |= made(secret).is_some_and(|made| super::reading::is_same(&made, given));
     }
     if is_genuine { Ok(()) } else { Err(Cause::SignatureMismatch) }

@@ -284,14 +284,14 @@ impl How {
         match self {
             Self::Hmac(hmac) if matches!(hmac.frame, Frame::Numbered | Frame::Query) => None,
             Self::Hmac(hmac) => Some(hmac.header),
-            Self::Token(TokenScheme { token: Token::Header(name), .. }) => Some(name),
             Self::Asymmetric(Asymmetric::Headers(headers)) => Some(headers.signature),
             Self::Canonical(Canonical::Contentful) => Some("x-contentful-signature"),
             Self::Canonical(Canonical::HubspotV1 | Canonical::HubspotV2) => Some("x-hubspot-signature"),
             Self::Canonical(Canonical::Mandrill) => Some("x-mandrill-signature"),
             Self::Canonical(Canonical::Twilio) => Some("x-twilio-signature"),
             Self::Certificate(Certificate::Paypal) => Some("paypal-transmission-sig"),
-            Self::Jwt(Jwt { place: jwt::Place::Header(name), .. }) => Some(name),
+            Self::Token(TokenScheme { token: Token::Header(name), .. })
+            | Self::Jwt(Jwt { place: jwt::Place::Header(name), .. }) => Some(name),
             _ => None,
         }
     }

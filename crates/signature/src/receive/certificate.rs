@@ -31,6 +31,7 @@ pub(crate) enum Certificate {
 ///
 /// Settings: `topicArns` for SNS (one or a list; any topic if there is none); `webhookId` for PayPal;
 /// `trustedCaPem` for both, certificates in PEM that are trusted in place of the web's.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the families are called alike")]
 pub(crate) fn verify(
     scheme: &Certificate,
     settings: &Settings,

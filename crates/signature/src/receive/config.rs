@@ -7,7 +7,8 @@ use serde_json::{Map, Value, json};
 
 use super::catalog::{Field, How, Kind, SourceType, WithoutSecret};
 use super::configured;
-use super::hmac::{SECRETS_MAX, TOLERANCE_SETTINGS, Unit};
+use super::hmac::{SECRETS_MAX, Unit};
+use super::reading::WINDOW_SETTINGS;
 
 /// Most bytes of one text: a PEM key with room to spare.
 const TEXT_BYTES_MAX: usize = 16_384;
@@ -97,10 +98,10 @@ pub fn effective_fields(source_type: &SourceType) -> Vec<Field> {
         How::Hmac(hmac) => hmac.stamp.is_some_and(|stamp| stamp.unit != Unit::Opaque),
         _ => false,
     };
-    let has_field = fields.iter().any(|field| TOLERANCE_SETTINGS.contains(&field.name));
+    let has_field = fields.iter().any(|field| WINDOW_SETTINGS.contains(&field.name));
     if has(source_type, has_time) && !has_field {
         fields.push(Field::optional(
-            TOLERANCE_SETTINGS[0],
+            WINDOW_SETTINGS[0],
             Kind::Integer(1, TOLERANCE_S_MAX),
             "How far the timestamp may be from the clock, in seconds; the provider's rule if left out",
         ));

@@ -4,7 +4,8 @@ use serde_json::{Map, Value};
 
 use super::Settings;
 use super::config::ConfigError;
-use super::hmac::{Algorithm, Encoding, Frame, Hmac, KeyForm, Part, Place, Tolerance, Unit};
+use super::hmac::{Algorithm, Encoding, Frame, Hmac, KeyForm, Part, Place, Unit};
+use super::reading::Window;
 use super::token::{Token, TokenScheme};
 
 /// Most pieces of a template.
@@ -74,18 +75,19 @@ pub(crate) fn hmac<'s>(settings: &'s Settings, template: &'s [Part<'s>]) -> Hmac
     }
     let in_list = settings.text("timestampKey").map(Place::List);
     if let Some(place) = settings.text("timestampHeader").map(Place::Header).or(in_list) {
-        hmac =
-            hmac.stamp(place, named(&Unit::NAMES, settings.text("timestampUnit"), Unit::Seconds), Tolerance::both(300));
+        hmac = hmac.stamp(place, named(&Unit::NAMES, settings.text("timestampUnit"), Unit::Seconds), Window::both(300));
     }
     hmac
 }
 
 /// The scheme of a `generic-token` source, whose configuration was checked.
 pub(crate) fn token(settings: &Settings) -> TokenScheme<'_> {
-    let token = match (settings.text("query"), settings.text("header"), settings.text("scheme")) {
+    let header = settings.text("header").unwrap_or_default();
+    let token = match (settings.text("query"), settings.text("pointer"), settings.text("scheme")) {
         (Some(parameter), ..) => Token::Query(parameter),
-        (None, Some(header), Some(word)) => Token::Scheme(header, word),
-        (None, header, _) => Token::Header(header.unwrap_or_default()),
+        (None, Some(pointer), _) => Token::Pointer(pointer),
+        (None, None, Some(word)) => Token::Scheme(header, word),
+        (None, None, None) => Token::Header(header),
     };
     TokenScheme::new(token).setting("token")
 }
@@ -123,13 +125,14 @@ pub(crate) fn check_hmac(config: &Map<String, Value>) -> Result<(), ConfigError>
 /// Checks that the place of a token is named, once.
 pub(crate) fn check_token(config: &Map<String, Value>) -> Result<(), ConfigError> {
     let has = |name: &str| config.contains_key(name);
-    if has("query") && (has("header") || has("scheme")) {
-        return Err(ConfigError::new("query", "the token is in the query or in a header, not in both"));
+    let places: Vec<&str> = ["header", "query", "pointer"].into_iter().filter(|name| has(name)).collect();
+    match places.as_slice() {
+        [] => Err(ConfigError::new("header", "is needed, or `query`, or `pointer`: where the token is")),
+        ["header"] => Ok(()),
+        [other] if has("scheme") => Err(ConfigError::new("scheme", format!("is for a header, and not for `{other}`"))),
+        [_] => Ok(()),
+        [_, other, ..] => Err(ConfigError::new(other, "the token is in one place: `header`, `query` or `pointer`")),
     }
-    if !has("query") && !has("header") {
-        return Err(ConfigError::new("header", "is needed, or `query`: where the token is"));
-    }
-    Ok(())
 }
 
 #[cfg(test)]

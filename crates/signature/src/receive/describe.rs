@@ -1,18 +1,14 @@
 //! What a request says of itself: the event's id, for dedupe, and the event's type, for routing.
 
 use serde_json::Value;
-use sha2::{Digest as _, Sha256};
 
 use super::catalog::{SourceType, Where};
-use super::hmac::hex;
-use super::{Request, lookup};
+use super::{Request, lookup, reading};
 
 /// Most bytes of an event id; a longer one is replaced by its SHA-256.
 pub const EVENT_ID_BYTES_MAX: usize = 256;
 /// Most bytes of an event type (the API contract).
 pub const EVENT_TYPE_BYTES_MAX: usize = 256;
-/// Most fields of a form that are looked at.
-const FORM_FIELDS_MAX: usize = 1_000;
 
 /// What a request says of itself.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -35,7 +31,7 @@ pub(crate) fn describe(source_type: &SourceType, request: &Request) -> Described
         .event_id
         .iter()
         .find_map(read)
-        .map(|id| if id.len() <= EVENT_ID_BYTES_MAX { id } else { hex(&Sha256::digest(id.as_bytes())) });
+        .map(|id| if id.len() <= EVENT_ID_BYTES_MAX { id } else { reading::sha256_hex(&[id.as_bytes()]) });
     let event_type = source_type.event_type.iter().find_map(|parts| {
         let (first, rest) = parts.split_first()?;
         let mut joined = read(first)?;
@@ -57,8 +53,8 @@ fn find(place: Where, request: &Request, json: Option<&Value>) -> Option<String>
             _ => None,
         },
         Where::Form(name) => {
-            let body = std::str::from_utf8(request.body).ok()?;
-            lookup::parameter(body, name, FORM_FIELDS_MAX)
+            let fields = reading::form(request.body).ok()?;
+            reading::form_text(&fields, name).filter(|value| !value.is_empty()).map(str::to_owned)
         }
     }
 }

@@ -2,6 +2,8 @@
 //!
 //! A hint is never for the sender. It names headers, forms and times, and no secret or signature.
 
+use std::fmt::Write as _;
+
 use serde_json::Value;
 
 use super::catalog::{self, How, Scheme, SourceType};
@@ -9,7 +11,7 @@ use super::hmac::{self, Hmac, Place};
 use super::{Cause, Context, Request, Settings, configured, lookup};
 
 /// Most bytes of a body that are serialised again to see whether that was what happened to it.
-const RESERIALIZED_BYTES_MAX: usize = 262_144;
+const RESERIALIZED_BYTES_MAX: usize = 65_536;
 
 /// A sentence, where something can be told.
 pub(crate) fn hint(
@@ -42,9 +44,33 @@ pub(crate) fn hint(
             let stamp = hmac.stamp?;
             Some(format!("the timestamp {} is not written as {}", placed(stamp.place), stamp.unit.named()))
         }
-        (Cause::TokenMismatch, _) => Some("the token is there, and is none of this source's".to_owned()),
-        _ => None,
+        _ => by_cause(cause, request),
     }
+}
+
+/// What a cause alone tells, whatever the scheme.
+fn by_cause(cause: Cause, request: &Request) -> Option<String> {
+    let told = match cause {
+        Cause::BodyHashMismatch => "the signature is right for another body: it was changed on the way",
+        Cause::CertExpired => "the provider's certificate is outside of its validity: is this server's clock right?",
+        Cause::CertUntrusted => "the certificate leads to no trusted root",
+        Cause::CertUrlUntrusted => "the certificate's address is not one of the provider's",
+        Cause::CertWrongName => "the certificate is somebody else's",
+        Cause::MalformedBody => "the body lacks what this type signs, or is not of its form",
+        Cause::SignatureMismatch => "another key than the configured one, another body, or another URL",
+        Cause::TimestampExpired => "the signature is right and old: an old request sent again, or a clock that is off",
+        Cause::TimestampInFuture => "the signature is right and from the future: a clock is off",
+        Cause::TokenMismatch => "the token is there, and is none of this source's",
+        Cause::UnexpectedHandshake => "the source has had its handshake: a second one would replace its secret",
+        Cause::UnknownKey => "the request names a key that is not in the configured set: is the set of this account?",
+        Cause::UnsupportedAlgorithm => "the request names another algorithm than the one that is configured",
+        Cause::WrongIssuer => "the token is by another issuer than the configured one",
+        Cause::WrongRecipient => "the audience, or the topic, is another than the configured one",
+        Cause::WrongSender => "the sender is another than the configured one",
+        Cause::UrlMismatch => return Some(format!("the URL is signed, and is another than {}", request.url)),
+        _ => return None,
+    };
+    Some(told.to_owned())
 }
 
 fn placed(place: Place) -> String {
@@ -140,7 +166,8 @@ fn escaped(json: &[u8]) -> Vec<u8> {
             out.push(c);
         } else {
             for unit in c.encode_utf16(&mut units) {
-                out.push_str(&format!("\\u{unit:04x}"));
+                // Writing to a text cannot fail.
+                let _ = write!(out, "\\u{unit:04x}");
             }
         }
     }

@@ -11,18 +11,19 @@ mod key;
 mod sign;
 mod timestamp;
 
-pub(crate) use digest::{Algorithm, Encoding, hex};
+pub(crate) use digest::{Algorithm, Encoding};
 pub(crate) use frame::Frame;
 pub(crate) use key::KeyForm;
 pub use sign::Signed;
 pub(crate) use sign::sign;
-pub(crate) use timestamp::{TOLERANCE_SETTINGS, Tolerance, Unit};
+pub(crate) use timestamp::Unit;
 
 use std::borrow::Cow;
 
 use subtle::{Choice, ConstantTimeEq as _};
 
 use super::lookup;
+use super::reading::Window;
 use super::{Cause, Context, Failure, Request, Settings};
 use frame::Framed;
 
@@ -67,7 +68,7 @@ pub(crate) struct Stamp<'a> {
     /// How it is written.
     pub unit: Unit,
     /// How far it may be from the clock, where the source does not say.
-    pub tolerance: Tolerance,
+    pub window: Window,
 }
 
 /// A scheme of the family.
@@ -143,8 +144,8 @@ impl<'a> Hmac<'a> {
     }
 
     /// With a timestamp in a header of its own.
-    pub(crate) const fn stamp(mut self, place: Place<'a>, unit: Unit, tolerance: Tolerance) -> Self {
-        self.stamp = Some(Stamp { place, unit, tolerance });
+    pub(crate) const fn stamp(mut self, place: Place<'a>, unit: Unit, window: Window) -> Self {
+        self.stamp = Some(Stamp { place, unit, window });
         self
     }
 
@@ -227,7 +228,7 @@ pub(crate) fn judge(
         Place::Body(pointer) => Some(timestamp::in_body(body, pointer)?),
         _ => at,
     };
-    at.map_or(Ok(()), |at_ms| stamp.tolerance.configured(settings).judge(stamp.unit, at_ms, now_ms))
+    at.map_or(Ok(()), |at_ms| timestamp::judge(stamp.window.configured(settings), stamp.unit, at_ms, now_ms))
 }
 
 /// The time that a request says it was signed at, in milliseconds since 1970.

@@ -95,7 +95,7 @@ pub(crate) enum Keys {
     /// The settings' secrets.
     Secrets,
     /// The settings' `publicKey`, one or a list.
-    PublicKeys,
+    Public,
     /// By the token's `kid` from the settings' `jwks`, or else from this URL.
     Set {
         /// `None`: the setting `jwksUrl`.
@@ -132,7 +132,7 @@ impl Jwt {
     pub(crate) const WIX: Self = Self {
         algorithm: Some(JwtAlgorithm::Rs256),
         place: Place::Body,
-        keys: Keys::PublicKeys,
+        keys: Keys::Public,
         claims: Claims { is_exp_needed: true, ..Claims::NONE },
         binding: Binding::Whole,
     };

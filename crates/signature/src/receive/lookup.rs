@@ -6,10 +6,7 @@ use http::HeaderMap;
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
-use super::Settings;
-
-/// Most parameters of a query that are looked at.
-const PARAMETERS_MAX: usize = 256;
+use super::{Settings, reading};
 
 /// The first value of a header without the blanks around it, if there is one and it is not empty. Bytes
 /// that are no UTF-8 are replaced, by which no signature comes about.
@@ -20,39 +17,7 @@ pub(crate) fn header<'h>(headers: &'h HeaderMap, name: &str) -> Option<Cow<'h, s
 
 /// The first parameter of a URL's query with this name, decoded, if it is not empty.
 pub(crate) fn query(url: &str, name: &str) -> Option<String> {
-    let (_, query) = url.split_once('?')?;
-    let query = query.split('#').next()?;
-    parameter(query, name, PARAMETERS_MAX)
-}
-
-/// The first of the first `parameters_max` parameters of a form or a query with this name, decoded, if it is
-/// not empty.
-pub(crate) fn parameter(form: &str, name: &str, parameters_max: usize) -> Option<String> {
-    let found = form.split('&').take(parameters_max).find_map(|parameter| {
-        let (key, value) = parameter.split_once('=').unwrap_or((parameter, ""));
-        (decoded(key) == name).then(|| decoded(value))
-    })?;
-    (!found.is_empty()).then_some(found)
-}
-
-/// Percent-decoded, with `+` for a blank.
-fn decoded(text: &str) -> String {
-    let bytes = text.as_bytes();
-    let digit = |at: usize| bytes.get(at).and_then(|byte| char::from(*byte).to_digit(16));
-    let mut out = Vec::with_capacity(bytes.len());
-    let mut at = 0;
-    while let Some(byte) = bytes.get(at) {
-        at += 1;
-        match (byte, digit(at), digit(at + 1)) {
-            (b'+', _, _) => out.push(b' '),
-            (b'%', Some(high), Some(low)) => {
-                out.push((high << 4 | low) as u8);
-                at += 2;
-            }
-            _ => out.push(*byte),
-        }
-    }
-    String::from_utf8_lossy(&out).into_owned()
+    reading::parameter(url, name).filter(|value| !value.is_empty())
 }
 
 /// The active secrets of a setting, in the order given. `secret` has its list in `secrets`.

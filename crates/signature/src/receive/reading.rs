@@ -8,6 +8,10 @@ use super::{Cause, Request, Settings};
 /// Most fields of a form, or parameters of a query, that are read: providers send tens of them.
 pub(super) const FIELDS_MAX: usize = 1_000;
 
+/// The settings by which a source's owner says the window, in seconds; the second is the API
+/// contract's name for Tailscale.
+pub(super) const WINDOW_SETTINGS: [&str; 2] = ["toleranceSeconds", "timestampGraceSeconds"];
+
 /// Milliseconds of a second.
 const MS_PER_S: i64 = 1_000;
 
@@ -88,11 +92,16 @@ impl Window {
         Self { past_s: Some(seconds), future_s: Some(seconds) }
     }
 
-    /// With the owner's `toleranceSeconds` in place of the provider's, in the directions in which the
-    /// provider has one, or in both if it has none.
+    /// So many seconds in the past, and any time ahead.
+    pub(crate) const fn past(seconds: u32) -> Self {
+        Self { past_s: Some(seconds), future_s: None }
+    }
+
+    /// With the owner's window ([`WINDOW_SETTINGS`]) in place of the provider's, in the directions in which
+    /// the provider has one, or in both if it has none.
     pub(super) fn configured(self, settings: &Settings) -> Self {
-        let own = settings.integer("toleranceSeconds").and_then(|seconds| u32::try_from(seconds).ok());
-        let Some(own) = own else { return self };
+        let own = WINDOW_SETTINGS.iter().find_map(|name| settings.integer(name));
+        let Some(own) = own.and_then(|seconds| u32::try_from(seconds).ok()) else { return self };
         let is_one_sided = self.past_s.is_some() && self.future_s.is_none();
         Self { past_s: Some(own), future_s: if is_one_sided { None } else { Some(own) } }
     }
@@ -180,9 +189,12 @@ fn days_since_1970(year: i64, month: i64, day: i64) -> i64 {
     era * 146_097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year - 719_468
 }
 
-/// The fields of a form, names and values decoded, in the order received. More than [`FIELDS_MAX`] are
+/// Names and values of a form or a query, decoded.
+pub(super) type Fields = Vec<(Vec<u8>, Vec<u8>)>;
+
+/// The fields of a form, in the order received. More than [`FIELDS_MAX`] are
 /// refused.
-pub(super) fn form(body: &[u8]) -> Result<Vec<(Vec<u8>, Vec<u8>)>, Cause> {
+pub(super) fn form(body: &[u8]) -> Result<Fields, Cause> {
     let mut fields = Vec::new();
     for pair in body.split(|byte| *byte == b'&').filter(|pair| !pair.is_empty()) {
         if fields.len() == FIELDS_MAX {

@@ -136,7 +136,7 @@ pub(crate) fn sign(scheme: &TokenScheme, settings: &Settings) -> Option<Signed> 
         Token::Scheme(name, word) => signed.headers.push((name.to_owned(), format!("{word} {token}"))),
         Token::Query(name) => signed.query = Some((name.to_owned(), token)),
         Token::Basic => {
-            signed.headers.push(("authorization".to_owned(), format!("{BASIC} {}", STANDARD.encode(token))))
+            signed.headers.push(("authorization".to_owned(), format!("{BASIC} {}", STANDARD.encode(token))));
         }
         Token::Pointer(_) | Token::Each { .. } => return None,
     }

@@ -9,7 +9,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use super::any_secret;
-use crate::receive::reading;
+use crate::receive::reading::{self, Fields};
 use crate::receive::{Cause, Request, Settings};
 
 /// Names the algorithm where a shared key signs in place of the account's token.
@@ -71,7 +71,7 @@ fn sign(algorithm: hmac::Algorithm, secret: &str, url: &str, fields: &[(Vec<u8>,
 }
 
 /// Fields by name, then value; a field that comes twice with the same value counts once.
-fn sorted_unique(body: &[u8]) -> Result<Vec<(Vec<u8>, Vec<u8>)>, Cause> {
+fn sorted_unique(body: &[u8]) -> Result<Fields, Cause> {
     let mut fields = reading::form(body)?;
     fields.sort();
     fields.dedup();

@@ -1,5 +1,6 @@
 //! Types that a user describes, those that verify nothing, and those whose scheme is not known.
 
+use super::super::handshake::Handshake;
 use super::super::hmac::KeyForm;
 use super::fields::{self, Field, Kind};
 use super::{How, Scheme, SourceType};
@@ -38,11 +39,20 @@ const HMAC: &[Field] = &[
     fields::NOTIFICATION_URL,
 ];
 
+fn is_pointer(text: &str) -> bool {
+    text.starts_with('/')
+}
+
 const TOKEN: &[Field] = &[
     Field::required("token", Kind::Texts, "The token, or several of which any is accepted").secret(),
-    Field::optional("header", fields::HEADER, "The header that has the token; this or `query` is needed"),
+    Field::optional("header", fields::HEADER, "The header that has the token; this, `query` or `pointer` is needed"),
     Field::optional("scheme", Kind::Text, "The word before the token in its header, such as `Bearer`"),
     Field::optional("query", Kind::Text, "The parameter of the URL's query that has the token, instead of a header"),
+    Field::optional(
+        "pointer",
+        Kind::Checked(is_pointer, "a JSON pointer, which begins with a slash"),
+        "Where in the JSON body the token is, instead of a header",
+    ),
 ];
 
 const CRON: &[Field] = &[
@@ -82,9 +92,14 @@ const fn unconfirmed(name: &'static str, title: &'static str, known: &'static st
 
 pub(super) const UNCONFIRMED: &[SourceType] = &[
     unconfirmed("orum-io", "Orum", "RSA over body and created_at; whether that is hashed once or twice is not said"),
-    unconfirmed("rutter", "Rutter", "the encoding of X-Rutter-Signature is not known"),
     unconfirmed("vgs", "VGS", "no description was found"),
     unconfirmed("klaviyo", "Klaviyo", "descriptions contradict each other"),
-    unconfirmed("figma", "Figma", "a passcode in the body, by hearsay"),
-    unconfirmed("cloudflare-notifications", "Cloudflare Notifications", "a token in cf-webhook-auth, by hearsay"),
+    unconfirmed("smartsheet", "Smartsheet", "an HMAC of the body, whose encoding was not found in a document")
+        .handshakes(&[Handshake::Smartsheet]),
+    unconfirmed("ebay", "eBay", "an ECDSA signature whose key takes an API call with credentials")
+        .fields(&[
+            Field::required("verifyToken", Kind::Text, "The verification token of the subscription").secret(),
+            fields::NOTIFICATION_URL,
+        ])
+        .handshakes(&[Handshake::Ebay]),
 ];

@@ -96,6 +96,7 @@ pub(super) const TYPES: &[SourceType] = &[
                 Kind::Choice(&["1", "2"]),
                 "The only version of signatures that is accepted; either if left out",
             ),
+            TOLERANCE,
             TRUSTED_CA,
         ])
         .handshakes(&[Handshake::Sns])
@@ -103,7 +104,11 @@ pub(super) const TYPES: &[SourceType] = &[
         .kind(&[&[Body("/Type")]])
         .primary("aws-php-sns-message-validator; sns-validator"),
     SourceType::new("paypal", "PayPal", &[Scheme::new("paypal", How::Certificate(Certificate::Paypal))])
-        .fields(&[Field::required("webhookId", Kind::Texts, "The id of the webhook, which is signed"), TRUSTED_CA])
+        .fields(&[
+            Field::required("webhookId", Kind::Texts, "The id of the webhook, which is signed"),
+            TRUSTED_CA,
+            TOLERANCE,
+        ])
         .id(&[Body("/id"), Header("paypal-transmission-id")])
         .kind(&[&[Body("/event_type")]])
         .primary("paypalrestsdk"),
@@ -115,7 +120,7 @@ pub(super) const TYPES: &[SourceType] = &[
         .kind(&[&[Body("/webhook_type"), Body("/webhook_code")]])
         .primary("plaid.com/docs: webhook verification"),
     SourceType::new("wix", "Wix", &[Scheme::new("wix", How::Jwt(Jwt::WIX))])
-        .fields(&[Field::required("publicKey", RSA, "The app's public key in PEM, or base64 of it")])
+        .fields(&[Field::required("publicKey", RSA, "The app's public key in PEM, or base64 of it"), TOLERANCE])
         .primary("@wix/sdk"),
     SourceType::new(
         "google-pubsub",

@@ -290,6 +290,16 @@ pub(super) const TYPES: &[SourceType] = &[
     .id(&[Body("/messageId")])
     .kind(&[&[Body("/type")]])
     .secondary("support.twilio.com: Segment's x-signature; a batch is signed by its first event alone"),
+    SourceType::new("rutter", "Rutter", &[Scheme::hmac("rutter", base64("x-rutter-signature").prefix("sha256="))])
+        .fields(&[fields::secret("The client secret of the organization")])
+        .kind(&[&[Body("/code")], &[Body("/type")]])
+        .primary("docs.rutterapi.com: webhook security"),
+    SourceType::new("nylas", "Nylas", &[Scheme::hmac("nylas", Hmac::new("x-nylas-signature"))])
+        .fields(&[fields::secret("`webhook_secret` of the webhook")])
+        .handshakes(&[Handshake::EchoParameter("challenge")])
+        .id(&[Body("/id")])
+        .kind(&[&[Body("/type")]])
+        .primary("developer.nylas.com: verify webhook signatures"),
     SourceType::new("veriff", "Veriff", &[Scheme::hmac("veriff", Hmac::new("x-hmac-signature"))])
         .fields(&[fields::secret("The shared secret key of the integration")])
         .kind(&[&[Body("/action")]])

@@ -2,14 +2,15 @@
 
 use super::super::canonical::Canonical;
 use super::super::handshake::Handshake;
-use super::super::hmac::{Encoding, Frame, Hmac, Part, Place, Tolerance, Unit};
+use super::super::hmac::{Encoding, Frame, Hmac, Part, Place, Unit};
+use super::super::reading::Window;
 use super::Where::{Body, Header};
 use super::fields::{self, Field, Kind};
 use super::{How, Scheme, SourceType, When};
 use Part::{Text, Timestamp};
 
 /// Where the provider's documents name no window, and its own examples do not look: five minutes.
-const USUAL: Tolerance = Tolerance::both(300);
+const USUAL: Window = Window::both(300);
 /// `{timestamp}.{body}`.
 const DOTTED: &[Part<'static>] = &[Timestamp, Text("."), Part::Body];
 /// `{timestamp}:{body}`.
@@ -20,7 +21,7 @@ const JOINED: &[Part<'static>] = &[Timestamp, Part::Body];
 const VERSION_ZERO: &[Part<'static>] = &[Text("v0:"), Timestamp, Text(":"), Part::Body];
 
 /// A comma-separated list with seconds and hex signatures over `{timestamp}.{body}`.
-const fn listed(header: &'static str, stamp: &'static str, key: &'static str, window: Tolerance) -> Hmac<'static> {
+const fn listed(header: &'static str, stamp: &'static str, key: &'static str, window: Window) -> Hmac<'static> {
     Hmac::new(header).frame(Frame::List { separator: ',', is_trimmed: false, key }).template(DOTTED).stamp(
         Place::List(stamp),
         Unit::Seconds,
@@ -32,7 +33,7 @@ pub(super) const TYPES: &[SourceType] = &[
     SourceType::new(
         "stripe",
         "Stripe",
-        &[Scheme::hmac("stripe", listed("stripe-signature", "t", "v1", Tolerance::past(300)))],
+        &[Scheme::hmac("stripe", listed("stripe-signature", "t", "v1", Window::past(300)))],
     )
     .fields(&[fields::secret("The endpoint's signing secret, `whsec_…`; the whole text is the key")])
     .id(&[Body("/id")])
@@ -77,7 +78,7 @@ pub(super) const TYPES: &[SourceType] = &[
             Hmac::new("paddle-signature")
                 .frame(Frame::List { separator: ';', is_trimmed: false, key: "h1" })
                 .template(WITH_COLON)
-                .stamp(Place::List("ts"), Unit::Seconds, Tolerance::past(5)),
+                .stamp(Place::List("ts"), Unit::Seconds, Window::past(5)),
         )],
     )
     .id(&[Body("/event_id")])
@@ -86,7 +87,7 @@ pub(super) const TYPES: &[SourceType] = &[
     SourceType::new(
         "calendly",
         "Calendly",
-        &[Scheme::hmac("calendly", listed("calendly-webhook-signature", "t", "v1", Tolerance::both(180)))],
+        &[Scheme::hmac("calendly", listed("calendly-webhook-signature", "t", "v1", Window::both(180)))],
     )
     .kind(&[&[Body("/event")]])
     .secondary("community.calendly.com: an answer of Calendly's staff"),
@@ -125,7 +126,7 @@ pub(super) const TYPES: &[SourceType] = &[
                 .encoding(Encoding::Base64Url)
                 .frame(Frame::List { separator: ',', is_trimmed: true, key: "v1" })
                 .template(DOTTED)
-                .stamp(Place::List("t"), Unit::Milliseconds, Tolerance::NONE),
+                .stamp(Place::List("t"), Unit::Milliseconds, Window::NONE),
         )],
     )
     .id(&[Header("idempotency-key")])
@@ -155,7 +156,7 @@ pub(super) const TYPES: &[SourceType] = &[
                 .prefix("sha256=")
                 .template(&[Part::Id, Timestamp, Part::Body])
                 .id("twitch-eventsub-message-id")
-                .stamp(Place::Header("twitch-eventsub-message-timestamp"), Unit::Rfc3339, Tolerance::past(600)),
+                .stamp(Place::Header("twitch-eventsub-message-timestamp"), Unit::Rfc3339, Window::past(600)),
         )],
     )
     .handshakes(&[Handshake::Twitch])
@@ -167,11 +168,7 @@ pub(super) const TYPES: &[SourceType] = &[
         "Linear",
         &[Scheme::hmac(
             "linear",
-            Hmac::new("linear-signature").stamp(
-                Place::Body("/webhookTimestamp"),
-                Unit::Milliseconds,
-                Tolerance::both(60),
-            ),
+            Hmac::new("linear-signature").stamp(Place::Body("/webhookTimestamp"), Unit::Milliseconds, Window::both(60)),
         )],
     )
     .id(&[Header("linear-delivery")])
@@ -194,7 +191,7 @@ pub(super) const TYPES: &[SourceType] = &[
     SourceType::new(
         "tailscale",
         "Tailscale",
-        &[Scheme::hmac("tailscale", listed("tailscale-webhook-signature", "t", "v1", Tolerance::NONE))],
+        &[Scheme::hmac("tailscale", listed("tailscale-webhook-signature", "t", "v1", Window::NONE))],
     )
     .fields(&[
         fields::secret("The webhook secret, `tskey-webhook-…`"),
@@ -225,7 +222,7 @@ pub(super) const TYPES: &[SourceType] = &[
             Hmac::new("signature")
                 .frame(Frame::List { separator: ',', is_trimmed: true, key: "signature" })
                 .template(&[Part::Body, Timestamp])
-                .stamp(Place::List("nonce"), Unit::Opaque, Tolerance::NONE),
+                .stamp(Place::List("nonce"), Unit::Opaque, Window::NONE),
         )],
     )
     .kind(&[&[Body("/type")]])
@@ -239,7 +236,7 @@ pub(super) const TYPES: &[SourceType] = &[
                 .encoding(Encoding::Base64)
                 .frame(Frame::Versions("v1"))
                 .template(DOTTED)
-                .stamp(Place::Header("x-port-timestamp"), Unit::Milliseconds, Tolerance::NONE),
+                .stamp(Place::Header("x-port-timestamp"), Unit::Milliseconds, Window::NONE),
         )],
     )
     .primary("docs.getport.io: validating webhook signatures"),
@@ -256,7 +253,7 @@ pub(super) const TYPES: &[SourceType] = &[
                 Hmac::new("x-hubspot-signature-v3")
                     .encoding(Encoding::Base64)
                     .template(&[Part::Method, Part::Url, Part::Body, Timestamp])
-                    .stamp(Place::Header("x-hubspot-request-timestamp"), Unit::Milliseconds, Tolerance::past(300)),
+                    .stamp(Place::Header("x-hubspot-request-timestamp"), Unit::Milliseconds, Window::past(300)),
             ),
         ],
     )

@@ -1,7 +1,8 @@
 //! Standard Webhooks, Svix, and who signs as they do.
 
 use super::super::asymmetric::Asymmetric;
-use super::super::hmac::{Encoding, Frame, Hmac, KeyForm, Part, Place, Tolerance, Unit};
+use super::super::hmac::{Encoding, Frame, Hmac, KeyForm, Part, Place, Unit};
+use super::super::reading::Window;
 use super::Where::{Body, Header};
 use super::fields::{self, Field, Kind};
 use super::{How, Scheme, SourceType, When};
@@ -21,7 +22,7 @@ const fn signed(id: &'static str, stamp: &'static str, signature: &'static str) 
         .frame(Frame::Versions("v1"))
         .template(TEMPLATE)
         .id(id)
-        .stamp(Place::Header(stamp), Unit::Seconds, Tolerance::both(300))
+        .stamp(Place::Header(stamp), Unit::Seconds, Window::both(300))
         .key(KeyForm::Whsec)
 }
 

@@ -2,9 +2,9 @@
 
 use super::super::handshake::Handshake;
 use super::super::token::{Token, TokenScheme};
-use super::Where::{Body, Only};
+use super::Where::{Body, Form, Only};
 use super::fields::{self, Field, Kind};
-use super::{Answer, Scheme, SourceType, When};
+use super::{Answer, How, Scheme, SourceType, When};
 
 /// The token alone in a header.
 pub(super) const fn in_header(name: &'static str) -> TokenScheme<'static> {
@@ -76,6 +76,44 @@ pub(super) const TYPES: &[SourceType] = &[
         ],
     )
     .secondary("hookdeck/webhook-skills: openclaw"),
+    SourceType::new("figma", "Figma", &[Scheme::token("figma", TokenScheme::new(Token::Pointer("/passcode")))])
+        .fields(&[fields::secret("The passcode of the webhook")])
+        .kind(&[&[Body("/event_type")]])
+        .primary("developers.figma.com: webhooks, security"),
+    SourceType::new(
+        "cloudflare-notifications",
+        "Cloudflare Notifications",
+        &[Scheme::token("cloudflare-notifications", in_header("cf-webhook-auth"))],
+    )
+    .kind(&[&[Body("/alert_type")]])
+    .primary("developers.cloudflare.com: webhook payload schema"),
+    SourceType::new("ringcentral", "RingCentral", &[Scheme::token("ringcentral", in_header("verification-token"))])
+        .fields(&[fields::secret("`verificationToken` of the subscription")])
+        .handshakes(&[Handshake::EchoHeader("validation-token")])
+        .id(&[Body("/uuid")])
+        .kind(&[&[Body("/event")]])
+        .primary("developers.ringcentral.com: receiving webhooks"),
+    SourceType::new(
+        "mailchimp",
+        "Mailchimp Marketing",
+        &[Scheme::token("mailchimp", TokenScheme::new(Token::Query("secret")))],
+    )
+    .fields(&[fields::secret("A text of your own, registered as `?secret=` at the end of the URL")])
+    .handshakes(&[Handshake::Get])
+    .kind(&[&[Form("type")]])
+    .secondary("nothing is signed, so that the secret is in the URL"),
+    SourceType::new(
+        "mollie-classic",
+        "Mollie (webhooks without signature)",
+        &[Scheme::token("mollie-classic", TokenScheme::new(Token::Query("secret")))],
+    )
+    .fields(&[fields::secret("A text of your own, given to Mollie as `?secret=` at the end of the URL")])
+    .secondary("nothing is signed, so that the secret is in the URL"),
+    SourceType::new("strava", "Strava, not verified", &[Scheme::new("strava", How::Nothing)])
+        .fields(&[Field::required("verifyToken", Kind::Texts, "The verify token of the subscription").secret()])
+        .handshakes(&[Handshake::Strava])
+        .kind(&[&[Body("/object_type"), Body("/aspect_type")]])
+        .primary("developers.strava.com: webhooks, which are not signed"),
     SourceType::new(
         "adobe-sign",
         "Adobe Acrobat Sign",

@@ -25,8 +25,8 @@ fn is_token(text: &str) -> bool {
     !text.is_empty() && text.len() <= CHALLENGE_CHARS_MAX && text.bytes().all(is_token_byte)
 }
 
-fn echoed(text: &str, make: impl Fn(&str) -> Reply) -> Answer {
-    Some(if is_echo(text) { Ok(make(text)) } else { Err(Cause::MalformedChallenge) })
+fn echoed(text: &str, make: impl Fn(&str) -> Reply) -> Result<Reply, Cause> {
+    if is_echo(text) { Ok(make(text)) } else { Err(Cause::MalformedChallenge) }
 }
 
 /// The body's members, if it is an object.
@@ -45,7 +45,7 @@ fn asked(request: &Request<'_>, name: &str) -> Option<String> {
 }
 
 pub(super) fn echo_parameter(name: &str, request: &Request<'_>) -> Answer {
-    echoed(&asked(request, name)?, reply::text)
+    Some(echoed(&asked(request, name)?, reply::text))
 }
 
 pub(super) fn echo_header(name: &'static str, request: &Request<'_>) -> Answer {
@@ -124,14 +124,14 @@ pub(super) fn hub(settings: &Settings, request: &Request<'_>, make: impl Fn(&str
     if !is_ours || given.is_empty() {
         return Some(Err(Cause::TokenMismatch));
     }
-    echoed(&asked(request, "hub.challenge").unwrap_or_default(), make)
+    Some(echoed(&asked(request, "hub.challenge").unwrap_or_default(), make))
 }
 
 pub(super) fn microsoft_graph(request: &Request<'_>) -> Answer {
     if request.method != Method::POST {
         return None;
     }
-    echoed(&reading::parameter(request.url, "validationToken")?, reply::text)
+    Some(echoed(&reading::parameter(request.url, "validationToken")?, reply::text))
 }
 
 /// Unsigned, so that nothing but a lone challenge is answered.
@@ -140,7 +140,7 @@ pub(super) fn monday(request: &Request<'_>) -> Answer {
     if body.len() != 1 || !body.contains_key("challenge") {
         return None;
     }
-    echoed(text(&body, "challenge"), |challenge| reply::json(&json!({ "challenge": challenge })))
+    Some(echoed(text(&body, "challenge"), |challenge| reply::json(&json!({ "challenge": challenge }))))
 }
 
 /// The first request brings the key, unsigned; afterwards one without a signature is a message that fails.
@@ -167,12 +167,12 @@ pub(super) fn okta(request: &Request<'_>) -> Answer {
         return None;
     }
     let challenge = reading::optional_header(request, "x-okta-verification-challenge")?;
-    echoed(challenge, |challenge| reply::json(&json!({ "verification": challenge })))
+    Some(echoed(challenge, |challenge| reply::json(&json!({ "verification": challenge }))))
 }
 
 pub(super) fn slack(request: &Request<'_>) -> Answer {
     let body = object(request)?;
-    if text(&body, "type") == "url_verification" { echoed(text(&body, "challenge"), reply::text) } else { None }
+    if text(&body, "type") == "url_verification" { Some(echoed(text(&body, "challenge"), reply::text)) } else { None }
 }
 
 pub(super) fn smartsheet(request: &Request<'_>) -> Answer {
@@ -204,7 +204,7 @@ pub(super) fn twitch(request: &Request<'_>) -> Answer {
         return None;
     }
     let body = object(request).unwrap_or_default();
-    echoed(text(&body, "challenge"), reply::text)
+    Some(echoed(text(&body, "challenge"), reply::text))
 }
 
 /// Sent when a webhook is made, unsigned: `webhook_id=12`.

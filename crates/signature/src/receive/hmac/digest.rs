@@ -8,6 +8,8 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha1::Sha1;
 use sha2::{Sha256, Sha512};
 
+use super::super::reading;
+
 /// A hash that providers sign with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Algorithm {
@@ -66,7 +68,7 @@ impl Encoding {
     /// Bytes as the provider writes them.
     pub(crate) fn write(self, bytes: &[u8]) -> String {
         match self {
-            Self::Hex | Self::HexAnyCase => hex(bytes),
+            Self::Hex | Self::HexAnyCase => reading::hex(bytes),
             Self::Base64 => STANDARD.encode(bytes),
             Self::Base64Url => URL_SAFE_NO_PAD.encode(bytes),
         }
@@ -79,15 +81,4 @@ impl Encoding {
             Self::Hex | Self::Base64 | Self::Base64Url => Cow::Borrowed(given),
         }
     }
-}
-
-/// Hexadecimal in lower case.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let mut text = String::with_capacity(bytes.len() * 2);
-    for byte in bytes {
-        text.push(char::from(DIGITS[usize::from(byte >> 4)]));
-        text.push(char::from(DIGITS[usize::from(byte & 15)]));
-    }
-    text
 }

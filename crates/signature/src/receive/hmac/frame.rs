@@ -130,15 +130,12 @@ fn is_version_beside(name: &str, key: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Tolerance, Unit};
+    use super::super::super::reading::Window;
+    use super::super::Unit;
     use super::*;
 
     fn check(frame: Frame, key: Option<&str>, value: &str, expected: Result<(Option<&str>, &[&str]), Cause>) {
-        let stamp = key.map(|key| Stamp {
-            place: Place::List(key),
-            unit: Unit::Seconds,
-            tolerance: Tolerance { past_s: None, future_s: None },
-        });
+        let stamp = key.map(|key| Stamp { place: Place::List(key), unit: Unit::Seconds, window: Window::NONE });
         let found = frame.parse(value, stamp);
         let found = found.as_ref().map(|framed| (framed.timestamp, framed.signatures.as_slice())).map_err(|e| *e);
         assert_eq!(found, expected, "{value}");

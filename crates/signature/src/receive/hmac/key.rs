@@ -6,6 +6,7 @@ use base64::alphabet;
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
 use base64::engine::{DecodePaddingMode, Engine as _};
 
+use super::super::reading;
 use crate::standard::{PUBLIC_KEY_PREFIX, SECRET_KEY_PREFIX, SECRET_PREFIX};
 
 /// Base64 as people paste it: with or without the padding.
@@ -39,12 +40,11 @@ impl KeyForm {
     /// The key, if the text has the form. A key has at least a byte.
     pub(crate) fn key(self, text: &str) -> Option<Cow<'_, [u8]>> {
         let key = match self {
-            Self::Text => Cow::Borrowed(text.as_bytes()),
-            Self::Hex => Cow::Owned(unhex(text)?),
+            Self::Hex => Cow::Owned(reading::unhex(text)?),
             Self::Base64 => Cow::Owned(PASTED.decode(text).ok()?),
             Self::Whsec => Cow::Owned(whsec(text)?),
             Self::WhsecOrText if text.starts_with(SECRET_PREFIX) => Cow::Owned(whsec(text)?),
-            Self::WhsecOrText => Cow::Borrowed(text.as_bytes()),
+            Self::Text | Self::WhsecOrText => Cow::Borrowed(text.as_bytes()),
             Self::HtmlText => Cow::Owned(without_entities(text).into_bytes()),
         };
         (!key.is_empty()).then_some(key)
@@ -70,17 +70,7 @@ fn whsec(text: &str) -> Option<Vec<u8>> {
     PASTED.decode(text.strip_prefix(SECRET_PREFIX).unwrap_or(text)).ok()
 }
 
-/// Bytes of hexadecimal digits in either case.
-pub(crate) fn unhex(text: &str) -> Option<Vec<u8>> {
-    let digits = text.as_bytes();
-    if !digits.len().is_multiple_of(2) {
-        return None;
-    }
-    let digit = |byte: u8| char::from(byte).to_digit(16).map(|value| value as u8);
-    digits.chunks_exact(2).map(|pair| Some(digit(pair[0])? << 4 | digit(pair[1])?)).collect()
-}
-
-/// A text as WooCommerce reads it back (`wp_specialchars_decode` with both quotes).
+/// A text as `WooCommerce` reads it back (`wp_specialchars_decode` with both quotes).
 fn without_entities(text: &str) -> String {
     const ENTITIES: [(&str, &str); 9] = [
         ("&quot;", "\""),

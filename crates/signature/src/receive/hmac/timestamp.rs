@@ -2,11 +2,9 @@
 
 use serde_json::Value;
 
-use super::super::{Cause, Settings};
+use super::super::Cause;
+use super::super::reading::{self, Window};
 
-/// The settings by which a source's owner says the window, in seconds; the second is the API
-/// contract's name for Tailscale.
-pub(crate) const TOLERANCE_SETTINGS: [&str; 2] = ["toleranceSeconds", "timestampGraceSeconds"];
 /// Most digits of a timestamp: those of milliseconds for some thousand years.
 const DIGITS_MAX: usize = 15;
 
@@ -35,7 +33,7 @@ impl Unit {
         match self {
             Self::Seconds => decimal(text)?.checked_mul(1_000).map(Some),
             Self::Milliseconds => decimal(text).map(Some),
-            Self::Rfc3339 => rfc3339_ms(text).map(Some),
+            Self::Rfc3339 => reading::rfc3339(text).map(Some),
             Self::Opaque => (!text.is_empty()).then_some(None),
         }
     }
@@ -60,57 +58,10 @@ impl Unit {
     }
 }
 
-/// How far a timestamp may be from the clock, in seconds; `None` is any distance.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Tolerance {
-    /// How old.
-    pub past_s: Option<u32>,
-    /// How far ahead.
-    pub future_s: Option<u32>,
-}
-
-impl Tolerance {
-    /// No window, unless the source's owner sets one.
-    pub(crate) const NONE: Self = Self { past_s: None, future_s: None };
-
-    /// So many seconds both ways.
-    pub(crate) const fn both(seconds: u32) -> Self {
-        Self { past_s: Some(seconds), future_s: Some(seconds) }
-    }
-
-    /// So many seconds in the past, and any time ahead.
-    pub(crate) const fn past(seconds: u32) -> Self {
-        Self { past_s: Some(seconds), future_s: None }
-    }
-
-    /// What the source's owner has set, in the directions that the provider's rule has; both where it
-    /// has none.
-    pub(crate) fn configured(self, settings: &Settings) -> Self {
-        let set = TOLERANCE_SETTINGS.iter().find_map(|name| settings.integer(name));
-        let Some(seconds) = set.and_then(|seconds| u32::try_from(seconds).ok()) else {
-            return self;
-        };
-        let has_rule = self.past_s.is_some() || self.future_s.is_some();
-        Self {
-            past_s: (self.past_s.is_some() || !has_rule).then_some(seconds),
-            future_s: (self.future_s.is_some() || !has_rule).then_some(seconds),
-        }
-    }
-
-    /// Whether a time is in the window: the limit itself is. A clock of seconds is compared with one of
-    /// seconds.
-    pub(crate) fn judge(self, unit: Unit, at_ms: i64, now_ms: i64) -> Result<(), Cause> {
-        let now_ms = if unit == Unit::Seconds { now_ms.div_euclid(1_000) * 1_000 } else { now_ms };
-        let age_ms = now_ms.saturating_sub(at_ms);
-        let is_beyond = |ms: i64, limit_s: Option<u32>| limit_s.is_some_and(|limit| ms > i64::from(limit) * 1_000);
-        if is_beyond(age_ms, self.past_s) {
-            Err(Cause::TimestampExpired)
-        } else if is_beyond(age_ms.saturating_neg(), self.future_s) {
-            Err(Cause::TimestampInFuture)
-        } else {
-            Ok(())
-        }
-    }
+/// Judges a time by a window, whose limits are in it. A clock of seconds is compared with one of seconds.
+pub(crate) fn judge(window: Window, unit: Unit, at_ms: i64, now_ms: i64) -> Result<(), Cause> {
+    let now_ms = if unit == Unit::Seconds { now_ms.div_euclid(1_000) * 1_000 } else { now_ms };
+    window.check(now_ms, at_ms)
 }
 
 /// Milliseconds since 1970 from a JSON body, where they have to be a number.
@@ -126,59 +77,6 @@ pub(crate) fn in_body(body: &[u8], pointer: &str) -> Result<i64, Cause> {
 fn decimal(text: &str) -> Option<i64> {
     let is_decimal = (1..=DIGITS_MAX).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit());
     if is_decimal { text.parse().ok() } else { None }
-}
-
-/// Milliseconds since 1970 of `2025-10-09T08:53:20.123456789Z` or with an offset.
-fn rfc3339_ms(text: &str) -> Option<i64> {
-    let number = |from: usize, to: usize| decimal(text.get(from..to)?);
-    let is_at = |at: usize, marks: &str| text.as_bytes().get(at).is_some_and(|b| marks.contains(char::from(*b)));
-    let is_laid_out = is_at(4, "-") && is_at(7, "-") && is_at(10, "Tt") && is_at(13, ":") && is_at(16, ":");
-    if !is_laid_out {
-        return None;
-    }
-    let (year, month, day) = (number(0, 4)?, number(5, 7)?, number(8, 10)?);
-    let (hour, minute, second) = (number(11, 13)?, number(14, 16)?, number(17, 19)?);
-    let is_time = (1..=12).contains(&month) && (1..=31).contains(&day) && hour < 24 && minute < 60 && second <= 60;
-    if !is_time {
-        return None;
-    }
-    let rest = text.get(19..)?;
-    let (fraction, zone) = match rest.strip_prefix('.') {
-        Some(after) => after.split_at(after.find(|c: char| !c.is_ascii_digit())?),
-        None => ("0", rest),
-    };
-    if fraction.is_empty() {
-        return None;
-    }
-    let thousandths =
-        fraction.bytes().chain([b'0', b'0']).take(3).fold(0, |ms, digit| ms * 10 + i64::from(digit - b'0'));
-    let seconds = days_since_1970(year, month, day) * 86_400 + hour * 3_600 + minute * 60 + second;
-    Some((seconds - offset_s(zone)?) * 1_000 + thousandths)
-}
-
-/// Seconds east of Greenwich.
-fn offset_s(zone: &str) -> Option<i64> {
-    if zone == "Z" || zone == "z" {
-        return Some(0);
-    }
-    let sign = match zone.as_bytes().first()? {
-        b'+' => 1,
-        b'-' => -1,
-        _ => return None,
-    };
-    let (hours, minutes) = zone.get(1..)?.split_once(':')?;
-    let is_laid_out = hours.len() == 2 && minutes.len() == 2;
-    let (hours, minutes) = (decimal(hours)?, decimal(minutes)?);
-    (is_laid_out && hours < 24 && minutes < 60).then_some(sign * (hours * 3_600 + minutes * 60))
-}
-
-/// Days from 1970 to a date (Howard Hinnant's algorithm).
-const fn days_since_1970(year: i64, month: i64, day: i64) -> i64 {
-    let year = if month <= 2 { year - 1 } else { year };
-    let era = year.div_euclid(400);
-    let year_of_era = year.rem_euclid(400);
-    let day_of_year = (153 * (if month > 2 { month - 3 } else { month + 9 }) + 2) / 5 + day - 1;
-    era * 146_097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year - 719_468
 }
 
 /// A time as RFC 3339 writes it, in UTC with milliseconds.
@@ -198,6 +96,7 @@ fn written_rfc3339(at_ms: i64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::super::Settings;
     use super::*;
 
     #[test]
@@ -223,25 +122,24 @@ mod tests {
 
     #[test]
     fn the_limits_of_a_window_are_in_it() {
-        let both = Tolerance::both(300);
-        let judge =
-            |tolerance: Tolerance, age_s: i64| tolerance.judge(Unit::Seconds, 1_000_000 - age_s * 1_000, 1_000_999);
-        assert_eq!(judge(both, 300), Ok(()));
-        assert_eq!(judge(both, 301), Err(Cause::TimestampExpired));
-        assert_eq!(judge(both, -300), Ok(()));
-        assert_eq!(judge(both, -301), Err(Cause::TimestampInFuture));
-        assert_eq!(judge(Tolerance::past(5), -100_000), Ok(()));
-        assert_eq!(judge(Tolerance::NONE, 100_000), Ok(()));
-        assert_eq!(both.judge(Unit::Milliseconds, 0, 300_001), Err(Cause::TimestampExpired));
+        let both = Window::both(300);
+        let at = |window: Window, age_s: i64| judge(window, Unit::Seconds, 1_000_000 - age_s * 1_000, 1_000_999);
+        assert_eq!(at(both, 300), Ok(()));
+        assert_eq!(at(both, 301), Err(Cause::TimestampExpired));
+        assert_eq!(at(both, -300), Ok(()));
+        assert_eq!(at(both, -301), Err(Cause::TimestampInFuture));
+        assert_eq!(at(Window::past(5), -100_000), Ok(()));
+        assert_eq!(at(Window::NONE, 100_000), Ok(()));
+        assert_eq!(judge(both, Unit::Milliseconds, 0, 300_001), Err(Cause::TimestampExpired));
     }
 
     #[test]
     fn a_configured_window_keeps_the_providers_directions() {
         let settings = |name: &str| Settings::new([(name.to_owned(), 60.into())].into_iter().collect());
         let set = settings("toleranceSeconds");
-        assert_eq!(Tolerance::NONE.configured(&set), Tolerance::both(60));
-        assert_eq!(Tolerance::past(5).configured(&set), Tolerance::past(60));
-        assert_eq!(Tolerance::both(5).configured(&settings("timestampGraceSeconds")), Tolerance::both(60));
-        assert_eq!(Tolerance::both(5).configured(&Settings::default()), Tolerance::both(5));
+        assert_eq!(Window::NONE.configured(&set), Window::both(60));
+        assert_eq!(Window::past(5).configured(&set), Window::past(60));
+        assert_eq!(Window::both(5).configured(&settings("timestampGraceSeconds")), Window::both(60));
+        assert_eq!(Window::both(5).configured(&Settings::default()), Window::both(5));
     }
 }

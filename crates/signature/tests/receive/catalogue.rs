@@ -93,7 +93,7 @@ fn what_is_not_confirmed_is_refused() {
 }
 
 /// Checks that a configuration is refused for a field.
-fn refused(type_name: &str, given: Value, field: &str) {
+fn refused(type_name: &str, given: &Value, field: &str) {
     match Verifier::new(type_name, config(given.clone())) {
         Err(SetupError::Config(error)) => assert_eq!(error.field, field, "{type_name} {given}: {error}"),
         other => panic!("{type_name} {given}: {other:?}"),
@@ -102,41 +102,50 @@ fn refused(type_name: &str, given: Value, field: &str) {
 
 #[test]
 fn a_wrong_configuration_names_the_field() {
-    refused("stripe", json!({}), "secret");
-    refused("stripe", json!({ "secret": null }), "secret");
-    refused("stripe", json!({ "secret": "" }), "secret");
-    refused("stripe", json!({ "secret": 5 }), "secret");
-    refused("stripe", json!({ "secret": "a", "sekret": "b" }), "sekret");
-    refused("stripe", json!({ "secrets": [] }), "secrets");
-    refused("stripe", json!({ "secrets": "a" }), "secrets");
-    refused("stripe", json!({ "secrets": vec!["a"; 11] }), "secrets");
-    refused("stripe", json!({ "secret": "a", "toleranceSeconds": 0 }), "toleranceSeconds");
-    refused("stripe", json!({ "secret": "a", "toleranceSeconds": "60" }), "toleranceSeconds");
-    refused("github", json!({ "secret": "a", "toleranceSeconds": 60 }), "toleranceSeconds");
-    refused("svix", json!({ "secret": "whsec_not base64" }), "secret");
-    refused("svix", json!({ "secret": "whpk_aZj3sJqnBBxM5sJcwsoCiqHYWTqLLXvTDC9qGZ9ZzVU=" }), "secret");
-    refused("adyen-platform", json!({ "secret": "xyz" }), "secret");
-    refused("airtable", json!({ "secret": "not base64!" }), "secret");
-    refused("meta", json!({ "secret": "a" }), "verifyToken");
-    refused("postmark", json!({ "username": "a" }), "password");
-    refused("square", json!({ "secret": "a", "notificationUrl": "ftp://x" }), "notificationUrl");
-    refused("cron", json!({ "schedule": "* * * * *" }), "payload");
-    refused("generic-token", json!({ "token": "a" }), "header");
-    refused("generic-token", json!({ "token": "a", "header": "x y" }), "header");
-    refused("generic-token", json!({ "token": "a", "header": "x", "query": "y" }), "query");
+    refused("stripe", &json!({}), "secret");
+    refused("stripe", &json!({ "secret": null }), "secret");
+    refused("stripe", &json!({ "secret": "" }), "secret");
+    refused("stripe", &json!({ "secret": 5 }), "secret");
+    refused("stripe", &json!({ "secret": "a", "sekret": "b" }), "sekret");
+    refused("stripe", &json!({ "secrets": [] }), "secrets");
+    refused("stripe", &json!({ "secrets": "a" }), "secrets");
+    refused("stripe", &json!({ "secrets": vec!["a"; 11] }), "secrets");
+    refused("stripe", &json!({ "secret": "a", "toleranceSeconds": 0 }), "toleranceSeconds");
+    refused("stripe", &json!({ "secret": "a", "toleranceSeconds": "60" }), "toleranceSeconds");
+    refused("github", &json!({ "secret": "a", "toleranceSeconds": 60 }), "toleranceSeconds");
+    refused("svix", &json!({ "secret": "whsec_not base64" }), "secret");
+    refused("svix", &json!({ "secret": "whpk_aZj3sJqnBBxM5sJcwsoCiqHYWTqLLXvTDC9qGZ9ZzVU=" }), "secret");
+    refused("adyen-platform", &json!({ "secret": "xyz" }), "secret");
+    refused("airtable", &json!({ "secret": "not base64!" }), "secret");
+    refused("meta", &json!({ "secret": "a" }), "verifyToken");
+    refused("postmark", &json!({ "username": "a" }), "password");
+    refused("square", &json!({ "secret": "a", "notificationUrl": "ftp://x" }), "notificationUrl");
+    refused("cron", &json!({ "schedule": "* * * * *" }), "payload");
+    refused("generic-token", &json!({ "token": "a" }), "header");
+    refused("generic-token", &json!({ "token": "a", "header": "x y" }), "header");
+    refused("generic-token", &json!({ "token": "a", "header": "x", "query": "y" }), "query");
+    refused("generic-token", &json!({ "token": "a", "query": "x", "scheme": "Bearer" }), "scheme");
+    refused("generic-token", &json!({ "token": "a", "pointer": "x" }), "pointer");
+    refused("gitlab", &json!({}), "secret");
+    refused("standard-webhooks", &json!({ "publicKey": "whpk_short" }), "publicKey");
+    refused("discord", &json!({ "publicKey": "00" }), "publicKey");
+    refused("travis-ci", &json!({ "publicKey": "-----BEGIN PUBLIC KEY-----" }), "publicKey");
+    refused("generic-jwt", &json!({ "algorithm": "HS256" }), "secret");
+    refused("generic-jwt", &json!({ "algorithm": "none", "secret": "a" }), "algorithm");
+    refused("hubspot", &json!({ "secret": "a", "signatureVersion": "v4" }), "signatureVersion");
     let hmac = |more: Value| {
         let mut given = config(json!({ "secret": "a", "header": "x-sig" }));
         given.extend(config(more));
         Value::Object(given)
     };
-    refused("generic-hmac", hmac(json!({ "algorithm": "md5" })), "algorithm");
-    refused("generic-hmac", hmac(json!({ "template": "{ts}" })), "template");
-    refused("generic-hmac", hmac(json!({ "template": "{ts}.{body}" })), "template");
-    refused("generic-hmac", hmac(json!({ "timestampHeader": "x-ts" })), "template");
-    refused("generic-hmac", hmac(json!({ "idHeader": "x-id" })), "template");
-    refused("generic-hmac", hmac(json!({ "timestampKey": "t", "template": "{ts}{body}" })), "timestampKey");
-    refused("generic-hmac", hmac(json!({ "prefix": "a", "signatureKey": "b" })), "prefix");
-    refused("generic-hmac", hmac(json!({ "secretEncoding": "hex" })), "secret");
+    refused("generic-hmac", &hmac(json!({ "algorithm": "md5" })), "algorithm");
+    refused("generic-hmac", &hmac(json!({ "template": "{ts}" })), "template");
+    refused("generic-hmac", &hmac(json!({ "template": "{ts}.{body}" })), "template");
+    refused("generic-hmac", &hmac(json!({ "timestampHeader": "x-ts" })), "template");
+    refused("generic-hmac", &hmac(json!({ "idHeader": "x-id" })), "template");
+    refused("generic-hmac", &hmac(json!({ "timestampKey": "t", "template": "{ts}{body}" })), "timestampKey");
+    refused("generic-hmac", &hmac(json!({ "prefix": "a", "signatureKey": "b" })), "prefix");
+    refused("generic-hmac", &hmac(json!({ "secretEncoding": "hex" })), "secret");
 }
 
 #[test]

@@ -3,13 +3,11 @@
 //!
 //! `POSTHOUSE_MUTATIONS` sets how many changes are tried (2,000 otherwise; the long run has 100,000).
 
-mod support;
-
+use crate::support::{AT_MS, BODY, Made, Nothing, SECRET, verifier};
 use http::{HeaderName, HeaderValue, Method};
 use posthouse_signature::receive::{self, Context, Signed, Verdict, Verifier};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
-use support::{AT_MS, BODY, Made, Nothing, SECRET, verifier};
 
 /// A preset that can be signed for, with a request that it accepts.
 struct Valid {

@@ -5,19 +5,19 @@ use posthouse_signature::receive::{Cause, Context, Fetched, Request, Signed, Ver
 use serde_json::{Map, Value, json};
 
 /// When all requests of the tests are signed.
-pub const AT_MS: i64 = 1_760_000_000_000;
+pub(crate) const AT_MS: i64 = 1_760_000_000_000;
 /// The window that tests set, in seconds.
-pub const TOLERANCE_S: i64 = 60;
+pub(crate) const TOLERANCE_S: i64 = 60;
 /// A secret that has the form of most schemes: as text, and as `whsec_` with base64.
-pub const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+pub(crate) const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 /// Another.
-pub const OTHER_SECRET: &str = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD";
+pub(crate) const OTHER_SECRET: &str = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD";
 /// A body with blanks, escapes and a number that re-serialising would write in another way.
-pub const BODY: &str =
+pub(crate) const BODY: &str =
     r#"{ "id": "evt_1", "type": "a.b",  "amount": 1.0, "text": "caf\u00e9 é", "webhookTimestamp": 1760000000000 }"#;
 
 /// Nothing was fetched.
-pub struct Nothing;
+pub(crate) struct Nothing;
 
 impl Fetched for Nothing {
     fn get(&self, _url: &str) -> Option<&[u8]> {
@@ -27,15 +27,15 @@ impl Fetched for Nothing {
 
 /// A request whose parts can be changed.
 #[derive(Debug, Clone)]
-pub struct Made {
-    pub method: Method,
-    pub url: String,
-    pub headers: HeaderMap,
-    pub body: Vec<u8>,
+pub(crate) struct Made {
+    pub(crate) method: Method,
+    pub(crate) url: String,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Vec<u8>,
 }
 
 impl Made {
-    pub fn new(body: &[u8]) -> Self {
+    pub(crate) fn new(body: &[u8]) -> Self {
         let mut headers = HeaderMap::new();
         headers.insert("content-type", HeaderValue::from_static("application/json"));
         Self {
@@ -47,33 +47,33 @@ impl Made {
     }
 
     /// Signed by a verifier's own scheme at [`AT_MS`]. `None` where it cannot sign.
-    pub fn signed(verifier: &Verifier, body: &[u8]) -> Option<(Self, Signed)> {
+    pub(crate) fn signed(verifier: &Verifier, body: &[u8]) -> Option<(Self, Signed)> {
         let mut made = Self::new(body);
         let signed = verifier.sign(&made.request(), AT_MS, "msg_1")?;
         for (name, value) in &signed.headers {
             made.set(name, value);
         }
         if let Some((name, value)) = &signed.query {
-            made.url.push_str(&format!("&{name}={value}"));
+            made.url = format!("{}&{name}={value}", made.url);
         }
         Some((made, signed))
     }
 
-    pub fn set(&mut self, name: &str, value: &str) {
+    pub(crate) fn set(&mut self, name: &str, value: &str) {
         let name = HeaderName::from_bytes(name.as_bytes()).expect("a header's name");
         self.headers.insert(name, HeaderValue::from_bytes(value.as_bytes()).expect("a header's value"));
     }
 
-    pub fn request(&self) -> Request<'_> {
+    pub(crate) fn request(&self) -> Request<'_> {
         Request { method: &self.method, url: &self.url, headers: &self.headers, body: &self.body }
     }
 
-    pub fn judged(&self, verifier: &Verifier, now_ms: i64) -> Verdict {
+    pub(crate) fn judged(&self, verifier: &Verifier, now_ms: i64) -> Verdict {
         verifier.judge(&self.request(), &Context { now_ms, fetched: &Nothing, is_registered: true })
     }
 
     /// The cause of a refusal; `None` if it was accepted.
-    pub fn cause(&self, verifier: &Verifier, now_ms: i64) -> Option<Cause> {
+    pub(crate) fn cause(&self, verifier: &Verifier, now_ms: i64) -> Option<Cause> {
         match self.judged(verifier, now_ms) {
             Verdict::Accepted => None,
             Verdict::Rejected(rejection) => Some(rejection.cause),
@@ -83,7 +83,7 @@ impl Made {
 }
 
 /// A configuration of a scheme with these secrets.
-pub fn config(scheme: &str, secrets: &[&str]) -> Map<String, Value> {
+pub(crate) fn config(scheme: &str, secrets: &[&str]) -> Map<String, Value> {
     let fields = match scheme {
         "gitlab-signing" => json!({ "signingSecret": secrets }),
         "adobe-sign" => json!({ "clientId": secrets }),
@@ -100,11 +100,12 @@ pub fn config(scheme: &str, secrets: &[&str]) -> Map<String, Value> {
 }
 
 fn hex(text: &str) -> String {
-    text.bytes().map(|byte| format!("{byte:02x}")).collect()
+    let digit = |value: u8| char::from_digit(u32::from(value), 16).expect("a digit");
+    text.bytes().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }
 
 /// A verifier for one scheme with these secrets, and with the window of the tests where it takes one.
-pub fn verifier(scheme: &str, secrets: &[&str]) -> Option<Verifier> {
+pub(crate) fn verifier(scheme: &str, secrets: &[&str]) -> Option<Verifier> {
     let config = config(scheme, secrets);
     let windowed = |name: &str| {
         let mut config = config.clone();

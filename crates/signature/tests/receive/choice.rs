@@ -1,10 +1,8 @@
 //! Which scheme of a type judges a request, what it says of itself, and what is told of a refusal.
 
-mod support;
-
+use crate::support::{AT_MS, BODY, Made, OTHER_SECRET, SECRET};
 use posthouse_signature::receive::{Cause, Described, Verdict, Verifier};
 use serde_json::{Map, Value, json};
-use support::{AT_MS, BODY, Made, OTHER_SECRET, SECRET};
 
 fn source(type_name: &str, config: Value) -> Verifier {
     let Value::Object(config) = config else { panic!("a configuration is an object") };
@@ -12,7 +10,7 @@ fn source(type_name: &str, config: Value) -> Verifier {
 }
 
 fn of_scheme(scheme: &str) -> Made {
-    let verifier = support::verifier(scheme, &[SECRET]).expect("a verifier");
+    let verifier = crate::support::verifier(scheme, &[SECRET]).expect("a verifier");
     Made::signed(&verifier, BODY.as_bytes()).expect("signed").0
 }
 
@@ -108,6 +106,59 @@ fn a_described_scheme_is_what_was_described() {
         assert_eq!(made.cause(&generic, AT_MS), None);
         assert_eq!(Made::new(b"").cause(&generic, AT_MS), Some(Cause::MissingHeader));
     }
+}
+
+#[test]
+fn a_token_in_the_body_is_compared() {
+    let pointer = source("generic-token", json!({ "token": "s3", "pointer": "/auth/token" }));
+    let judged = |body: &str| Made::new(body.as_bytes()).cause(&pointer, AT_MS);
+    assert_eq!(judged(r#"{"auth":{"token":"s3"}}"#), None);
+    assert_eq!(judged(r#"{"auth":{"token":"s4"}}"#), Some(Cause::TokenMismatch));
+    assert_eq!(judged(r#"{"auth":{}}"#), Some(Cause::MalformedBody));
+    assert_eq!(judged("auth"), Some(Cause::MalformedBody));
+    let graph = source("microsoft-graph", json!({ "secrets": ["a", "b"] }));
+    let judged = |body: &str| Made::new(body.as_bytes()).cause(&graph, AT_MS);
+    assert_eq!(judged(r#"{"value":[{"clientState":"a"},{"clientState":"b"}]}"#), None);
+    assert_eq!(judged(r#"{"value":[{"clientState":"a"},{}]}"#), Some(Cause::TokenMismatch));
+    assert_eq!(judged(r#"{"value":[]}"#), Some(Cause::MalformedBody));
+}
+
+#[test]
+fn handshakes_are_told_before_or_after_the_signature() {
+    let slack = source("slack", json!({ "secret": SECRET }));
+    let challenge =
+        br#"{"type":"url_verification","challenge":"3eZbrw1aBm2rZgRNFdxV2595E9CY3gmdALWMmHkvFXO7tYXAYM8P"}"#;
+    let (made, _) = Made::signed(&slack, challenge).expect("signed");
+    let Verdict::Handshake(reply) = made.judged(&slack, AT_MS) else { panic!("no handshake") };
+    assert_eq!((reply.status, &challenge[40..92]), (200, reply.body.as_slice()));
+    assert_eq!(Made::new(challenge).cause(&slack, AT_MS), Some(Cause::MissingHeader), "only when it is signed");
+
+    let dropbox = source("dropbox", json!({ "secret": SECRET }));
+    let mut made = Made::new(b"");
+    made.method = http::Method::GET;
+    made.url = "https://hooks.example.com/in/abc?challenge=abc".to_owned();
+    assert!(matches!(made.judged(&dropbox, AT_MS), Verdict::Handshake(reply) if reply.body == b"abc"));
+
+    let asana = source("asana", json!({}));
+    let mut made = Made::new(b"{}");
+    made.set("x-hook-secret", "b537207f20cbfa02357cf448134da559");
+    assert_eq!(made.cause(&asana, AT_MS), Some(Cause::UnexpectedHandshake), "a source that is registered");
+
+    let twitter = source("twitter", json!({ "secret": SECRET }));
+    let (made, _) = Made::signed(&twitter, b"MTQ4OTc1NzU3Mg").expect("signed");
+    assert_eq!(made.cause(&twitter, AT_MS), Some(Cause::MalformedBody), "what a challenge has signed is no message");
+}
+
+#[test]
+fn the_version_of_hubspot_is_configured() {
+    let v3 = source("hubspot", json!({ "secret": SECRET }));
+    let (made, _) = Made::signed(&v3, BODY.as_bytes()).expect("signed");
+    assert_eq!(made.cause(&v3, AT_MS), None);
+    let mut weaker = Made::new(b"{}");
+    weaker.set("x-hubspot-signature", "af1e2d0f4d6f0f5d3b7ad5bb2e0d1ae8a8d2e7e9ab42e3f1c6d9b0a9dbbf01aa");
+    assert_eq!(weaker.cause(&v3, AT_MS), Some(Cause::MissingHeader), "the header decides nothing");
+    let v1 = source("hubspot", json!({ "secret": SECRET, "signatureVersion": "v1" }));
+    assert_eq!(weaker.cause(&v1, AT_MS), Some(Cause::SignatureMismatch));
 }
 
 #[test]

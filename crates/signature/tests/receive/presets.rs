@@ -1,9 +1,7 @@
 //! Every preset that can be signed for: what it accepts, and with which cause it refuses.
 
-mod support;
-
+use crate::support::{AT_MS, BODY, Made, OTHER_SECRET, SECRET, TOLERANCE_S, config, verifier};
 use posthouse_signature::receive::{self, Cause, Signed, Verdict, Verifier};
-use support::{AT_MS, BODY, Made, OTHER_SECRET, SECRET, TOLERANCE_S, config, verifier};
 
 /// Schemes that look at the past only, as their providers' libraries do.
 const ANY_FUTURE: [&str; 4] = ["stripe", "paddle", "hubspot-v3", "twitch"];
@@ -47,7 +45,7 @@ fn what_is_signed_is_accepted_and_nothing_else() {
         tampered.body = BODY.replace("evt_1", "evt_2").into_bytes();
         let expected = if is_token(verifier, made) { None } else { Some(Cause::SignatureMismatch) };
         assert_eq!(tampered.cause(verifier, AT_MS), expected, "{name}: tampered");
-        let other = support::verifier(name, &[OTHER_SECRET]).expect("a verifier");
+        let other = crate::support::verifier(name, &[OTHER_SECRET]).expect("a verifier");
         let expected = if expected.is_none() { Cause::TokenMismatch } else { Cause::SignatureMismatch };
         assert_eq!(made.cause(&other, AT_MS), Some(expected), "{name}: wrong secret");
     });

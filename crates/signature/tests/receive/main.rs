@@ -1,0 +1,9 @@
+//! Receiving as a source does it: through the catalogue and a verifier, by public names only.
+
+mod catalogue;
+mod choice;
+mod document;
+mod mutations;
+mod presets;
+mod sample;
+mod support;
