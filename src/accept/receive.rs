@@ -17,9 +17,13 @@ use super::fetch::Fetcher;
 use super::limited::BodyError;
 use super::quota::Bucket;
 use super::{Gateway, NotAccepted};
+use crate::model::id::{first_key_at, key_time};
 use crate::model::routing::route;
-use crate::model::{Dedupe, DedupeBy, Envelope, LogKind, Received, Source, SourceAnswer, SourceKey, UnixMs};
+use crate::model::{
+    Dedupe, DedupeBy, Envelope, Id, LogKind, LoggedRequest, Received, Source, SourceAnswer, SourceKey, UnixMs,
+};
 use crate::store::command::{Change, Command, DedupeKey, Done, Inbound, LogRequest, Publish, Refusal};
+use crate::store::query::{Order, Page};
 
 /// Sources whose verifiers are kept ready.
 const PREPARED_MAX: usize = 10_000;
@@ -28,8 +32,10 @@ const FETCHES_MAX: usize = 3;
 /// Requests that became no message, of one source, that go into its log in a second. What is more is only
 /// counted: a flood on one source leaves the journal to others.
 const LOGGED_PER_SECOND: u32 = 100;
-/// Bytes of a body that a log keeps.
-const LOGGED_BODY_BYTES_MAX: usize = 64 * 1024;
+/// Requests that were refused of which one call has verified again at most: all that a log keeps.
+const VERIFIED_AGAIN_MAX: usize = 1_000;
+/// Of these, how many are read at once.
+const VERIFIED_AGAIN_PAGE: usize = 100;
 /// Tells these keyed hashes from others.
 const SAMENESS: &[u8] = b"dedupe";
 
@@ -68,6 +74,26 @@ impl Answer {
         let status = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::OK);
         Self { status, headers: reply.headers, body: reply.body.into() }
     }
+}
+
+/// What a request became.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Became {
+    Message,
+    Duplicate,
+    /// Its application is gone.
+    Nothing,
+}
+
+/// What became of requests that were verified again.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct VerifiedAgain {
+    /// Messages now.
+    pub accepted: usize,
+    /// Known as messages before.
+    pub duplicates: usize,
+    /// Still refused.
+    pub rejected: usize,
 }
 
 /// Verifiers of sources, and how full their buckets are. One a process.
@@ -156,8 +182,11 @@ impl Gateway {
         };
         let url = self.url_of(&arrival);
         let request = Request { method: arrival.method, url: &url, headers: arrival.headers, body: &body };
-        match self.judge(&prepared, &request).await {
-            Verdict::Accepted => self.accept(&prepared, &request, received, &body).await,
+        match self.judge(&prepared, &request, now).await {
+            Verdict::Accepted => {
+                let (_, answer) = self.accept(&prepared, &request, received, &body, None).await?;
+                Ok(answer)
+            }
             Verdict::Handshake(reply) => self.shake(&prepared, received, &body, reply).await,
             Verdict::Rejected(rejection) => {
                 let hint = rejection.hint;
@@ -177,6 +206,68 @@ impl Gateway {
         format!("{}/in/{token}", self.public_url())
     }
 
+    /// Verifies what a source has refused between two moments again, by its configuration as it is now and
+    /// as of the time when it came: what is right becomes a message and leaves the log.
+    pub async fn verify_again(
+        &self,
+        source: Source,
+        since: UnixMs,
+        until: UnixMs,
+    ) -> Result<VerifiedAgain, NotAccepted> {
+        self.admission.check().map_err(NotAccepted::Closed)?;
+        let Some(prepared) = self.receiving.prepare(&Arc::new(source)) else { return Ok(VerifiedAgain::default()) };
+        let mut counted = VerifiedAgain::default();
+        let (mut after, mut looked_at) = (Some(first_key_at(since) - 1), 0);
+        while looked_at < VERIFIED_AGAIN_MAX {
+            let page = Page { after, order: Order::Ascending, limit: VERIFIED_AGAIN_PAGE };
+            let found = self.queries.source_log(prepared.source.key(), page).await?;
+            let Some(last) = found.rows.last().map(|row| row.id.key) else { break };
+            looked_at += found.rows.len();
+            after = Some(last);
+            for logged in found.rows {
+                if key_time(logged.id.key) >= until {
+                    return Ok(counted);
+                }
+                if logged.kind == LogKind::Rejected && logged.status == StatusCode::UNAUTHORIZED.as_u16() {
+                    self.verify_one_again(&prepared, logged, &mut counted).await?;
+                }
+            }
+            if found.done {
+                break;
+            }
+        }
+        Ok(counted)
+    }
+
+    async fn verify_one_again(
+        &self,
+        prepared: &Prepared,
+        logged: LoggedRequest,
+        counted: &mut VerifiedAgain,
+    ) -> Result<(), NotAccepted> {
+        let (Some(head), Some(body)) = (logged.head, logged.body) else { return Ok(()) };
+        let (Ok(method), headers) = (Method::from_bytes(head.method.as_bytes()), head.header_map()) else {
+            return Ok(());
+        };
+        let token = &prepared.source.secret.token;
+        let (path, query) = (head.path.as_str(), head.query.as_deref());
+        let url = self.url_of(&Arrival { token, path, query, method: &method, headers: &headers, peer: None });
+        let request = Request { method: &method, url: &url, headers: &headers, body: &body };
+        if self.judge(prepared, &request, key_time(logged.id.key)).await != Verdict::Accepted {
+            counted.rejected += 1;
+            return Ok(());
+        }
+        let received = Arc::new(head.clone());
+        match self.accept(prepared, &request, received, &body, Some(logged.id)).await {
+            Ok((Became::Message, _)) => counted.accepted += 1,
+            Ok((Became::Duplicate, _)) => counted.duplicates += 1,
+            // Somebody else had it verified at the same time.
+            Ok((Became::Nothing, _)) | Err(NotAccepted::Refused(Refusal::NotFound)) => {}
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+
     /// What schemes that sign the URL are verified with, where the source's configuration has no other.
     fn url_of(&self, arrival: &Arrival<'_>) -> String {
         let mut url = self.receiving_url(arrival.token);
@@ -189,12 +280,12 @@ impl Gateway {
     }
 
     /// Judges; what is needed by URL is fetched in between.
-    async fn judge(&self, prepared: &Prepared, request: &Request<'_>) -> Verdict {
+    async fn judge(&self, prepared: &Prepared, request: &Request<'_>, at: UnixMs) -> Verdict {
         let mut found = Found::default();
         let is_registered = prepared.source.secret.learned.is_some();
         loop {
             let verdict = {
-                let context = Context { now_ms: self.clock.now_ms(), fetched: &found, is_registered };
+                let context = Context { now_ms: at, fetched: &found, is_registered };
                 prepared.verifier.judge(request, &context)
             };
             let Verdict::Needs(need) = verdict else { return verdict };
@@ -213,13 +304,14 @@ impl Gateway {
         request: &Request<'_>,
         received: Arc<Received>,
         body: &Bytes,
-    ) -> Result<Answer, NotAccepted> {
+        instead_of: Option<Id>,
+    ) -> Result<(Became, Answer), NotAccepted> {
         let source = &prepared.source;
         let described = prepared.verifier.describe(request);
         let dedupe = self.dedupe_key(source, request, described.event_id.as_deref());
         let answer = prepared.answer();
         let Some(config) = self.snapshots.app(source.app).await? else {
-            return Ok(Answer::empty(StatusCode::NOT_FOUND));
+            return Ok((Became::Nothing, Answer::empty(StatusCode::NOT_FOUND)));
         };
         let envelope = Envelope {
             event_type: described.event_type.unwrap_or_else(|| source.spec.source_type.clone()),
@@ -234,17 +326,23 @@ impl Gateway {
             payload: Bytes::copy_from_slice(body),
             payload_days: self.retention.payload_days,
             idempotency: None,
-            inbound: Some(Box::new(Inbound { source: source.key(), received, dedupe, status: answer.status.as_u16() })),
+            inbound: Some(Box::new(Inbound {
+                source: source.key(),
+                received,
+                dedupe,
+                status: answer.status.as_u16(),
+                instead_of,
+            })),
             at: self.clock.now_ms(),
         };
         match self.journal.commit(Command::Publish(Box::new(publish))).await?? {
             Done::Published(_) => {
                 self.metrics.messages_accepted.inc();
-                Ok(answer)
+                Ok((Became::Message, answer))
             }
             Done::Duplicate(_) => {
                 self.metrics.requests_duplicate.inc();
-                Ok(answer)
+                Ok((Became::Duplicate, answer))
             }
             _ => Err(Refusal::Failed.into()),
         }
@@ -402,8 +500,9 @@ fn content_type(headers: &HeaderMap) -> String {
     said.unwrap_or("application/octet-stream").to_owned()
 }
 
+/// A slice of the connection's buffer would keep all of that buffer in memory.
 fn logged_body(body: &Bytes) -> Bytes {
-    Bytes::copy_from_slice(&body[..body.len().min(LOGGED_BODY_BYTES_MAX)])
+    Bytes::copy_from_slice(body)
 }
 
 /// The values at these places; `None` where none of them is there.

@@ -39,7 +39,8 @@ fn begun(changed: &Changed) -> Rendered {
     }
 }
 
-fn read(body: &[u8], depth_max: usize) -> Result<(UnixMs, Option<UnixMs>), ApiError> {
+/// Reads a stretch of time; without an end it goes on until now.
+pub(super) fn read(body: &[u8], depth_max: usize) -> Result<(UnixMs, Option<UnixMs>), ApiError> {
     let mut fields: Reader<'_> = Fields::parse(body, &FIELDS, depth_max)?;
     let since =
         fields.read("since", Null::Refused, TIME, |text: &Cow<'_, str>| check(text)).map(|text| time::parse(&text));

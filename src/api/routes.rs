@@ -162,6 +162,7 @@ pub(super) fn implemented() -> Vec<Operation> {
         DELETE "/ingest/api/v1/source/{source_id}" Key source::delete;
         POST "/ingest/api/v1/source/{source_id}/token/rotate" Key source::rotate;
         GET "/ingest/api/v1/source/{source_id}/log" Key source::log;
+        POST "/ingest/api/v1/source/{source_id}/log/verify-again" Key source::verify_again;
         GET "/ingest/api/v1/source/{source_id}/endpoint" Key endpoint::list;
         POST "/ingest/api/v1/source/{source_id}/endpoint" Key endpoint::create;
         GET "/ingest/api/v1/source/{source_id}/endpoint/{endpoint_id}" Key endpoint::get;

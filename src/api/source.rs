@@ -14,9 +14,11 @@ use super::change::{self, Rendered};
 use super::error::{ApiError, Kind};
 use super::json::{Fields, Given, Null};
 use super::page::{self, PageQuery};
+use super::recover;
 use super::time::Time;
 use super::validate;
 use crate::accept::Gateway;
+use crate::accept::receive::VerifiedAgain;
 use crate::model::id::key_time;
 use crate::model::source::{DEDUPE_WINDOW_S, DEDUPE_WINDOW_S_DEFAULT};
 use crate::model::{
@@ -647,6 +649,28 @@ fn merge(
     // With nothing to show, the scan goes on where it was cut short.
     let resume = if rows.is_empty() { messages.resume } else { None };
     Rows { rows, done, resume }
+}
+
+/// What became of requests that were verified again. An addition of this server.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "VerifiedAgainOut")]
+pub(super) struct AgainOut {
+    /// Requests that are messages now.
+    accepted: usize,
+    /// Requests that were the same as a message.
+    duplicates: usize,
+    /// Requests that are still refused.
+    rejected: usize,
+}
+
+/// `POST …/log/verify-again`: what was refused since a time is verified by the configuration as it is now.
+pub(super) async fn verify_again(call: Call, body: Body) -> Answer {
+    let body = call.read(body).await?;
+    let (since, until) = recover::read(&body, call.gateway.limits.json_depth_max)?;
+    let source = call.source().await?;
+    let until = until.unwrap_or(call.gateway.clock.now_ms() + 1);
+    let VerifiedAgain { accepted, duplicates, rejected } = call.gateway.verify_again(source, since, until).await?;
+    Ok(answer::json(StatusCode::OK, &AgainOut { accepted, duplicates, rejected }))
 }
 
 /// `GET /ingest/api/v1/source-type`: every type with the schema of its configuration.

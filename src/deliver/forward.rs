@@ -1,7 +1,7 @@
 //! What goes on of a request that came in from outside: its method, its headers but those of its
 //! connection, and path and query if its source says so.
 
-use http::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
+use http::header::{AUTHORIZATION, HeaderMap};
 use http::uri::PathAndQuery;
 use http::{Method, Uri};
 
@@ -38,19 +38,15 @@ pub(super) fn add_headers(headers: &mut HeaderMap, received: &Received, target: 
         .filter(|(name, _)| name == "connection")
         .flat_map(|(_, value)| value.split(',').map(|name| name.trim().to_ascii_lowercase()))
         .collect();
-    for (name, value) in &received.headers {
-        if OF_CONNECTION.contains(&name.as_str()) || named.contains(name) {
+    for (name, value) in &received.header_map() {
+        if OF_CONNECTION.contains(&name.as_str()) || named.iter().any(|named| name == named.as_str()) {
             continue;
         }
-        let value: Vec<u8> = value.chars().map(|byte| u8::try_from(byte).unwrap_or(b'?')).collect();
-        let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name.as_bytes()), HeaderValue::from_bytes(&value)) else {
-            continue;
-        };
         // What the endpoint's URL says of its receiver goes before what the sender said to us.
         if name == AUTHORIZATION && target.basic_auth.is_some() {
             continue;
         }
-        headers.append(name, value);
+        headers.append(name.clone(), value.clone());
     }
 }
 

@@ -156,6 +156,20 @@ pub struct Received {
 }
 
 impl Received {
+    /// The headers as HTTP has them.
+    pub fn header_map(&self) -> http::HeaderMap {
+        let mut headers = http::HeaderMap::with_capacity(self.headers.len());
+        for (name, value) in &self.headers {
+            let value: Vec<u8> = value.chars().map(|byte| u8::try_from(byte).unwrap_or(b'?')).collect();
+            if let (Ok(name), Ok(value)) =
+                (http::HeaderName::from_bytes(name.as_bytes()), http::HeaderValue::from_bytes(&value))
+            {
+                headers.append(name, value);
+            }
+        }
+        headers
+    }
+
     /// Bytes that it takes, roughly.
     pub fn weight(&self) -> usize {
         let headers: usize = self.headers.iter().map(|(name, value)| name.len() + value.len() + 48).sum();

@@ -91,6 +91,8 @@ pub struct Inbound {
     pub dedupe: Option<DedupeKey>,
     /// What the sender is answered.
     pub status: u16,
+    /// The entry of the source's log that it was refused as before, which it takes the place of.
+    pub instead_of: Option<Id>,
 }
 
 impl Inbound {

@@ -48,6 +48,8 @@ pub(super) fn all() -> Vec<BodyOf> {
         passed_over: &["appId"],
         ..body("IngestSourcePatch", &source::FIELDS, &[], json!({ "requestsPerSecond": 100 }))
     });
+    let since = json!({ "since": "2030-01-31T08:00:00Z" });
+    all.push(body("VerifyAgainIn", &recover::FIELDS, &["since"], since));
     all.extend(of_endpoints());
     all.extend(of_event_types());
     all

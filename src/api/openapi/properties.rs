@@ -27,7 +27,7 @@ pub(super) fn property(body: &str, name: &str) -> Option<Value> {
             secret_property(name)
         }
         "EventTypeIn" | "EventTypeUpsertIn" | "EventTypePatch" => event_type_property(name),
-        "RecoverIn" => recover_property(name),
+        "RecoverIn" | "VerifyAgainIn" => recover_property(name),
         "EventExampleIn" => example_property(name),
         "RetryScheduleInOut" => schedule_property(name),
         "IngestSourceIn" | "IngestSourcePatch" => source_property(name),

@@ -72,6 +72,7 @@ fn answers() -> Map<String, Value> {
     generator.subschema_for::<source::LogOut>();
     generator.subschema_for::<source::TokenOut>();
     generator.subschema_for::<source::TypesOut>();
+    generator.subschema_for::<source::AgainOut>();
     generator.take_definitions(true)
 }
 

@@ -294,6 +294,9 @@ impl<'c> HotStatements<'c> {
             && let Some(dedupe) = &inbound.dedupe
             && let Some(first) = self.first_of(state, dedupe, publish.at)?
         {
+            if !source_log::take_place(self.connection, inbound)? {
+                return Ok(Err(Refusal::NotFound));
+            }
             let request = inbound.as_duplicate();
             source_log::log(self.connection, state, &request, Some(first), publish.at)?;
             return Ok(Ok(Done::Duplicate(first)));
@@ -309,6 +312,11 @@ impl<'c> HotStatements<'c> {
                 Err(refusal) => return Ok(Err(refusal)),
             }
         };
+        if let Some(inbound) = &publish.inbound
+            && !source_log::take_place(self.connection, inbound)?
+        {
+            return Ok(Err(Refusal::NotFound));
+        }
         let id = state.new_id(publish.at);
         self.insert_message(state, id, publish)?;
         let routes = rerouted.as_ref().map_or(&publish.routes, |(_, routes)| routes);

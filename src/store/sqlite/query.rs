@@ -572,9 +572,10 @@ impl StoreQueries for SqliteReader {
     async fn source_log(&self, source: SourceKey, page: Page<Key>) -> Result<Rows<LoggedRequest>, ReadError> {
         self.list(move |connection, _| {
             let table = "source_log LEFT JOIN message ON message.key = source_log.message";
-            let (sql, values) =
+            let (sql, mut values) =
                 paged(table, source_log::LOGGED, ("source_log.source", source.0), "source_log.key", page);
-            page_of(connection, &sql, values, page.limit, source_log::logged)
+            values.push(Value::Integer(page.limit as i64 + 1));
+            source_log::page(connection, &sql, params_from_iter(values), page.limit)
         })
         .await
     }

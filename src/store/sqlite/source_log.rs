@@ -8,12 +8,15 @@ use super::apply::WriterState;
 use super::change::{Changer, Stop};
 use super::rows;
 use crate::model::{Id, LogKind, LoggedRequest, Received, SourceKey, UnixMs};
-use crate::store::command::{Changed, LogRequest, Refusal};
+use crate::store::command::{Changed, Inbound, LogRequest, Refusal};
+use crate::store::query::Rows;
 
 /// Requests that are kept of each source.
 const ENTRIES_MAX: i64 = 1_000;
 /// Their bytes.
 const BYTES_MAX: i64 = 16 << 20;
+/// Bytes of bodies in a page, but for its last row.
+const PAGE_BYTES_MAX: usize = 4 << 20;
 /// How often they are counted: each time costs a look at all of them.
 const COUNTED_EVERY: i64 = 32;
 
@@ -76,6 +79,36 @@ pub(super) fn log(
             first.map(|first| first.key),
         ])?;
     bound_log(connection, state, request.source)
+}
+
+/// What was refused before and is accepted now leaves the log; `false` where it has left it already.
+pub(super) fn take_place(connection: &Connection, inbound: &Inbound) -> rusqlite::Result<bool> {
+    let Some(before) = inbound.instead_of else { return Ok(true) };
+    let gone = connection
+        .prepare_cached("DELETE FROM source_log WHERE key = ? AND source = ?")?
+        .execute([before.key, inbound.source.0])?;
+    Ok(gone == 1)
+}
+
+/// A page of a source's log: as many as asked for, or fewer where they are long.
+pub(super) fn page(
+    connection: &Connection,
+    sql: &str,
+    values: impl rusqlite::Params,
+    limit: usize,
+) -> rusqlite::Result<Rows<LoggedRequest>> {
+    let mut statement = connection.prepare_cached(sql)?;
+    let mut found = statement.query(values)?;
+    let (mut rows, mut bytes) = (Vec::new(), 0);
+    while let Some(row) = found.next()? {
+        if rows.len() == limit || bytes >= PAGE_BYTES_MAX {
+            return Ok(Rows { rows, done: false, resume: None });
+        }
+        let logged = logged(row)?;
+        bytes += logged.body.as_ref().map_or(0, Bytes::len);
+        rows.push(logged);
+    }
+    Ok(Rows { rows, done: true, resume: None })
 }
 
 /// The oldest go where there are too many.

@@ -9,6 +9,7 @@ const TYPES: &str = "/ingest/api/v1/source-type";
 const ONE: &str = "/ingest/api/v1/source/{source_id}";
 const ROTATE: &str = "/ingest/api/v1/source/{source_id}/token/rotate";
 const LOG: &str = "/ingest/api/v1/source/{source_id}/log";
+const AGAIN: &str = "/ingest/api/v1/source/{source_id}/log/verify-again";
 const ENDPOINTS: &str = "/ingest/api/v1/source/{source_id}/endpoint";
 const ENDPOINT: &str = "/ingest/api/v1/source/{source_id}/endpoint/{endpoint_id}";
 const SECRET: &str = "/ingest/api/v1/source/{source_id}/endpoint/{endpoint_id}/secret";
@@ -71,6 +72,14 @@ fn of_sources() -> Vec<Described> {
             .pages(Pages::Ids(IdKind::SourceLog))
             .query(&["order"])
             .answers(200, "ListResponse_IngestLogOut_"),
+        post(AGAIN, "v1.ingest.log.verify-again", Tag::SourceLog)
+            .says(
+                "Verify refused requests again",
+                "By the configuration as it is now, as of the time when each came. What is right becomes a message and \
+                 leaves the log. An addition of this server.",
+            )
+            .body("VerifyAgainIn")
+            .answers(200, "VerifiedAgainOut"),
     ]
 }
 
