@@ -218,7 +218,7 @@ pub(super) struct SourceOut<'a> {
     /// The type's configuration, without what is secret.
     config: Map<String, Value>,
     /// Where the provider is to send to.
-    ingest_url: Option<String>,
+    ingest_url: String,
     /// The application whose endpoints get what it receives. An addition of this server.
     #[schemars(regex(pattern = r"^app_[A-Za-z0-9]{27}$"))]
     app_id: String,
@@ -258,7 +258,7 @@ fn shown(source: &Source, app: String, ingest_url: String) -> SourceOut<'_> {
         name: &spec.name,
         source_type: &spec.source_type,
         config: open.map(|(name, value)| (name.clone(), value.clone())).collect(),
-        ingest_url: (spec.source_type != "cron").then_some(ingest_url),
+        ingest_url,
         app_id: app,
         dedupe: DedupeDto::of(&spec.dedupe),
         answer,
@@ -369,7 +369,8 @@ fn uid_rule(text: &str) -> Result<(), &'static str> {
 /// Says what is wrong with a type and its configuration.
 fn check_config(fields: &mut Fields<'_, 11>, type_name: &str, config: Map<String, Value>) {
     match Verifier::new(type_name, config) {
-        Ok(_) => {}
+        Ok(verifier) if verifier.is_receiving() => {}
+        Ok(_) => fields.problem("type", "sources that send by a schedule are not available yet", Kind::Value),
         Err(SetupError::Config(error)) => fields.problem_in("config", error.field, error.expected),
         Err(error @ (SetupError::UnknownType(_) | SetupError::Unconfirmed { .. })) => {
             fields.problem("type", error.to_string(), Kind::Value);
@@ -676,7 +677,7 @@ pub(super) async fn verify_again(call: Call, body: Body) -> Answer {
 /// `GET /ingest/api/v1/source-type`: every type with the schema of its configuration.
 pub(super) async fn types(call: Call, _: Body) -> Answer {
     call.query().finish()?;
-    let all = receive::all().filter(|source_type| source_type.is_confirmed());
+    let all = receive::all().filter(|source_type| source_type.is_confirmed() && source_type.is_receiving());
     let data = all.map(|source_type| TypeOut {
         source_type: source_type.name,
         name: source_type.title,

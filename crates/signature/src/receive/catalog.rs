@@ -267,6 +267,11 @@ impl SourceType {
         self.confidence != Confidence::Unconfirmed
     }
 
+    /// Whether such a source receives requests at all: a schedule does not.
+    pub fn is_receiving(&self) -> bool {
+        !self.schemes.iter().any(|scheme| matches!(scheme.how, How::Closed))
+    }
+
     /// The names of its schemes, as vector files have them.
     pub fn scheme_names(&self) -> impl Iterator<Item = &'static str> {
         self.schemes.iter().map(|scheme| scheme.name)

@@ -84,7 +84,7 @@ impl Verifier {
 
     /// Whether the source receives requests at all: a schedule does not.
     pub fn is_receiving(&self) -> bool {
-        !self.source_type.schemes.iter().any(|scheme| matches!(scheme.how, How::Closed))
+        self.source_type.is_receiving()
     }
 
     /// Judges a request as it was received.
