@@ -9,20 +9,18 @@ use http::{Request, Response};
 
 use super::Peer;
 use super::error::ApiError;
+use super::source::TOKEN_CHARACTERS;
 use crate::accept::Gateway;
 use crate::accept::receive::{Answer, Arrival};
 
 /// What all receiving URLs begin with.
 pub(crate) const RECEIVING: &str = "/in/";
-/// Longest token that is looked up.
-const TOKEN_BYTES_MAX: usize = 128;
-
 /// Takes a request in.
 pub(super) async fn receive(gateway: Arc<Gateway>, request: Request<Body>) -> Response<Body> {
     let (parts, body) = request.into_parts();
     let rest = parts.uri.path().strip_prefix(RECEIVING).unwrap_or_default();
     let (token, path) = rest.find('/').map_or((rest, ""), |slash| rest.split_at(slash));
-    if token.is_empty() || token.len() > TOKEN_BYTES_MAX {
+    if token.len() != TOKEN_CHARACTERS || !token.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
         return ApiError::not_found().into_answer();
     }
     let peer = parts.extensions.get::<Peer>().map(|peer| peer.0);

@@ -44,7 +44,7 @@ pub(super) const FIELDS: [&str; 11] = [
     "forwardPath",
 ];
 /// Characters of a token: 190 random bits.
-const TOKEN_CHARACTERS: usize = 32;
+pub(super) const TOKEN_CHARACTERS: usize = 32;
 /// How long a token goes on opening beside its successor.
 const TOKEN_GRACE_MS: i64 = 86_400_000;
 /// Bytes of a configuration.
