@@ -1,5 +1,7 @@
 //! A source's verifier: made once from type and configuration, asked for every request.
 
+use std::borrow::Cow;
+
 use serde_json::{Map, Value};
 
 use super::catalog::{self, How, Scheme, SourceType, When, WithoutSecret};
@@ -8,7 +10,7 @@ use super::describe::{self, Described};
 use super::handshake::{self, Handshake};
 use super::hmac::Signed;
 use super::{Cause, Context, Failure, Rejection, Reply, Request, Settings, Verdict};
-use super::{asymmetric, canonical, certificate, configured, hint, hmac, jwt, lookup, token};
+use super::{asymmetric, canonical, certificate, configured, hint, hmac, jwt, lookup, reading, token};
 
 /// Why no source can be made.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -89,12 +91,14 @@ impl Verifier {
 
     /// Judges a request as it was received.
     pub fn judge(&self, request: &Request, context: &Context) -> Verdict {
-        let request = &self.as_registered(request);
         if let Some(verdict) = self.handshake(false, request, context) {
             return verdict;
         }
+        let received = request;
+        let url = self.registered_url(request);
+        let request = &Request { url: &url, ..*request };
         match self.verify(request, context) {
-            Ok(()) => self.handshake(true, request, context).unwrap_or(Verdict::Accepted),
+            Ok(()) => self.handshake(true, received, context).unwrap_or(Verdict::Accepted),
             Err(Failure::Needs(need)) => Verdict::Needs(need),
             Err(Failure::Rejected(cause)) => self.rejected(cause, request, context),
         }
@@ -131,7 +135,8 @@ impl Verifier {
     /// What is to be added to a request so that this accepts it: by an HMAC or token scheme, the first
     /// that applies to a source so configured. `None` for other schemes, and without a secret.
     pub fn sign(&self, request: &Request, at_ms: i64, id: &str) -> Option<Signed> {
-        let request = &self.as_registered(request);
+        let url = self.registered_url(request);
+        let request = &Request { url: &url, ..*request };
         let scheme = self.pinned.or_else(|| {
             let applies = |scheme: &&Scheme| match scheme.when {
                 When::Always | When::Header(_) => true,
@@ -151,9 +156,18 @@ impl Verifier {
         }
     }
 
-    /// The request with the URL that is registered at the provider, if the source has one of its own.
-    fn as_registered<'a>(&'a self, request: &Request<'a>) -> Request<'a> {
-        Request { url: self.settings.text("notificationUrl").unwrap_or(request.url), ..*request }
+    /// The URL that is registered at the provider, where the source names it; with the query of the request,
+    /// to which some providers add.
+    fn registered_url<'a>(&'a self, request: &Request<'a>) -> Cow<'a, str> {
+        let Some(registered) = self.settings.text("notificationUrl") else {
+            return Cow::Borrowed(request.url);
+        };
+        let query = reading::query(request.url);
+        if query.is_empty() {
+            return Cow::Borrowed(registered);
+        }
+        let before = registered.split(['?', '#']).next().unwrap_or(registered);
+        Cow::Owned(format!("{before}?{query}"))
     }
 
     fn is_without_optional_secret(&self) -> bool {

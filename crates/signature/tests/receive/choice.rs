@@ -165,12 +165,20 @@ fn the_version_of_hubspot_is_configured() {
 fn the_url_is_the_registered_one() {
     let config = json!({ "secret": SECRET, "notificationUrl": "https://public.example.com/hook" });
     let square = source("square", config);
-    let (made, _) = Made::signed(&square, BODY.as_bytes()).expect("signed");
-    let behind_proxy = Made { url: "http://10.0.0.1:8080/in/abc".to_owned(), ..made };
-    assert_eq!(behind_proxy.cause(&square, AT_MS), None);
+    let public = Made { url: "https://public.example.com/hook".to_owned(), ..Made::new(BODY.as_bytes()) };
     let own = source("square", json!({ "secret": SECRET }));
+    let signed = own.sign(&public.request(), AT_MS, "").expect("signed");
+    let mut behind_proxy = Made { url: "http://10.0.0.1:8080/in/abc".to_owned(), ..public };
+    behind_proxy.set(&signed.headers[0].0, &signed.headers[0].1);
+    assert_eq!(behind_proxy.cause(&square, AT_MS), None);
     assert_eq!(behind_proxy.cause(&own, AT_MS), Some(Cause::SignatureMismatch));
     assert!(hint(&behind_proxy, &own, AT_MS).contains("http://10.0.0.1:8080/in/abc"));
+    // Twilio adds a parameter to the query, which is signed with the rest.
+    let added = |url: &str| Made { url: url.to_owned(), ..Made::new(BODY.as_bytes()) };
+    let signed = own.sign(&added("https://public.example.com/hook?a=1&b=2").request(), AT_MS, "").expect("signed");
+    let mut with_query = added("http://10.0.0.1:8080/in/abc?a=1&b=2");
+    with_query.set(&signed.headers[0].0, &signed.headers[0].1);
+    assert_eq!(with_query.cause(&square, AT_MS), None);
 }
 
 #[test]
