@@ -7,7 +7,9 @@ import time
 import urllib.error
 import urllib.request
 
-from svix.api import IngestEndpointListOptions, IngestSourceCreateOptions, IngestSourceListOptions, Ordering
+from svix.api import Ordering
+from svix.api.ingest_endpoint import IngestEndpointListOptions
+from svix.api.ingest_source import IngestSourceCreateOptions, IngestSourceListOptions
 from svix.models import IngestEndpointHeadersIn, IngestEndpointIn, IngestEndpointSecretIn, IngestSourceIn
 
 from common import fails_with, field_refused, proved, verified, walk
