@@ -44,7 +44,7 @@ async fn the_providers_event_id_tells_duplicates() {
     let log = source.log(&app).await;
     assert_eq!(outcomes(&log), ["accepted", "duplicate", "accepted"]);
     assert_eq!(log[1]["messageId"], log[2]["messageId"], "the log points to the first");
-    assert_eq!((&log[1]["statusCode"], &log[1]["errorText"]), (&json!(200), &json!("")));
+    assert_eq!((&log[1]["status_code"], &log[1]["error_text"]), (&json!(200), &json!("")));
     assert_eq!(log[1]["payload"], *again);
     app.kill9();
     app.restart().await;

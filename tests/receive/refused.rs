@@ -34,9 +34,9 @@ async fn the_sender_gets_401_and_the_log_gets_the_cause() {
         assert!(!told, "case {number}: {:?}", answer.headers);
         let logged = source.last(&app).await;
         assert_eq!(logged["outcome"], "rejected", "case {number}");
-        assert_eq!(logged["statusCode"], 401, "case {number}");
+        assert_eq!(logged["status_code"], 401, "case {number}");
         assert_eq!(logged["cause"], cause, "case {number}");
-        let text = logged["errorText"].as_str().expect("text");
+        let text = logged["error_text"].as_str().expect("text");
         assert!(text.starts_with(cause) && text.contains(hint), "case {number}: {text}");
         assert!(!text.contains(STRIPE_SECRET), "case {number}: no secret in a log: {text}");
         assert_eq!(logged["payload"].as_str().map(str::trim_end), Some(&*body), "case {number}: kept");
@@ -57,7 +57,7 @@ async fn a_signature_of_another_provider_is_recognised() {
     send(&app, request).await.expect(401);
     let logged = source.last(&app).await;
     assert_eq!(logged["cause"], "missing_header");
-    assert!(logged["errorText"].as_str().is_some_and(|text| text.contains("GitHub")), "{logged}");
+    assert!(logged["error_text"].as_str().is_some_and(|text| text.contains("GitHub")), "{logged}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

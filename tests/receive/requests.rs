@@ -110,7 +110,7 @@ async fn who_sends_from_elsewhere_is_refused() {
     send(&app, Request::new("POST", &source.path).body("direct")).await.expect(403);
     let refused: Vec<_> = source.log(&app).await.into_iter().filter(|logged| logged["outcome"] == "rejected").collect();
     assert_eq!(refused.len(), 4);
-    assert!(refused.iter().all(|logged| logged["cause"] == "address_not_allowed" && logged["statusCode"] == 403));
+    assert!(refused.iter().all(|logged| logged["cause"] == "address_not_allowed" && logged["status_code"] == 403));
     assert_eq!(source.settled(&app).await, 4);
 }
 
@@ -152,7 +152,7 @@ async fn what_is_too_large_is_refused_and_in_the_log() {
     let answer = send(&app, Request::new("POST", &source.path).body("x".repeat(LIMIT + 1))).await.expect(413);
     assert!(answer.body.is_empty(), "{}", answer.text());
     let logged = source.last(&app).await;
-    assert_eq!((&logged["cause"], &logged["statusCode"]), (&json!("body_too_large"), &json!(413)));
+    assert_eq!((&logged["cause"], &logged["status_code"]), (&json!("body_too_large"), &json!(413)));
     assert_eq!(receiver.wait_for("/hook", 1, SOON).await[0].body.len(), LIMIT);
 }
 
@@ -166,7 +166,7 @@ async fn a_source_may_answer_in_its_own_words() {
         let answer = send(&app, Request::new("POST", &source.path).body("x")).await.expect(202);
         assert_eq!((answer.header("content-type"), &*answer.text()), (Some("text/xml"), "<Response/>"));
         let logged = source.last(&app).await;
-        assert_eq!((&logged["outcome"], &logged["statusCode"]), (&json!(outcome), &json!(202)));
+        assert_eq!((&logged["outcome"], &logged["status_code"]), (&json!(outcome), &json!(202)));
     }
     source.patch(&app, json!({ "answer": null })).await;
     let answer = send(&app, Request::new("POST", &source.path).body("y")).await.expect(200);

@@ -32,9 +32,9 @@ async fn a_stripe_event_arrives_as_it_was_sent() {
     let message = logged["messageId"].as_str().expect("a message").to_owned();
     assert_signed(&arrived, &app.secret(&source.app_id, &endpoint).await, &message);
     assert_eq!(logged["outcome"], "accepted");
-    assert_eq!(logged["statusCode"], 200);
-    assert_eq!(logged["errorText"], "");
-    assert_eq!(logged["sourceId"], *source.id);
+    assert_eq!(logged["status_code"], 200);
+    assert_eq!(logged["error_text"], "");
+    assert_eq!(logged["source_id"], *source.id);
     assert_eq!(logged["payload"], *body);
     assert_eq!(logged["headers"]["stripe-signature"], *signature);
     let stored = app.get(format!("/api/v1/app/{}/msg/{message}", source.app_id)).await.expect(200).json();
