@@ -120,6 +120,7 @@ fn message(config: &Arc<AppConfig>) -> Command {
         payload_days: 90,
         only: None,
         idempotency: Some(Idempotency { hash, fingerprint: [0; 8], auto: true }),
+        inbound: None,
         at: SystemClock.now_ms(),
     }))
 }

@@ -310,7 +310,8 @@ async fn publish(node: &Node, world: &World, app: AppKey, number: usize, ledger:
         deliver_at: world.chance(10).then(|| at + world.range(0..90_000) as i64),
         content_type: None,
     };
-    let publish = Publish { config, routes, envelope, payload, payload_days: 90, only: None, idempotency: None, at };
+    let (only, idempotency, inbound) = (None, None, None);
+    let publish = Publish { config, routes, envelope, payload, payload_days: 90, only, idempotency, inbound, at };
     let Ok(answer) = node.journal.submit(Command::Publish(Box::new(publish))) else { return };
     if let Ok(Ok(Done::Published(published))) = answer.await {
         if let Some((_, routes)) = published.rerouted {

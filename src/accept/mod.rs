@@ -155,9 +155,11 @@ impl Gateway {
                 Ok(Accepted::New(published.id))
             }
             Done::Repeated(message) => Ok(Accepted::Repeated(message)),
-            Done::Duplicate(_) | Done::RepeatedChange(..) | Done::Settled(_) | Done::Changed(_) | Done::Maintained(_) => {
-                Err(Refusal::Failed.into())
-            }
+            Done::Duplicate(_)
+            | Done::RepeatedChange(..)
+            | Done::Settled(_)
+            | Done::Changed(_)
+            | Done::Maintained(_) => Err(Refusal::Failed.into()),
         }
     }
 
@@ -172,11 +174,7 @@ impl Gateway {
         match self.journal.commit(Command::Change(Box::new(request))).await?? {
             Done::Changed(changed) => Ok(ChangeAccepted::New(changed)),
             Done::RepeatedChange(status, body) => Ok(ChangeAccepted::Repeated(status, body)),
-            Done::Published(_)
-            | Done::Duplicate(_)
-            | Done::Repeated(_)
-            | Done::Settled(_)
-            | Done::Maintained(_) => {
+            Done::Published(_) | Done::Duplicate(_) | Done::Repeated(_) | Done::Settled(_) | Done::Maintained(_) => {
                 Err(Refusal::Failed.into())
             }
         }

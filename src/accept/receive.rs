@@ -18,12 +18,8 @@ use super::limited::BodyError;
 use super::quota::Bucket;
 use super::{Gateway, NotAccepted};
 use crate::model::routing::route;
-use crate::model::{
-    Dedupe, DedupeBy, Envelope, LogKind, Received, Source, SourceAnswer, SourceKey, UnixMs,
-};
-use crate::store::command::{
-    Change, Command, DedupeKey, Done, Inbound, LogRequest, Publish, Refusal,
-};
+use crate::model::{Dedupe, DedupeBy, Envelope, LogKind, Received, Source, SourceAnswer, SourceKey, UnixMs};
+use crate::store::command::{Change, Command, DedupeKey, Done, Inbound, LogRequest, Publish, Refusal};
 
 /// Sources whose verifiers are kept ready.
 const PREPARED_MAX: usize = 10_000;
@@ -338,10 +334,8 @@ impl Gateway {
             DedupeBy::Content => self.sealer.keyed_hash(&[SAMENESS, &key, b"content", request.body]),
             DedupeBy::Fields(places) => {
                 let values = fields(places, request)?;
-                let parts: Vec<&[u8]> = [SAMENESS, &key, b"fields"]
-                    .into_iter()
-                    .chain(values.iter().map(Vec::as_slice))
-                    .collect();
+                let parts: Vec<&[u8]> =
+                    [SAMENESS, &key, b"fields"].into_iter().chain(values.iter().map(Vec::as_slice)).collect();
                 self.sealer.keyed_hash(&parts)
             }
         };

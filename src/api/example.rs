@@ -46,14 +46,9 @@ pub(super) async fn send(call: Call, body: Body) -> Answer {
     let key = endpoint.key();
     let accepted = call.gateway.publish_to(app.clone(), key, envelope.clone(), payload.clone(), idempotency);
     let message = match accepted.await? {
-        Accepted::New(id) => Message {
-            id,
-            app: app.app.key(),
-            envelope,
-            source: None,
-            payload: Some(payload),
-            received: None,
-        },
+        Accepted::New(id) => {
+            Message { id, app: app.app.key(), envelope, source: None, payload: Some(payload), received: None }
+        }
         Accepted::Repeated(first) => *first,
     };
     let mut out = Vec::with_capacity(1024);

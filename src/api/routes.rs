@@ -14,7 +14,8 @@ use super::call::Call;
 use super::error::{ApiError, Code};
 use super::{
     application, attempt, attempted, background_task, content, docs, endpoint, event_type, example, first_sdks,
-    headers, health, hosted, jwks, message, metrics, openapi, portal, raw, receive, recover, secret, settings, source, stats,
+    headers, health, hosted, jwks, message, metrics, openapi, portal, raw, receive, recover, secret, settings, source,
+    stats,
 };
 use crate::accept::Gateway;
 use crate::model::{Capability, EnvKey};

@@ -6,7 +6,7 @@ use posthouse_signature::receive::{self, SetupError, Verifier};
 use rand::distr::{Alphanumeric, SampleString as _};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use super::answer;
 use super::call::Call;
@@ -102,7 +102,9 @@ impl DedupeDto {
 
     fn check(&self) -> Result<(), &'static str> {
         let is_place = |place: &String| {
-            place.strip_prefix("header:").map_or(place.starts_with('/'), |name| validate::HEADER_NAME.check(name).is_ok())
+            place
+                .strip_prefix("header:")
+                .map_or(place.starts_with('/'), |name| validate::HEADER_NAME.check(name).is_ok())
         };
         if !DEDUPE_WINDOW_S.contains(&self.window_seconds) {
             Err("windowSeconds must be from 60 to 604800")
@@ -165,8 +167,40 @@ impl SourceAnswerDto {
     }
 }
 
+/// A new receiving URL.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(rename = "RotateTokenOut")]
+pub(super) struct TokenOut {
+    /// Where the provider is to send to.
+    ingest_url: String,
+}
+
+/// The source types that there are.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "SourceTypesOut")]
+pub(super) struct TypesOut {
+    /// Each of them.
+    data: Vec<TypeOut>,
+}
+
+/// A source type.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(rename = "SourceTypeOut")]
+struct TypeOut {
+    /// Its name in `type`.
+    #[serde(rename = "type")]
+    source_type: &'static str,
+    /// What people call it.
+    name: &'static str,
+    /// The JSON Schema of its configuration.
+    config_schema: Value,
+}
+
 /// A source.
 #[derive(Serialize, JsonSchema)]
+#[schemars(rename = "IngestSourceOut")]
 #[serde(rename_all = "camelCase")]
 pub(super) struct SourceOut<'a> {
     /// Its id.
@@ -241,7 +275,10 @@ fn render(gateway: &Gateway, made: bool) -> impl Fn(&Changed) -> Rendered + Send
     move |changed| match changed {
         Changed::Source(source, _) => {
             let url = format!("{public_url}/in/{}", source.secret.token);
-            change::rendered(if made { 201 } else { 200 }, &shown(source, source.app_id.format(IdKind::Application), url))
+            change::rendered(
+                if made { 201 } else { 200 },
+                &shown(source, source.app_id.format(IdKind::Application), url),
+            )
         }
         other => change::nothing(other),
     }
@@ -471,7 +508,7 @@ pub(super) async fn rotate(call: Call, _: Body) -> Answer {
     let rotate = Change::RotateSourceToken { source, token: new_token(), grace_ms: TOKEN_GRACE_MS };
     let render = move |changed: &Changed| match changed {
         Changed::Source(source, _) => {
-            change::rendered(200, &json!({ "ingestUrl": format!("{public_url}/in/{}", source.secret.token) }))
+            change::rendered(200, &TokenOut { ingest_url: format!("{public_url}/in/{}", source.secret.token) })
         }
         other => change::nothing(other),
     };
@@ -480,6 +517,7 @@ pub(super) async fn rotate(call: Call, _: Body) -> Answer {
 
 /// A request in a source's log. Its names are those of the contract.
 #[derive(Serialize, JsonSchema)]
+#[schemars(rename = "IngestLogOut")]
 pub(super) struct LogOut {
     /// Its id.
     #[schemars(regex(pattern = r"^log[A-Za-z0-9]{21,22}$"))]
@@ -615,14 +653,10 @@ fn merge(
 pub(super) async fn types(call: Call, _: Body) -> Answer {
     call.query().finish()?;
     let all = receive::all().filter(|source_type| source_type.is_confirmed());
-    let data: Vec<Value> = all
-        .map(|source_type| {
-            json!({
-                "type": source_type.name,
-                "name": source_type.title,
-                "configSchema": receive::config_schema(source_type),
-            })
-        })
-        .collect();
-    Ok(answer::json(StatusCode::OK, &json!({ "data": data })))
+    let data = all.map(|source_type| TypeOut {
+        source_type: source_type.name,
+        name: source_type.title,
+        config_schema: receive::config_schema(source_type),
+    });
+    Ok(answer::json(StatusCode::OK, &TypesOut { data: data.collect() }))
 }

@@ -23,9 +23,9 @@ use anyhow::Context;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
+use crate::accept::fetch::HttpFetcher;
 use crate::accept::limited::BodyBudget;
 use crate::accept::quota::Quotas;
-use crate::accept::fetch::HttpFetcher;
 use crate::accept::receive::Receiving;
 use crate::accept::{Admission, Gateway};
 use crate::config::{AttemptLines, Config, LogFormat};

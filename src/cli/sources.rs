@@ -26,7 +26,8 @@ impl SourcesCommand {
 fn types() -> anyhow::Result<ExitCode> {
     for source_type in receive::all() {
         let schema = receive::config_schema(source_type);
-        let names: Vec<&str> = schema["properties"].as_object().into_iter().flatten().map(|(name, _)| &**name).collect();
+        let names: Vec<&str> =
+            schema["properties"].as_object().into_iter().flatten().map(|(name, _)| &**name).collect();
         let names = if names.is_empty() { "-".to_owned() } else { names.join(",") };
         let confidence = source_type.confidence.as_str();
         print(&format!("{:<26} {confidence:<12} {names:<40} {}", source_type.name, source_type.title))?;

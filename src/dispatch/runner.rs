@@ -19,8 +19,8 @@ use super::lane::Feedback;
 use super::scheduler::{LOAD_PAGE, Place, Scheduler, SchedulerLimits, Ticket};
 use crate::metrics::Metrics;
 use crate::model::{
-    AppConfig, AppKey, Clock, Endpoint, EndpointKey, EnvPolicy, IdKind, Next, Outcome, OutcomeKind, Parked,
-    Received, SignatureHeaders, Trigger, UnixMs,
+    AppConfig, AppKey, Clock, Endpoint, EndpointKey, EnvPolicy, IdKind, Next, Outcome, OutcomeKind, Parked, Received,
+    SignatureHeaders, Trigger, UnixMs,
 };
 use crate::record::line::{AttemptLine, Lines};
 use crate::record::transition::INTERNAL_FAILURES_MAX;

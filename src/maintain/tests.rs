@@ -56,6 +56,7 @@ fn fill(writer: &mut SqliteWriter) {
         payload: bytes::Bytes::from_static(b"{}"),
         payload_days: 1,
         idempotency: None,
+        inbound: None,
         at: NOW,
     };
     writer.commit(&[Command::Publish(Box::new(publish))]).expect("committed")[0].as_ref().expect("published");

@@ -62,6 +62,11 @@ impl IdKind {
         }
     }
 
+    /// Characters behind the prefix.
+    pub const fn characters(self) -> usize {
+        self.size().0
+    }
+
     /// Characters behind the prefix, and words of 32 bits in them.
     const fn size(self) -> (usize, usize) {
         match self {

@@ -26,7 +26,9 @@ pub use message::{Attempt, DeliveryKey, Envelope, Message};
 pub use outcome::{Outcome, OutcomeKind};
 pub use policy::{EnvPolicy, EnvSettings, SignatureHeaders};
 pub use portal::{Capability, PortalToken};
-pub use source::{Dedupe, DedupeBy, LogKind, LoggedRequest, Received, Source, SourceAnswer, SourceKey, SourceSecret, SourceSpec};
+pub use source::{
+    Dedupe, DedupeBy, LogKind, LoggedRequest, Received, Source, SourceAnswer, SourceKey, SourceSecret, SourceSpec,
+};
 pub use state::{DeliveryState, DeliveryStatus, Traces, Tried};
 pub use task::{BackgroundTask, TaskStatus};
 pub use time::{Clock, SystemClock, UnixMs};

@@ -220,4 +220,3 @@ pub struct LoggedRequest {
     /// The message that it became, or the first of a duplicate.
     pub message: Option<Id>,
 }
-

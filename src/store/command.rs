@@ -10,9 +10,9 @@ use crate::model::operational::MessageHappening;
 use crate::model::routing::{Route, route, route_only};
 use crate::model::{
     ApiKey, AppConfig, AppKey, Application, ApplicationSpec, BackgroundTask, Capability, DisabledReason, Endpoint,
-    EndpointKey, EndpointSpec, EnvKey, EnvSettings, Envelope, Environment, EventType, EventTypeSpec, Id, LogKind, Message,
-    MessageKey, Next, Outcome, PortalToken, Received, SecretBytes, Source, SourceKey, SourceSecret, SourceSpec, Taken,
-    Trigger, UnixMs, Waiting,
+    EndpointKey, EndpointSpec, EnvKey, EnvSettings, Envelope, Environment, EventType, EventTypeSpec, Id, LogKind,
+    Message, MessageKey, Next, Outcome, PortalToken, Received, SecretBytes, Source, SourceKey, SourceSecret,
+    SourceSpec, Taken, Trigger, UnixMs, Waiting,
 };
 
 pub use super::patch::{

@@ -12,7 +12,9 @@ use rustc_hash::FxBuildHasher;
 
 use super::query::StoreQueries;
 use super::{ReadError, StoreReader};
-use crate::model::{ApiKey, AppConfig, AppKey, AppKind, Endpoint, EnvKey, EnvPolicy, Id, IdKind, PortalToken, Source, UnixMs};
+use crate::model::{
+    ApiKey, AppConfig, AppKey, AppKind, Endpoint, EnvKey, EnvPolicy, Id, IdKind, PortalToken, Source, UnixMs,
+};
 use crate::store::command::{Changed, Written};
 
 /// Environment keys, and portal tokens, that are kept in memory.

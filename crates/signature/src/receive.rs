@@ -4,15 +4,23 @@
 //! were received, byte for byte; what a scheme needs by URL (a certificate, a key set) it asks for, and
 //! is asked again when it has been fetched.
 
+mod asymmetric;
+mod canonical;
 mod catalog;
 mod cause;
+mod certificate;
 mod config;
 mod configured;
 mod describe;
+mod handshake;
 mod hint;
 mod hmac;
+mod jwt;
 mod lookup;
+mod reading;
 mod settings;
+#[cfg(test)]
+mod tests_families;
 mod token;
 pub mod vectors;
 mod verifier;

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 
 use super::properties::property;
 use crate::api::{
-    application, endpoint_in, event_type, example, headers, message_in, portal, recover, secret, settings,
+    application, endpoint_in, event_type, example, headers, message_in, portal, recover, secret, settings, source,
 };
 
 /// A body.
@@ -42,12 +42,18 @@ pub(super) fn all() -> Vec<BodyOf> {
         body("SettingsInternalIn", &settings::FIELDS, &[], json!({ "retryPolicy": [5, 300, 1800] })),
         body("SettingsInternalPatch", &settings::FIELDS, &[], json!({ "whitelabelHeaders": true })),
     ];
+    let stripe = json!({ "name": "Stripe", "type": "stripe", "config": { "secret": "whsec_0123456789" } });
+    all.push(body("IngestSourceIn", &source::FIELDS, &["name"], stripe));
+    all.push(BodyOf {
+        passed_over: &["appId"],
+        ..body("IngestSourcePatch", &source::FIELDS, &[], json!({ "requestsPerSecond": 100 }))
+    });
     all.extend(of_endpoints());
     all.extend(of_event_types());
     all
 }
 
-fn of_endpoints() -> [BodyOf; 12] {
+fn of_endpoints() -> [BodyOf; 16] {
     const URL: &str = "https://example.com/webhooks";
     let endpoint: &[&str] = &endpoint_in::FIELDS;
     let headers = json!({ "headers": { "x-region": "eu" } });
@@ -70,6 +76,13 @@ fn of_endpoints() -> [BodyOf; 12] {
             passed_over: &["channels", "secret", "headers"],
             ..body("OperationalWebhookEndpointUpsertIn", endpoint, &["url"], json!({ "url": URL }))
         },
+        body("IngestEndpointIn", endpoint, &["url"], json!({ "url": URL })),
+        BodyOf {
+            passed_over: &["secret", "headers"],
+            ..body("IngestEndpointUpsertIn", endpoint, &["url"], json!({ "url": URL }))
+        },
+        body("IngestEndpointHeadersIn", &headers::PUT_FIELDS, &["headers"], headers.clone()),
+        body("IngestEndpointSecretIn", &secret::FIELDS, &[], json!({ "gracePeriodSeconds": 3600 })),
         body("EndpointHeadersIn", &headers::PUT_FIELDS, &["headers"], headers.clone()),
         body("EndpointHeadersPatchIn", &headers::PATCH_FIELDS, &["headers"], patch),
         body("OperationalWebhookEndpointHeadersIn", &headers::PUT_FIELDS, &["headers"], headers),

@@ -13,6 +13,9 @@ pub(super) enum Tag {
     Message,
     Attempt,
     Task,
+    Source,
+    SourceEndpoint,
+    SourceLog,
     Authentication,
     Environment,
     Operational,
@@ -21,13 +24,16 @@ pub(super) enum Tag {
 }
 
 impl Tag {
-    pub(super) const ALL: [Self; 11] = [
+    pub(super) const ALL: [Self; 14] = [
         Self::Application,
         Self::Endpoint,
         Self::EventType,
         Self::Message,
         Self::Attempt,
         Self::Task,
+        Self::Source,
+        Self::SourceEndpoint,
+        Self::SourceLog,
         Self::Authentication,
         Self::Environment,
         Self::Operational,
@@ -44,6 +50,9 @@ impl Tag {
             Self::Message => "Message",
             Self::Attempt => "Message Attempt",
             Self::Task => "Background Task",
+            Self::Source => "Ingest Source",
+            Self::SourceEndpoint => "Ingest Endpoint",
+            Self::SourceLog => "Ingest Logs",
             Self::Authentication => "Authentication",
             Self::Environment => "Environment-Settings",
             Self::Operational => "Webhook Endpoint",
@@ -60,6 +69,12 @@ impl Tag {
             Self::Message => "A message is one event. It goes to every endpoint of its application that wants it.",
             Self::Attempt => "An attempt is one try to deliver a message to an endpoint.",
             Self::Task => "What goes on by itself after the call that began it was answered.",
+            Self::Source => {
+                "A source is where messages come in from outside: a receiving URL whose requests are verified as their \
+                 provider signs them."
+            }
+            Self::SourceEndpoint => "The endpoints of a source are those of its application.",
+            Self::SourceLog => "What a source received, and what became of it.",
             Self::Authentication => "Customers reach their own application by a link with a token.",
             Self::Environment => "What holds for all applications of an environment.",
             Self::Operational => {

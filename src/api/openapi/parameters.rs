@@ -50,6 +50,7 @@ fn in_path(name: &str) -> Value {
     match name {
         "app_id" => uid("The application, by id or uid."),
         "endpoint_id" => uid("The endpoint, by id or uid."),
+        "source_id" => uid("The source, by id or uid."),
         "msg_id" => uid("The message, by id or `eventId`."),
         "event_type_name" => uid("The event type."),
         "attempt_id" => exact(IdKind::Attempt, "The attempt."),

@@ -15,16 +15,22 @@ pub(super) fn property(body: &str, name: &str) -> Option<Value> {
         "EndpointIn"
         | "EndpointUpsertIn"
         | "EndpointPatch"
+        | "IngestEndpointIn"
+        | "IngestEndpointUpsertIn"
         | "OperationalWebhookEndpointIn"
         | "OperationalWebhookEndpointUpsertIn" => endpoint_property(body, name),
-        "EndpointHeadersIn" | "EndpointHeadersPatchIn" | "OperationalWebhookEndpointHeadersIn" => {
-            header_property(body, name)
+        "EndpointHeadersIn"
+        | "EndpointHeadersPatchIn"
+        | "IngestEndpointHeadersIn"
+        | "OperationalWebhookEndpointHeadersIn" => header_property(body, name),
+        "EndpointSecretRotateIn" | "IngestEndpointSecretIn" | "OperationalWebhookEndpointSecretIn" => {
+            secret_property(name)
         }
-        "EndpointSecretRotateIn" | "OperationalWebhookEndpointSecretIn" => secret_property(name),
         "EventTypeIn" | "EventTypeUpsertIn" | "EventTypePatch" => event_type_property(name),
         "RecoverIn" => recover_property(name),
         "EventExampleIn" => example_property(name),
         "RetryScheduleInOut" => schedule_property(name),
+        "IngestSourceIn" | "IngestSourcePatch" => source_property(name),
         "MessageIn" => message_property(name),
         "AppPortalAccessIn" => portal_property(name),
         "SettingsInternalIn" | "SettingsInternalPatch" => setting(name),
@@ -60,6 +66,45 @@ fn application_property(body: &str, name: &str) -> Option<Value> {
         "name" => Some(text(&validate::NAME, "What people call it.")),
         _ => common(body, name),
     }
+}
+
+fn source_property(name: &str) -> Option<Value> {
+    Some(match name {
+        "name" => text(&validate::NAME, "What people call it."),
+        "uid" => nullable(json!({
+            "type": "string", "minLength": 1, "maxLength": 60, "pattern": "^(?!src_)[a-zA-Z0-9_-]+$",
+            "description": "Your own name for it, unique among sources; paths take it in place of the id.",
+        })),
+        "metadata" => common("", name)?,
+        "type" => {
+            text(&validate::NAME, "Required. The provider's type, as `GET /ingest/api/v1/source-type` lists them.")
+        }
+        "config" => nullable(json!({
+            "type": "object", "additionalProperties": true,
+            "description": "The type's configuration; its schema is listed with the type.",
+        })),
+        "appId" => nullable(text(
+            &validate::UID,
+            "The application, by id or uid, whose endpoints get what it receives; one of its own if left out. An \
+             addition of this server.",
+        )),
+        "dedupe" => json!({ "$ref": "#/components/schemas/DedupeDto" }),
+        "answer" => json!({ "anyOf": [{ "$ref": "#/components/schemas/SourceAnswerDto" }, { "type": "null" }] }),
+        "allowedNetworks" => json!({
+            "type": "array", "items": { "type": "string" }, "maxItems": 1_000,
+            "description": "Networks (CIDR) that may send; none means all. An addition of this server.",
+        }),
+        "requestsPerSecond" => nullable(number(
+            (1_u32, 1_000_000),
+            "Requests a second beyond which senders are told to wait (429). An addition of this server.",
+        )),
+        "forwardPath" => json!({
+            "type": "boolean",
+            "description": "Whether what stands behind the token, and the query, go on to the endpoints. An addition \
+                            of this server.",
+        }),
+        _ => return None,
+    })
 }
 
 fn endpoint_property(body: &str, name: &str) -> Option<Value> {

@@ -10,12 +10,12 @@ use super::values::{id, nullable, text, texts};
 use crate::api::error::Code;
 use crate::api::{
     application, attempt, attempted, background_task, endpoint, event_type, headers, health, jwks, message_in, portal,
-    raw, secret, settings, stats, validate,
+    raw, secret, settings, source, stats, validate,
 };
 use crate::model::IdKind;
 
 /// What lists are of.
-const LISTED: [&str; 8] = [
+const LISTED: [&str; 10] = [
     "ApplicationOut",
     "EndpointOut",
     "EventTypeOut",
@@ -24,6 +24,8 @@ const LISTED: [&str; 8] = [
     "EndpointMessageOut",
     "MessageEndpointOut",
     "BackgroundTaskOut",
+    "IngestSourceOut",
+    "IngestLogOut",
 ];
 
 /// Every schema, by name.
@@ -66,6 +68,10 @@ fn answers() -> Map<String, Value> {
     generator.subschema_for::<health::Ready>();
     generator.subschema_for::<jwks::JwksOut>();
     generator.subschema_for::<portal::AccessOut>();
+    generator.subschema_for::<source::SourceOut<'_>>();
+    generator.subschema_for::<source::LogOut>();
+    generator.subschema_for::<source::TokenOut>();
+    generator.subschema_for::<source::TypesOut>();
     generator.take_definitions(true)
 }
 

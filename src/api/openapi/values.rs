@@ -4,7 +4,6 @@ use serde_json::{Value, json};
 
 use crate::api::validate::Rule;
 use crate::model::IdKind;
-use crate::model::id::ID_CHARACTERS;
 
 /// A text that a rule lets through. Its bound is in bytes, which for all but names are characters.
 pub(super) fn text(rule: &Rule, says: &str) -> Value {
@@ -38,7 +37,7 @@ pub(super) fn nullable(mut of: Value) -> Value {
 
 /// The pattern of the ids of a kind, without anchors.
 pub(super) fn id_pattern(kind: IdKind) -> String {
-    format!("{}[A-Za-z0-9]{{{ID_CHARACTERS}}}", kind.prefix())
+    format!("{}[A-Za-z0-9]{{{}}}", kind.prefix(), kind.characters())
 }
 
 /// An id.

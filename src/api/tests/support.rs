@@ -12,8 +12,10 @@ use sha2::{Digest, Sha256};
 use tower_service::Service;
 
 use super::described::judge;
+use crate::accept::fetch::Fetcher;
 use crate::accept::limited::BodyBudget;
 use crate::accept::quota::Quotas;
+use crate::accept::receive::Receiving;
 use crate::accept::{Admission, Gateway};
 use crate::api::query::asked;
 use crate::api::router;
@@ -35,6 +37,18 @@ pub(super) const KEY: &str = "test_key";
 
 /// Follows changes as dispatch does, and delivers nothing.
 struct Follow(Arc<Snapshots>);
+
+/// Nothing is behind any URL.
+struct NoNetwork;
+
+#[async_trait::async_trait]
+impl Fetcher for NoNetwork {
+    async fn fetch(&self, _: &str) -> Option<Bytes> {
+        None
+    }
+
+    async fn call(&self, _: &str) {}
+}
 
 impl Observer for Follow {
     fn forming(&self, _: &mut [Command]) {}
@@ -133,6 +147,7 @@ impl TestApi {
                 Duration::from_millis(server.body_timeout_ms),
             ),
             quotas: Quotas::new(limits.requests_per_second_per_key),
+            receiving: Receiving::new(Arc::new(NoNetwork)),
             limits,
             server,
             listening: std::sync::OnceLock::new(),

@@ -100,7 +100,9 @@ impl Inner {
                     scheduler.forget(*endpoint, &FxHashSet::from_iter([*message]));
                 }
             }
-            Changed::SourceDeleted { app: Some((app, endpoints)), .. } => self.application_gone(scheduler, *app, endpoints, now),
+            Changed::SourceDeleted { app: Some((app, endpoints)), .. } => {
+                self.application_gone(scheduler, *app, endpoints, now)
+            }
             Changed::Source(..)
             | Changed::SourceDeleted { app: None, .. }
             | Changed::RequestLogged

@@ -169,6 +169,7 @@ impl Fixture {
             payload_days: 30,
             only: None,
             idempotency: None,
+            inbound: None,
             at: self.now,
         }
     }

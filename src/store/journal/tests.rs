@@ -140,6 +140,7 @@ impl Bench {
             payload_days: 1,
             only: None,
             idempotency: None,
+            inbound: None,
             at: NOW,
         }))
     }

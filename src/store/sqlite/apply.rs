@@ -10,13 +10,16 @@ use super::keys::{KeyIndex, dedupe_hash, event_hash};
 use super::purge::Purge;
 use super::retention::Retention;
 use super::{raise, rows, source_log};
+use crate::model::id::key_time;
 use crate::model::operational::{LastAttempt, MessageHappening};
 use crate::model::routing::Route;
 use crate::model::{
-    AppConfig, AppKey, AppKind, Application, EnvKey, Id, KeyMaker, Message, Next, Nonce, Parked, SourceKey, Taken, Trigger, UnixMs,
+    AppConfig, AppKey, AppKind, Application, EnvKey, Id, KeyMaker, Message, Next, Nonce, Parked, SourceKey, Taken,
+    Trigger, UnixMs,
 };
-use crate::model::id::key_time;
-use crate::store::command::{DedupeKey, Done, Idempotency, Publish, Published, Raised, Refusal, Reply, Settle, Settled};
+use crate::store::command::{
+    DedupeKey, Done, Idempotency, Publish, Published, Raised, Refusal, Reply, Settle, Settled,
+};
 use crate::store::idempotency::Kind;
 use crate::store::seal::Sealer;
 

@@ -11,7 +11,7 @@ use std::time::Instant;
 use rusqlite::{Connection, OptionalExtension, params};
 use rustc_hash::FxHashMap;
 
-use super::query::{MESSAGES_OF_APP, SCAN_TIME_MAX, interval, matches, message_of, payload, scan, watermark};
+use super::query::{MESSAGES_OF_APP, SCAN_TIME_MAX, interval, matches, message_of, read_content, scan, watermark};
 use crate::model::{
     AppKey, DeliveryState, EndpointKey, Key, Message, MessageKey, OutcomeKind, Parked, Traces, Tried, UnixMs,
 };
@@ -46,7 +46,7 @@ pub(super) fn to_endpoint(
         if !filter.message.with_content {
             return Ok(0);
         }
-        message.payload = payload(connection, message.id.key)?;
+        read_content(connection, message)?;
         Ok(message.payload.as_ref().map_or(0, bytes::Bytes::len))
     })
 }

@@ -1,6 +1,7 @@
 //! The list queries. A list by application or endpoint reads its index up to the watermark and the
 //! short tail behind it by key, in one read transaction.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
@@ -64,11 +65,15 @@ fn response(connection: &Connection, attempt: Key) -> rusqlite::Result<Bytes> {
     Ok(statement.query_row([attempt], read).optional()?.flatten().unwrap_or_default())
 }
 
-/// The bytes of a message, if they are still there.
-pub(super) fn payload(connection: &Connection, message: Key) -> rusqlite::Result<Option<Bytes>> {
-    let sql = "SELECT body FROM message JOIN payload ON payload.id = message.payload WHERE message.key = ?";
-    let read = |row: &Row<'_>| Ok(Bytes::copy_from_slice(row.get_ref(0)?.as_blob()?));
-    connection.prepare_cached(sql)?.query_row([message], read).optional()
+/// Reads the bytes of a message, and the request that it came in with, if they are still there.
+pub(super) fn read_content(connection: &Connection, message: &mut Message) -> rusqlite::Result<()> {
+    let sql = "SELECT body, head FROM message JOIN payload ON payload.id = message.payload WHERE message.key = ?";
+    let read = |row: &Row<'_>| Ok((Bytes::copy_from_slice(row.get_ref(0)?.as_blob()?), source_log::received(row, 1)?));
+    if let Some((body, head)) = connection.prepare_cached(sql)?.query_row([message.id.key], read).optional()? {
+        message.payload = Some(body);
+        message.received = head.map(Arc::new);
+    }
+    Ok(())
 }
 
 /// A list that is kept as an index up to a watermark and a tail behind it.
@@ -243,7 +248,13 @@ fn page_of<T>(
 }
 
 /// The rows of one leading value, by key.
-fn paged(table: &str, columns: &str, (leading, value): (&str, i64), key: &str, page: Page<Key>) -> (String, Vec<Value>) {
+fn paged(
+    table: &str,
+    columns: &str,
+    (leading, value): (&str, i64),
+    key: &str,
+    page: Page<Key>,
+) -> (String, Vec<Value>) {
     let (sign, direction) = comparison(page.order);
     let sql = format!(
         "SELECT {columns} FROM {table} WHERE {leading} = ? AND {key} {sign} ? ORDER BY {key} {direction} LIMIT ?"
@@ -444,7 +455,7 @@ impl StoreQueries for SqliteReader {
             };
             scan(connection, &MESSAGES_OF_APP, app.0, bounds, &page, find, |message| {
                 if filter.with_content {
-                    message.payload = payload(connection, message.id.key)?;
+                    read_content(connection, message)?;
                 }
                 Ok(message.payload.as_ref().map_or(0, Bytes::len))
             })
@@ -492,7 +503,7 @@ impl StoreQueries for SqliteReader {
                     bytes += attempt.response.len();
                 }
                 if let Some(message) = message.as_mut().filter(|_| filter.message.with_content) {
-                    message.payload = payload(connection, message.id.key)?;
+                    read_content(connection, message)?;
                     bytes += message.payload.as_ref().map_or(0, Bytes::len);
                 }
                 Ok(bytes)
@@ -561,7 +572,8 @@ impl StoreQueries for SqliteReader {
     async fn source_log(&self, source: SourceKey, page: Page<Key>) -> Result<Rows<LoggedRequest>, ReadError> {
         self.list(move |connection, _| {
             let table = "source_log LEFT JOIN message ON message.key = source_log.message";
-            let (sql, values) = paged(table, source_log::LOGGED, ("source_log.source", source.0), "source_log.key", page);
+            let (sql, values) =
+                paged(table, source_log::LOGGED, ("source_log.source", source.0), "source_log.key", page);
             page_of(connection, &sql, values, page.limit, source_log::logged)
         })
         .await

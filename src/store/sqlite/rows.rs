@@ -20,8 +20,7 @@ pub(super) const ENDPOINT: &str =
 pub(super) const PORTAL_TOKEN: &str = "key, nonce, env, app, capabilities, feature_flags, created_at, expires_at";
 pub(super) const EVENT_TYPE: &str = "name, spec, created_at, updated_at";
 pub(super) const API_KEY: &str = "key, nonce, env, name, created_at, revoked_at";
-pub(super) const MESSAGE: &str =
-    "message.key, message.nonce, message.app, event_type, content_type, channels, tags, event_id, deliver_at, \
+pub(super) const MESSAGE: &str = "message.key, message.nonce, message.app, event_type, content_type, channels, tags, event_id, deliver_at, \
      message.source";
 
 pub(super) fn damaged(column: usize, error: impl std::error::Error + Send + Sync + 'static) -> rusqlite::Error {

@@ -7,6 +7,7 @@
 
 mod fields;
 mod generic;
+mod keyed;
 mod plain;
 mod stamped;
 mod standard;
@@ -15,8 +16,13 @@ mod token;
 pub use fields::Field;
 pub(crate) use fields::Kind;
 
-use super::hmac::Hmac;
-use super::token::TokenScheme;
+use super::asymmetric::Asymmetric;
+use super::canonical::Canonical;
+use super::certificate::Certificate;
+use super::handshake::Handshake;
+use super::hmac::{Frame, Hmac};
+use super::jwt::{self, Jwt};
+use super::token::{Token, TokenScheme};
 
 /// One kind of source.
 #[derive(Debug, Clone, Copy)]
@@ -33,6 +39,8 @@ pub struct SourceType {
     pub(crate) event_id: &'static [Where],
     /// Where an event's type is: the first of these whose first part is there, its parts joined by dots.
     pub(crate) event_type: &'static [&'static [Where]],
+    /// What it asks for before it sends messages, or in between.
+    pub(crate) handshakes: &'static [Handshake],
     /// What the provider expects as the answer to an accepted request.
     pub(crate) answer: Answer,
     /// What holds where the configuration has no secret.
@@ -85,6 +93,14 @@ pub(crate) enum How {
     Hmac(Hmac<'static>),
     /// By a token.
     Token(TokenScheme<'static>),
+    /// By a public key.
+    Asymmetric(Asymmetric),
+    /// By a keyed hash over fields that are put together first.
+    Canonical(Canonical),
+    /// By a certificate.
+    Certificate(Certificate),
+    /// By a signed token.
+    Jwt(Jwt),
     /// By a keyed hash that the source's configuration describes.
     ConfiguredHmac,
     /// By a token, at a place that the source's configuration names.
@@ -175,6 +191,7 @@ impl SourceType {
             fields: fields::SECRET,
             event_id: &[],
             event_type: &[],
+            handshakes: &[],
             answer: Answer::empty(200),
             without_secret: WithoutSecret::Refused,
             source: "",
@@ -209,6 +226,12 @@ impl SourceType {
     /// With an event type.
     pub(crate) const fn kind(mut self, event_type: &'static [&'static [Where]]) -> Self {
         self.event_type = event_type;
+        self
+    }
+
+    /// With handshakes.
+    pub(crate) const fn handshakes(mut self, handshakes: &'static [Handshake]) -> Self {
+        self.handshakes = handshakes;
         self
     }
 
@@ -251,13 +274,26 @@ impl SourceType {
 
     /// The headers by which its signatures are known.
     pub(crate) fn signature_headers(&self) -> impl Iterator<Item = &'static str> {
-        self.schemes.iter().filter_map(|scheme| match scheme.how {
-            How::Hmac(hmac) if hmac.frame == super::hmac::Frame::Numbered => None,
-            How::Hmac(hmac) if hmac.frame == super::hmac::Frame::Query => None,
-            How::Hmac(hmac) => Some(hmac.header),
-            How::Token(TokenScheme { token: super::token::Token::Header(name), .. }) => Some(name),
+        self.schemes.iter().filter_map(|scheme| scheme.how.signature_header())
+    }
+}
+
+impl How {
+    /// The header that has the signature, where there is one of its own.
+    fn signature_header(&self) -> Option<&'static str> {
+        match self {
+            Self::Hmac(hmac) if matches!(hmac.frame, Frame::Numbered | Frame::Query) => None,
+            Self::Hmac(hmac) => Some(hmac.header),
+            Self::Token(TokenScheme { token: Token::Header(name), .. }) => Some(name),
+            Self::Asymmetric(Asymmetric::Headers(headers)) => Some(headers.signature),
+            Self::Canonical(Canonical::Contentful) => Some("x-contentful-signature"),
+            Self::Canonical(Canonical::HubspotV1 | Canonical::HubspotV2) => Some("x-hubspot-signature"),
+            Self::Canonical(Canonical::Mandrill) => Some("x-mandrill-signature"),
+            Self::Canonical(Canonical::Twilio) => Some("x-twilio-signature"),
+            Self::Certificate(Certificate::Paypal) => Some("paypal-transmission-sig"),
+            Self::Jwt(Jwt { place: jwt::Place::Header(name), .. }) => Some(name),
             _ => None,
-        })
+        }
     }
 }
 
@@ -286,8 +322,15 @@ impl Scheme {
 
 /// All source types.
 pub fn all() -> impl Iterator<Item = &'static SourceType> {
-    let rooms: [&'static [SourceType]; 6] =
-        [generic::TYPES, standard::TYPES, plain::TYPES, stamped::TYPES, token::TYPES, generic::UNCONFIRMED];
+    let rooms: [&'static [SourceType]; 7] = [
+        generic::TYPES,
+        standard::TYPES,
+        plain::TYPES,
+        stamped::TYPES,
+        token::TYPES,
+        keyed::TYPES,
+        generic::UNCONFIRMED,
+    ];
     rooms.into_iter().flatten()
 }
 

@@ -15,6 +15,8 @@ const TEXT_BYTES_MAX: usize = 16_384;
 const JSON_BYTES_MAX: usize = 65_536;
 /// The longest window, in seconds.
 const TOLERANCE_S_MAX: i64 = 86_400;
+/// Fields that hold keys and are no secrets.
+const PUBLIC: [&str; 3] = ["publicKey", "jwks", "jwksUrl"];
 /// The list beside `secret`.
 const SECRETS: &str = "secrets";
 
@@ -58,7 +60,7 @@ pub(crate) fn check(source_type: &SourceType, config: Map<String, Value>) -> Res
             return Err(ConfigError::new(field.name, format!("is needed: {}", field.description)));
         }
     }
-    let mut secrets = fields.iter().filter(|field| field.is_secret).peekable();
+    let mut secrets = fields.iter().filter(|field| field.is_secret || PUBLIC.contains(&field.name)).peekable();
     let needs_one = source_type.without_secret == WithoutSecret::Refused;
     if let Some(first) = secrets.peek().copied().filter(|_| needs_one) {
         let has_one = secrets.any(|field| config.contains_key(field.name));

@@ -1,6 +1,5 @@
 //! Schemes that a source's configuration describes: `generic-hmac` and `generic-token`.
 
-use http::HeaderName;
 use serde_json::{Map, Value};
 
 use super::Settings;
@@ -19,11 +18,6 @@ const PLACEHOLDERS: [(&str, Part<'static>); 6] = [
     ("{method}", Part::Method),
     ("{url}", Part::Url),
 ];
-
-/// Whether a text is the name of a header.
-pub(crate) fn is_header_name(text: &str) -> bool {
-    HeaderName::from_bytes(text.as_bytes()).is_ok()
-}
 
 /// Whether a text is a template that signs the body.
 pub(crate) fn is_template(text: &str) -> bool {

@@ -11,6 +11,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use serde_json::{Map, Value};
 
 use super::catalog::{self, How};
+use super::certificate::Certificate;
 use super::token::Token;
 use super::{Context, Fetched, Reply, Request, Verdict, Verifier};
 
@@ -189,6 +190,7 @@ fn secrets(scheme: &str, value: &Value, settings: &mut Map<String, Value>) -> Re
             return Ok(());
         }
         How::Token(token) => token.setting,
+        How::Certificate(Certificate::Paypal) => "webhookId",
         _ => "secret",
     };
     settings.insert(setting.to_owned(), value.clone());

@@ -5,9 +5,10 @@ use serde_json::{Map, Value};
 use super::catalog::{self, How, Scheme, SourceType, When, WithoutSecret};
 use super::config::{self, ConfigError};
 use super::describe::{self, Described};
+use super::handshake::{self, Handshake};
 use super::hmac::Signed;
 use super::{Cause, Context, Failure, Rejection, Reply, Request, Settings, Verdict};
-use super::{configured, hint, hmac, lookup, token};
+use super::{asymmetric, canonical, certificate, configured, hint, hmac, jwt, lookup, token};
 
 /// Why no source can be made.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -89,11 +90,24 @@ impl Verifier {
     /// Judges a request as it was received.
     pub fn judge(&self, request: &Request, context: &Context) -> Verdict {
         let request = &self.as_registered(request);
+        if let Some(verdict) = self.handshake(false, request, context) {
+            return verdict;
+        }
         match self.verify(request, context) {
-            Ok(()) => Verdict::Accepted,
+            Ok(()) => self.handshake(true, request, context).unwrap_or(Verdict::Accepted),
             Err(Failure::Needs(need)) => Verdict::Needs(need),
             Err(Failure::Rejected(cause)) => self.rejected(cause, request, context),
         }
+    }
+
+    /// Answers a handshake, if the request is one: of those that are told before verification, or of those
+    /// that are signed as any other request.
+    fn handshake(&self, is_verified: bool, request: &Request, context: &Context) -> Option<Verdict> {
+        let handshakes = self.source_type.handshakes.iter().filter(|one| one.needs_verified() == is_verified);
+        handshakes.copied().find_map(|handshake| {
+            let answered = handshake::answer(handshake, &self.settings, request, context)?;
+            Some(answered.map_or_else(|cause| self.rejected(cause, request, context), Verdict::Handshake))
+        })
     }
 
     /// What the request says of itself. Worth something when it was accepted.
@@ -133,7 +147,7 @@ impl Verifier {
                 hmac::sign(&configured::hmac(&self.settings, &template), &self.settings, request, at_ms, id)
             }
             How::ConfiguredToken => token::sign(&configured::token(&self.settings), &self.settings),
-            How::Nothing | How::Closed | How::Unconfirmed => None,
+            _ => None,
         }
     }
 
@@ -167,6 +181,11 @@ impl Verifier {
         if self.is_without_optional_secret() {
             return Ok(());
         }
+        let signs_challenges = self.source_type.handshakes.contains(&Handshake::X);
+        if signs_challenges && handshake::could_be_x_challenge(request.body) {
+            // The signature of such a body is what a challenge is answered with.
+            return Err(Cause::MalformedBody.into());
+        }
         let scheme = self.scheme(request).ok_or(Cause::SignatureMismatch)?;
         match scheme.how {
             How::Hmac(scheme) => hmac::verify(&scheme, &self.settings, request, context),
@@ -176,6 +195,10 @@ impl Verifier {
                 hmac::verify(&configured::hmac(&self.settings, &template), &self.settings, request, context)
             }
             How::ConfiguredToken => token::verify(&configured::token(&self.settings), &self.settings, request, context),
+            How::Asymmetric(scheme) => asymmetric::verify(&scheme, &self.settings, request, context),
+            How::Canonical(scheme) => canonical::verify(&scheme, &self.settings, request, context),
+            How::Certificate(scheme) => certificate::verify(&scheme, &self.settings, request, context),
+            How::Jwt(scheme) => jwt::verify(&scheme, &self.settings, request, context),
             How::Nothing => Ok(()),
             How::Closed | How::Unconfirmed => Err(Cause::SignatureMismatch.into()),
         }

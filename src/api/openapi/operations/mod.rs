@@ -9,6 +9,7 @@ mod operational;
 mod portal;
 mod server;
 mod settings;
+mod source;
 mod task;
 
 use http::Method;
@@ -24,6 +25,7 @@ pub(super) fn all() -> Vec<Described> {
         message::described(),
         attempt::described(),
         task::described(),
+        source::described(),
         portal::described(),
         settings::described(),
         operational::described(),

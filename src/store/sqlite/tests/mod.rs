@@ -118,6 +118,7 @@ impl Store {
             payload_days: 90,
             only: None,
             idempotency: None,
+            inbound: None,
             at: self.now,
         }
     }

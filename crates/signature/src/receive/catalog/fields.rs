@@ -1,5 +1,7 @@
 //! What a configuration holds.
 
+use http::HeaderName;
+
 use super::super::hmac::KeyForm;
 
 /// One name of a configuration.
@@ -85,9 +87,18 @@ pub(crate) const fn secret(description: &'static str) -> Field {
 /// Another URL than the source's own, for schemes that sign it.
 pub(crate) const NOTIFICATION_URL: Field = Field::optional(
     "notificationUrl",
-    Kind::Checked(is_url, "an absolute http or https URL"),
+    URL,
     "The URL as it is registered at the provider, if it is not the source's own",
 );
+
+/// An absolute URL.
+pub(crate) const URL: Kind = Kind::Checked(is_url, "an absolute http or https URL");
+/// The name of a header.
+pub(crate) const HEADER: Kind = Kind::Checked(is_header_name, "the name of a header");
+
+fn is_header_name(text: &str) -> bool {
+    HeaderName::from_bytes(text.as_bytes()).is_ok()
+}
 
 fn is_url(text: &str) -> bool {
     let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));

@@ -5,11 +5,9 @@ use super::fields::{self, Field, Kind};
 use super::{How, Scheme, SourceType};
 use crate::receive::configured;
 
-const HEADER: Kind = Kind::Checked(configured::is_header_name, "the name of a header");
-
 const HMAC: &[Field] = &[
     Field::required("secret", Kind::Keys(KeyForm::Text), "The signing secret").secret(),
-    Field::required("header", HEADER, "The header that has the signature"),
+    Field::required("header", fields::HEADER, "The header that has the signature"),
     Field::optional("algorithm", Kind::Choice(&["sha256", "sha1", "sha512"]), "The hash; sha256 if left out"),
     Field::optional("encoding", Kind::Choice(&["hex", "base64", "base64url"]), "How it is written; hex if left out"),
     Field::optional(
@@ -29,9 +27,9 @@ const HMAC: &[Field] = &[
     Field::optional("signatureKey", Kind::Text, "The key of the signature, where the header is a `key=value` list"),
     Field::optional("timestampKey", Kind::Text, "The key of the timestamp in that list"),
     Field::optional("separator", Kind::Choice(&[",", ";", " "]), "What is between its items; a comma if left out"),
-    Field::optional("timestampHeader", HEADER, "The header that has the timestamp"),
+    Field::optional("timestampHeader", fields::HEADER, "The header that has the timestamp"),
     Field::optional("timestampUnit", Kind::Choice(&["s", "ms", "rfc3339"]), "How it is written; s if left out"),
-    Field::optional("idHeader", HEADER, "The header that has the id"),
+    Field::optional("idHeader", fields::HEADER, "The header that has the id"),
     Field::optional(
         "toleranceSeconds",
         Kind::Integer(1, 86_400),
@@ -42,7 +40,7 @@ const HMAC: &[Field] = &[
 
 const TOKEN: &[Field] = &[
     Field::required("token", Kind::Texts, "The token, or several of which any is accepted").secret(),
-    Field::optional("header", HEADER, "The header that has the token; this or `query` is needed"),
+    Field::optional("header", fields::HEADER, "The header that has the token; this or `query` is needed"),
     Field::optional("scheme", Kind::Text, "The word before the token in its header, such as `Bearer`"),
     Field::optional("query", Kind::Text, "The parameter of the URL's query that has the token, instead of a header"),
 ];

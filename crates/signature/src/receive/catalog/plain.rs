@@ -1,5 +1,6 @@
 //! Providers that sign the body, or the body and the URL, and no time.
 
+use super::super::handshake::Handshake;
 use super::super::hmac::{Algorithm, Encoding, Frame, Hmac, KeyForm, Part};
 use super::Where::{Body, Header, Only};
 use super::fields::{self, Field, Kind};
@@ -69,6 +70,7 @@ pub(super) const TYPES: &[SourceType] = &[
         fields::secret("The app secret"),
         Field::required("verifyToken", Kind::Texts, "The verify token that the subscription names").secret(),
     ])
+    .handshakes(&[Handshake::Meta])
     .kind(&[&[Body("/object"), Body("/entry/0/changes/0/field")]])
     .primary("fbsamples/graph-api-webhooks-samples"),
     SourceType::new("line", "LINE", &[Scheme::hmac("line", base64("x-line-signature"))])
@@ -87,6 +89,7 @@ pub(super) const TYPES: &[SourceType] = &[
         "WooCommerce",
         &[Scheme::hmac("woocommerce", base64("x-wc-webhook-signature").key(KeyForm::HtmlText))],
     )
+    .handshakes(&[Handshake::Woocommerce])
     .id(&[Header("x-wc-webhook-delivery-id")])
     .kind(&[&[Header("x-wc-webhook-topic")]])
     .primary("WooCommerce: WC_Webhook::generate_signature"),
@@ -95,6 +98,7 @@ pub(super) const TYPES: &[SourceType] = &[
         "X (Twitter)",
         &[Scheme::hmac("twitter", base64("x-twitter-webhooks-signature").prefix("sha256="))],
     )
+    .handshakes(&[Handshake::X])
     .primary("xdevplatform/docs: webhooks"),
     SourceType::new(
         "notion",
@@ -103,6 +107,7 @@ pub(super) const TYPES: &[SourceType] = &[
     )
     .fields(fields::SECRET_LEARNED)
     .learning()
+    .handshakes(&[Handshake::Notion])
     .id(&[Body("/id")])
     .kind(&[&[Body("/type")]])
     .primary("@notionhq/client"),
@@ -124,10 +129,12 @@ pub(super) const TYPES: &[SourceType] = &[
     .kind(&[&[Body("/event/type")]])
     .primary("coinbase-commerce-node"),
     SourceType::new("dropbox", "Dropbox", &[Scheme::hmac("dropbox", Hmac::new("x-dropbox-signature"))])
+        .handshakes(&[Handshake::EchoParameter("challenge")])
         .primary("dropbox/mdwebhook"),
     SourceType::new("asana", "Asana", &[Scheme::hmac("asana", Hmac::new("x-hook-signature"))])
         .fields(fields::SECRET_LEARNED)
         .learning()
+        .handshakes(&[Handshake::Asana])
         .kind(&[&[Body("/events/0/resource/resource_type"), Body("/events/0/action")]])
         .primary("Asana/devrel-examples"),
     SourceType::new(
@@ -253,6 +260,7 @@ pub(super) const TYPES: &[SourceType] = &[
         )],
     )
     .fields(URL_SECRET)
+    .handshakes(&[Handshake::Head])
     .id(&[Body("/action/id")])
     .kind(&[&[Body("/action/type")]])
     .primary("developer.atlassian.com: Trello webhooks"),

@@ -1,9 +1,11 @@
 //! Providers that sign a time, or a nonce, with the body.
 
+use super::super::canonical::Canonical;
+use super::super::handshake::Handshake;
 use super::super::hmac::{Encoding, Frame, Hmac, Part, Place, Tolerance, Unit};
 use super::Where::{Body, Header};
 use super::fields::{self, Field, Kind};
-use super::{Scheme, SourceType, When};
+use super::{How, Scheme, SourceType, When};
 use Part::{Text, Timestamp};
 
 /// Where the provider's documents name no window, and its own examples do not look: five minutes.
@@ -48,6 +50,7 @@ pub(super) const TYPES: &[SourceType] = &[
             ),
         )],
     )
+    .handshakes(&[Handshake::Slack])
     .id(&[Body("/event_id")])
     .kind(&[&[Body("/event/type")], &[Body("/type")]])
     .primary("slack_sdk; @slack/bolt"),
@@ -63,6 +66,7 @@ pub(super) const TYPES: &[SourceType] = &[
             ),
         )],
     )
+    .handshakes(&[Handshake::Zoom])
     .kind(&[&[Body("/event")]])
     .primary("zoom/webhook-sample; @zoom/rivet"),
     SourceType::new(
@@ -154,6 +158,7 @@ pub(super) const TYPES: &[SourceType] = &[
                 .stamp(Place::Header("twitch-eventsub-message-timestamp"), Unit::Rfc3339, Tolerance::past(600)),
         )],
     )
+    .handshakes(&[Handshake::Twitch])
     .id(&[Header("twitch-eventsub-message-id")])
     .kind(&[&[Header("twitch-eventsub-subscription-type")]])
     .primary("twitchdev/twitch-cli; dev.twitch.tv"),
@@ -241,16 +246,27 @@ pub(super) const TYPES: &[SourceType] = &[
     SourceType::new(
         "hubspot",
         "HubSpot",
-        &[Scheme::hmac(
-            "hubspot-v3",
-            Hmac::new("x-hubspot-signature-v3")
-                .encoding(Encoding::Base64)
-                .template(&[Part::Method, Part::Url, Part::Body, Timestamp])
-                .stamp(Place::Header("x-hubspot-request-timestamp"), Unit::Milliseconds, Tolerance::past(300)),
-        )],
+        &[
+            Scheme::new("hubspot-v1", How::Canonical(Canonical::HubspotV1))
+                .when(When::Choice("signatureVersion", "v1")),
+            Scheme::new("hubspot-v2", How::Canonical(Canonical::HubspotV2))
+                .when(When::Choice("signatureVersion", "v2")),
+            Scheme::hmac(
+                "hubspot-v3",
+                Hmac::new("x-hubspot-signature-v3")
+                    .encoding(Encoding::Base64)
+                    .template(&[Part::Method, Part::Url, Part::Body, Timestamp])
+                    .stamp(Place::Header("x-hubspot-request-timestamp"), Unit::Milliseconds, Tolerance::past(300)),
+            ),
+        ],
     )
     .fields(&[
         Field { is_required: false, ..fields::secret("The app's client secret; without it nothing is verified") },
+        Field::optional(
+            "signatureVersion",
+            Kind::Choice(&["v3", "v2", "v1"]),
+            "The only version of signatures that is accepted; v3 if left out. v1 and v2 are weaker",
+        ),
         fields::NOTIFICATION_URL,
     ])
     .open()

@@ -1,12 +1,18 @@
 //! Standard Webhooks, Svix, and who signs as they do.
 
+use super::super::asymmetric::Asymmetric;
 use super::super::hmac::{Encoding, Frame, Hmac, KeyForm, Part, Place, Tolerance, Unit};
 use super::Where::{Body, Header};
 use super::fields::{self, Field, Kind};
-use super::{Scheme, SourceType, When};
+use super::{How, Scheme, SourceType, When};
+use crate::standard::PublicKey;
 
 /// `{id}.{timestamp}.{body}`.
 const TEMPLATE: &[Part<'static>] = &[Part::Id, Part::Text("."), Part::Timestamp, Part::Text("."), Part::Body];
+
+fn is_public_key(text: &str) -> bool {
+    PublicKey::parse(text).is_ok()
+}
 
 /// The scheme, with the names of its three headers.
 const fn signed(id: &'static str, stamp: &'static str, signature: &'static str) -> Hmac<'static> {
@@ -40,11 +46,26 @@ const fn svix(name: &'static str, title: &'static str) -> SourceType {
 }
 
 pub(super) const TYPES: &[SourceType] = &[
-    SourceType::new("standard-webhooks", "Standard Webhooks", &[Scheme::hmac("standard-webhooks", STANDARD)])
-        .fields(fields::WHSEC)
-        .id(&[Header("webhook-id")])
-        .kind(&[&[Body("/type")]])
-        .primary("standard-webhooks/standard-webhooks: specification and libraries"),
+    SourceType::new(
+        "standard-webhooks",
+        "Standard Webhooks",
+        &[
+            Scheme::new("standard-webhooks-ed25519", How::Asymmetric(Asymmetric::StandardWebhooks))
+                .when(When::Setting("publicKey")),
+            Scheme::hmac("standard-webhooks", STANDARD),
+        ],
+    )
+    .fields(&[
+        Field::optional("secret", Kind::Keys(KeyForm::Whsec), "The signing secret, `whsec_…`").secret(),
+        Field::optional(
+            "publicKey",
+            Kind::Checked(is_public_key, "`whpk_` followed by base64 of 32 bytes"),
+            "The public key, `whpk_…`, where messages are signed with a private one; a secret is not looked at then",
+        ),
+    ])
+    .id(&[Header("webhook-id")])
+    .kind(&[&[Body("/type")]])
+    .primary("standard-webhooks/standard-webhooks: specification and libraries"),
     svix("svix", "Svix"),
     svix("beehiiv", "beehiiv"),
     svix("brex", "Brex"),

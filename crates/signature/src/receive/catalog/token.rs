@@ -1,5 +1,6 @@
 //! Providers that send a token, or a user name and a password.
 
+use super::super::handshake::Handshake;
 use super::super::token::{Token, TokenScheme};
 use super::Where::{Body, Only};
 use super::fields::{self, Field, Kind};
@@ -25,6 +26,7 @@ pub(super) const TYPES: &[SourceType] = &[
         .secondary("Hookdeck's list of sources; hookdeck/webhook-skills"),
     SourceType::new("okta", "Okta event hooks", &[Scheme::token("okta", in_header("authorization"))])
         .fields(&[fields::secret("The authentication secret: the whole value of the Authorization header")])
+        .handshakes(&[Handshake::Okta])
         .id(&[Body("/eventId"), Only { list: "/data/events", member: "/uuid" }])
         .kind(&[&[Body("/data/events/0/eventType")]])
         .primary("okta/okta-developer-docs: event hooks"),
@@ -38,6 +40,7 @@ pub(super) const TYPES: &[SourceType] = &[
         &[Scheme::token("microsoft-graph", TokenScheme::new(Token::Each { list: "/value", member: "clientState" }))],
     )
     .fields(&[fields::secret("`clientState` of the subscription")])
+    .handshakes(&[Handshake::MicrosoftGraph])
     .id(&[Only { list: "/value", member: "/id" }])
     .kind(&[&[Body("/value/0/changeType")]])
     .answer(Answer::empty(202))
@@ -79,6 +82,7 @@ pub(super) const TYPES: &[SourceType] = &[
         &[Scheme::token("adobe-sign", in_header("x-adobesign-clientid").setting("clientId"))],
     )
     .fields(&[Field::required("clientId", Kind::Texts, "The client id of the application that made the webhook")])
+    .handshakes(&[Handshake::AdobeSign])
     .id(&[Body("/webhookNotificationId")])
     .kind(&[&[Body("/event")]])
     .answer(Answer { echo: Some(("x-adobesign-clientid", "clientId")), ..Answer::empty(200) })
