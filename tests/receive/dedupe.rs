@@ -128,7 +128,9 @@ async fn a_duplicate_is_one_within_the_window_only() {
     let source = Source::with(&app, "generic-webhook", json!({}), short).await;
     let long = json!({ "dedupe": { "by": "content" } });
     let day = Source::with(&app, "generic-webhook", json!({}), long).await;
-    for (since_ms, expected) in [(0, ("accepted", "accepted")), (0, ("duplicate", "duplicate")), (61_000, ("accepted", "duplicate"))] {
+    for (since_ms, expected) in
+        [(0, ("accepted", "accepted")), (0, ("duplicate", "duplicate")), (61_000, ("accepted", "duplicate"))]
+    {
         if since_ms > 0 {
             app.kill9();
             age(&app, since_ms);

@@ -6,6 +6,7 @@ mod support;
 
 mod dedupe;
 mod github;
+mod handshakes;
 mod refused;
 mod requests;
 mod sources;

@@ -6,7 +6,9 @@ use crate::support::app::TestApp;
 use crate::support::http::Request;
 use crate::support::receiver::Receiver;
 use crate::support::wait::SOON;
-use crate::world::{STRIPE_SECRET, Source, now_s, send, stripe_event, stripe_request, stripe_signature, stripe_unsigned};
+use crate::world::{
+    STRIPE_SECRET, Source, now_s, send, stripe_event, stripe_request, stripe_signature, stripe_unsigned,
+};
 
 const HOUR_S: i64 = 3_600;
 
@@ -24,7 +26,11 @@ async fn the_sender_gets_401_and_the_log_gets_the_cause() {
         (signed("sha256=00"), "malformed_header", ""),
         (signed(&stripe_signature("whsec_another", now_s(), body.as_bytes())), "signature_mismatch", ""),
         (signed(&stripe_signature(STRIPE_SECRET, now_s() - HOUR_S, body.as_bytes())), "timestamp_expired", "36"),
-        (stripe_unsigned(&source.path, &format!("{body} ")).header("Stripe-Signature", &good), "signature_mismatch", ""),
+        (
+            stripe_unsigned(&source.path, &format!("{body} ")).header("Stripe-Signature", &good),
+            "signature_mismatch",
+            "",
+        ),
         (signed(&good.replace("v1=", "v0=")), "unsupported_version", ""),
     ];
     for (number, (request, cause, hint)) in cases.into_iter().enumerate() {
@@ -65,7 +71,8 @@ async fn several_secrets_serve_while_one_is_replaced() {
     let app = TestApp::start().await;
     let both = json!({ "secrets": ["whsec_new", "whsec_old"] });
     let source = Source::make(&app, "stripe", both).await;
-    for (number, (secret, status)) in [("whsec_new", 200), ("whsec_old", 200), ("whsec_older", 401)].iter().enumerate() {
+    for (number, (secret, status)) in [("whsec_new", 200), ("whsec_old", 200), ("whsec_older", 401)].iter().enumerate()
+    {
         let body = stripe_event(&format!("evt_{number}"), "charge.succeeded");
         let signature = stripe_signature(secret, now_s(), body.as_bytes());
         send(&app, stripe_unsigned(&source.path, &body).header("Stripe-Signature", &signature)).await.expect(*status);

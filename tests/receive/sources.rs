@@ -32,13 +32,16 @@ async fn a_source_is_made_shown_and_changed() {
     let again = app.client.post(SOURCES, body).await.expect(409).json();
     assert_eq!(again["code"], "conflict");
 
-    let patched = app.client.patch(format!("{SOURCES}/{id}"), json!({ "name": "Money", "uid": null })).await.expect(200).json();
+    let patched =
+        app.client.patch(format!("{SOURCES}/{id}"), json!({ "name": "Money", "uid": null })).await.expect(200).json();
     let mut expected = made.clone();
-    (expected["name"], expected["uid"], expected["updatedAt"]) = (json!("Money"), Value::Null, patched["updatedAt"].clone());
+    (expected["name"], expected["uid"], expected["updatedAt"]) =
+        (json!("Money"), Value::Null, patched["updatedAt"].clone());
     assert_eq!(patched, expected, "the rest stays as it is");
     app.get(format!("{SOURCES}/payments")).await.expect(404);
 
-    let replaced = app.client.put(format!("{SOURCES}/{id}"), json!({ "name": "Open", "type": "generic-webhook" })).await;
+    let replaced =
+        app.client.put(format!("{SOURCES}/{id}"), json!({ "name": "Open", "type": "generic-webhook" })).await;
     let replaced = replaced.expect(200).json();
     assert_eq!((&replaced["type"], &replaced["metadata"]), (&json!("generic-webhook"), &json!({})));
     assert_eq!((&replaced["requestsPerSecond"], &replaced["allowedNetworks"]), (&Value::Null, &json!([])));
@@ -50,7 +53,8 @@ async fn a_source_is_made_shown_and_changed() {
 async fn put_by_uid_makes_and_replaces() {
     let app = TestApp::start().await;
     let path = format!("{SOURCES}/shop");
-    let made = app.client.put(path.clone(), json!({ "name": "Shop", "type": "generic-webhook" })).await.expect(201).json();
+    let made =
+        app.client.put(path.clone(), json!({ "name": "Shop", "type": "generic-webhook" })).await.expect(201).json();
     assert_eq!(made["uid"], "shop");
     let again = app.client.put(path, json!({ "name": "Shop 2", "type": "generic-webhook" })).await.expect(200).json();
     assert_eq!((&again["id"], &again["uid"], &again["name"]), (&made["id"], &json!("shop"), &json!("Shop 2")));
@@ -129,7 +133,10 @@ async fn what_is_wrong_with_a_configuration_is_named() {
         (json!({ "type": "stripe", "config": [] }), "config"),
         (json!({ "type": "meta", "config": { "secret": "a" } }), "verifyToken"),
         (json!({ "type": "generic-hmac", "config": { "secret": "a" } }), "header"),
-        (json!({ "type": "generic-hmac", "config": { "secret": "a", "header": "X-Sig", "algorithm": "md5" } }), "algorithm"),
+        (
+            json!({ "type": "generic-hmac", "config": { "secret": "a", "header": "X-Sig", "algorithm": "md5" } }),
+            "algorithm",
+        ),
         (json!({ "type": "generic-basic", "config": { "username": "a" } }), "password"),
         (json!({ "type": "no-such-type" }), "type"),
         (json!({ "type": "klaviyo", "config": { "secret": "a" } }), "type"),

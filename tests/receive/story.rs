@@ -6,7 +6,9 @@ use crate::support::app::TestApp;
 use crate::support::receiver::Receiver;
 use crate::support::signature::assert_signed;
 use crate::support::wait::SOON;
-use crate::world::{STRIPE_SECRET, Source, now_s, send, stripe_event, stripe_request, stripe_signature, stripe_unsigned};
+use crate::world::{
+    STRIPE_SECRET, Source, now_s, send, stripe_event, stripe_request, stripe_signature, stripe_unsigned,
+};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stripe_event_arrives_as_it_was_sent() {

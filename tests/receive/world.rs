@@ -109,10 +109,14 @@ pub(crate) async fn send(app: &TestApp, request: Request) -> Response {
     provider(app).send(request).await
 }
 
-/// HMAC-SHA256 in hex, computed here anew.
+/// HMAC-SHA256, computed here anew.
+pub(crate) fn hmac_bytes(secret: &str, signed: &[u8]) -> Vec<u8> {
+    hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes()), signed).as_ref().to_vec()
+}
+
+/// HMAC-SHA256 in hex.
 pub(crate) fn hmac_hex(secret: &str, signed: &[u8]) -> String {
-    let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes()), signed);
-    tag.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+    hmac_bytes(secret, signed).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Seconds since 1970.
