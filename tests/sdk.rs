@@ -14,7 +14,7 @@ use serde_json::Value;
 use support::app::TestApp;
 
 /// What the SDKs offer of the operations that are served. Each of them proves every one of these.
-const OFFERED: [&str; 51] = [
+const OFFERED: [&str; 66] = [
     "GET /api/v1/health",
     "GET /api/v1/app",
     "POST /api/v1/app",
@@ -66,16 +66,34 @@ const OFFERED: [&str; 51] = [
     "PUT /api/v1/operational-webhook/endpoint/{endpoint_id}/headers",
     "GET /api/v1/operational-webhook/endpoint/{endpoint_id}/secret",
     "POST /api/v1/operational-webhook/endpoint/{endpoint_id}/secret/rotate",
+    "GET /ingest/api/v1/source",
+    "POST /ingest/api/v1/source",
+    "GET /ingest/api/v1/source/{source_id}",
+    "PUT /ingest/api/v1/source/{source_id}",
+    "DELETE /ingest/api/v1/source/{source_id}",
+    "POST /ingest/api/v1/source/{source_id}/token/rotate",
+    "GET /ingest/api/v1/source/{source_id}/endpoint",
+    "POST /ingest/api/v1/source/{source_id}/endpoint",
+    "GET /ingest/api/v1/source/{source_id}/endpoint/{endpoint_id}",
+    "PUT /ingest/api/v1/source/{source_id}/endpoint/{endpoint_id}",
+    "DELETE /ingest/api/v1/source/{source_id}/endpoint/{endpoint_id}",
+    "GET /ingest/api/v1/source/{source_id}/endpoint/{endpoint_id}/headers",
+    "PUT /ingest/api/v1/source/{source_id}/endpoint/{endpoint_id}/headers",
+    "GET /ingest/api/v1/source/{source_id}/endpoint/{endpoint_id}/secret",
+    "POST /ingest/api/v1/source/{source_id}/endpoint/{endpoint_id}/secret/rotate",
 ];
 
 /// What is served and no SDK offers, with the reason. The tests of these are elsewhere.
-const NOT_OFFERED: [(&str, &str); 11] = [
+const NOT_OFFERED: [(&str, &str); 14] = [
     ("GET /api/v1/app/{app_id}/msg/{msg_id}/raw", "the SDKs read messages as JSON"),
     ("GET /api/v1/event-type/{event_type_name}/retry-schedule", "of the hosted service's own pages"),
     ("PUT /api/v1/event-type/{event_type_name}/retry-schedule", "of the hosted service's own pages"),
     ("GET /api/v1/management/environment-settings", "of the hosted service's own pages"),
     ("PUT /api/v1/management/environment-settings", "of the hosted service's own pages"),
     ("PATCH /api/v1/management/environment-settings", "of the hosted service's own pages"),
+    ("PATCH /ingest/api/v1/source/{source_id}", "ours, as for the other resources"),
+    ("GET /ingest/api/v1/source/{source_id}/log", "of the hosted service's own pages"),
+    ("GET /ingest/api/v1/source-type", "ours, for pages that make sources"),
     ("GET /api/v1/health/ping", "for load balancers"),
     ("GET /api/v1/health/ready", "ours, for load balancers"),
     ("GET /metrics", "ours, for Prometheus"),

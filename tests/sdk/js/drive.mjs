@@ -7,6 +7,7 @@
 import { readFile } from "node:fs/promises";
 
 import * as configuration from "./configuration.mjs";
+import { ingest } from "./ingest.mjs";
 import { PACKAGE, sdk } from "./names.mjs";
 import * as operations from "./operations.mjs";
 import { Receiver } from "./receiver.mjs";
@@ -31,6 +32,7 @@ await traffic.examples(posthouse, app, endpoint, receiver);
 await traffic.recovery(posthouse, app, broken, receiver);
 await traffic.contents(posthouse, app, message);
 await operations.operational(posthouse, app, receiver);
+await ingest(posthouse, receiver);
 await operations.portal(posthouse, app, url);
 await operations.refusals(posthouse, app, url);
 await posthouse.application.delete(app);

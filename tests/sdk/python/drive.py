@@ -12,6 +12,7 @@ from importlib.metadata import version
 from svix.api import Svix, SvixOptions
 
 import configuration
+import ingest
 import operations
 import traffic
 from receiver import Receiver
@@ -36,6 +37,7 @@ def main():
     traffic.recovery(posthouse, app, broken, receiver)
     traffic.contents(posthouse, app, message)
     operations.operational(posthouse, app, receiver)
+    ingest.drive(posthouse, receiver)
     operations.portal(posthouse, app, url)
     operations.refusals(posthouse, app, url)
     operations.asynchronous(url, receiver)

@@ -7,13 +7,25 @@ IS_NEWEST = hasattr(svix.models, "EndpointUpsertIn")
 if IS_NEWEST:
     from svix.models import EndpointUpsertIn as EndpointPut
     from svix.models import EventTypeUpsertIn as EventTypePut
+    from svix.models import IngestEndpointUpsertIn as IngestEndpointPut
     from svix.models import OperationalWebhookEndpointUpsertIn as OperationalEndpointPut
 else:
     from svix.models import EndpointUpdate as EndpointPut
     from svix.models import EventTypeUpdate as EventTypePut
+    from svix.models import IngestEndpointUpdate as IngestEndpointPut
     from svix.models import OperationalWebhookEndpointUpdate as OperationalEndpointPut
 
-__all__ = ["IS_NEWEST", "EndpointPut", "EventTypePut", "OperationalEndpointPut", "only", "only_of", "put", "put_headers"]
+__all__ = [
+    "IS_NEWEST",
+    "EndpointPut",
+    "EventTypePut",
+    "IngestEndpointPut",
+    "OperationalEndpointPut",
+    "only",
+    "only_of",
+    "put",
+    "put_headers",
+]
 
 
 def put(resource):

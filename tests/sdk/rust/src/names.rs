@@ -3,12 +3,21 @@
 /// Writes the names for a version: what putting a resource and putting headers is called, the field that
 /// limits an endpoint to event types, and the types of what is put.
 macro_rules! names {
-    ($put:ident, $put_headers:ident, $types:ident, $endpoint:ident, $event_type:ident, $operational:ident) => {
+    (
+        $put:ident,
+        $put_headers:ident,
+        $types:ident,
+        $endpoint:ident,
+        $event_type:ident,
+        $operational:ident,
+        $ingest:ident
+    ) => {
         use super::sdk;
         use sdk::api::Svix;
         use sdk::error::Result;
         pub(crate) use sdk::models::{
-            $endpoint as EndpointPut, $event_type as EventTypePut, $operational as OperationalPut,
+            $endpoint as EndpointPut, $event_type as EventTypePut, $ingest as IngestEndpointPut,
+            $operational as OperationalPut,
         };
         use sdk::models::*;
 
@@ -42,6 +51,28 @@ macro_rules! names {
             body: OperationalWebhookEndpointHeadersIn,
         ) -> Result<()> {
             sdk.operational_webhook().endpoint().$put_headers(id.to_owned(), body).await
+        }
+
+        pub(crate) async fn put_source(sdk: &Svix, id: &str, body: IngestSourceIn) -> Result<IngestSourceOut> {
+            sdk.ingest().source().$put(id.to_owned(), body).await
+        }
+
+        pub(crate) async fn put_ingest_endpoint(
+            sdk: &Svix,
+            source: &str,
+            id: &str,
+            body: IngestEndpointPut,
+        ) -> Result<IngestEndpointOut> {
+            sdk.ingest().endpoint().$put(source.to_owned(), id.to_owned(), body).await
+        }
+
+        pub(crate) async fn put_ingest_headers(
+            sdk: &Svix,
+            source: &str,
+            id: &str,
+            body: IngestEndpointHeadersIn,
+        ) -> Result<()> {
+            sdk.ingest().endpoint().$put_headers(source.to_owned(), id.to_owned(), body).await
         }
 
         /// Limits an endpoint to an event type.

@@ -8,7 +8,8 @@ crate::names::names!(
     event_types,
     EndpointUpsertIn,
     EventTypeUpsertIn,
-    OperationalWebhookEndpointUpsertIn
+    OperationalWebhookEndpointUpsertIn,
+    IngestEndpointUpsertIn
 );
 
 pub(crate) const VERSION: &str = "2.9.1";

@@ -8,7 +8,8 @@ crate::names::names!(
     filter_types,
     EndpointUpdate,
     EventTypeUpdate,
-    OperationalWebhookEndpointUpdate
+    OperationalWebhookEndpointUpdate,
+    IngestEndpointUpdate
 );
 
 pub(crate) const VERSION: &str = "1.99.1";

@@ -19,6 +19,7 @@ macro_rules! page {
 }
 
 mod configuration;
+mod ingest;
 mod operations;
 mod traffic;
 
@@ -52,6 +53,7 @@ pub(crate) async fn all(url: &str, key: &str, receiver: &Receiver) {
     traffic::recovery(&stage).await;
     traffic::contents(&stage, &message).await;
     operations::operational(&stage).await;
+    ingest::ingest(&stage).await;
     operations::portal(&stage).await;
     operations::refusals(&stage).await;
     stage.svix.application().delete(stage.app).await.expect("deleted");

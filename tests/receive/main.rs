@@ -1,0 +1,14 @@
+//! What providers send, against the shipped binary: verified, answered, told from duplicates, kept and
+//! passed on.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod dedupe;
+mod github;
+mod handshakes;
+mod refused;
+mod requests;
+mod sources;
+mod story;
+mod world;
