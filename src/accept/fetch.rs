@@ -16,6 +16,10 @@ use crate::model::{Clock, OutcomeKind, UnixMs};
 const KEPT_MAX: usize = 1_000;
 /// How long each is kept, in milliseconds.
 const KEPT_MS: i64 = 3_600_000;
+/// How long it is kept that something could not be had.
+const FAILURE_KEPT_MS: i64 = 30_000;
+/// Fetches under way at once: what strangers send may name others without end.
+const FETCHING_MAX: usize = 16;
 /// How long one fetch may take.
 const TIMEOUT: Duration = Duration::from_secs(3);
 
@@ -32,13 +36,15 @@ pub trait Fetcher: Send + Sync + 'static {
 pub struct HttpFetcher {
     client: Client,
     clock: Arc<dyn Clock>,
-    kept: Cache<Box<str>, (UnixMs, Bytes)>,
+    /// What could not be had is kept as nothing, for a shorter time.
+    kept: Cache<Box<str>, (UnixMs, Option<Bytes>)>,
+    fetching: tokio::sync::Semaphore,
 }
 
 impl HttpFetcher {
     /// Through `client`, whose bound of answers is the bound of what is fetched.
     pub fn new(client: Client, clock: Arc<dyn Clock>) -> Self {
-        Self { client, clock, kept: Cache::new(KEPT_MAX) }
+        Self { client, clock, kept: Cache::new(KEPT_MAX), fetching: tokio::sync::Semaphore::new(FETCHING_MAX) }
     }
 
     async fn get(&self, url: &str) -> Option<Bytes> {
@@ -55,13 +61,15 @@ impl Fetcher for HttpFetcher {
     async fn fetch(&self, url: &str) -> Option<Bytes> {
         let now = self.clock.now_ms();
         if let Some((at, bytes)) = self.kept.get(url)
-            && now - at < KEPT_MS
+            && now - at < if bytes.is_some() { KEPT_MS } else { FAILURE_KEPT_MS }
         {
-            return Some(bytes);
+            return bytes;
         }
-        let bytes = self.get(url).await?;
+        // Whoever finds too many under way is told to come again.
+        let _one = self.fetching.try_acquire().ok()?;
+        let bytes = self.get(url).await;
         self.kept.insert(url.into(), (now, bytes.clone()));
-        Some(bytes)
+        bytes
     }
 
     async fn call(&self, url: &str) {

@@ -31,7 +31,7 @@ const PREPARED_MAX: usize = 10_000;
 const FETCHES_MAX: usize = 3;
 /// Requests that became no message, of one source, that go into its log in a second. What is more is only
 /// counted: a flood on one source leaves the journal to others.
-const LOGGED_PER_SECOND: u32 = 100;
+const LOGGED_PER_SECOND: u32 = 20;
 /// Requests that were refused of which one call has verified again at most: all that a log keeps.
 const VERIFIED_AGAIN_MAX: usize = 1_000;
 /// Of these, how many are read at once.
@@ -99,25 +99,46 @@ pub struct VerifiedAgain {
 /// Verifiers of sources, and how full their buckets are. One a process.
 pub struct Receiving {
     prepared: Cache<SourceKey, Arc<Prepared>>,
+    /// They outlive changes of their sources.
+    allowances: Cache<SourceKey, Arc<Allowance>>,
     fetcher: Arc<dyn Fetcher>,
 }
 
 struct Prepared {
     source: Arc<Source>,
     verifier: Verifier,
+    allowance: Arc<Allowance>,
+}
+
+/// What a source may receive, and put into its log.
+struct Allowance {
     /// Of `requests_per_second`.
-    requests: Option<Bucket>,
+    requests: Option<(u32, Bucket)>,
     logged: Bucket,
 }
 
 impl Receiving {
     /// Fetches certificates and key sets with `fetcher`.
     pub fn new(fetcher: Arc<dyn Fetcher>) -> Self {
-        Self { prepared: Cache::new(PREPARED_MAX), fetcher }
+        Self { prepared: Cache::new(PREPARED_MAX), allowances: Cache::new(PREPARED_MAX), fetcher }
+    }
+
+    fn allowance(&self, source: &Source) -> Arc<Allowance> {
+        let rate = source.spec.requests_per_second;
+        let is_same = |found: &Arc<Allowance>| found.requests.as_ref().map(|(rate, _)| *rate) == rate;
+        if let Some(found) = self.allowances.get(&source.key()).filter(is_same) {
+            return found;
+        }
+        let requests = rate.map(|rate| (rate, Bucket::new(rate)));
+        let allowance = Arc::new(Allowance { requests, logged: Bucket::new(LOGGED_PER_SECOND) });
+        self.allowances.insert(source.key(), Arc::clone(&allowance));
+        allowance
     }
 
     fn prepare(&self, source: &Arc<Source>) -> Option<Arc<Prepared>> {
-        if let Some(found) = self.prepared.get(&source.key()).filter(|found| Arc::ptr_eq(&found.source, source)) {
+        // Each token of a source has a copy of it.
+        let is_same = |found: &Arc<Prepared>| Arc::ptr_eq(&found.source, source) || found.source == *source;
+        if let Some(found) = self.prepared.get(&source.key()).filter(is_same) {
             return Some(found);
         }
         let mut config = source.secret.config.clone();
@@ -125,12 +146,7 @@ impl Receiving {
             config.insert("secret".into(), Value::String(learned.clone()));
         }
         let verifier = Verifier::new(&source.spec.source_type, config).ok().filter(Verifier::is_receiving)?;
-        let prepared = Arc::new(Prepared {
-            source: Arc::clone(source),
-            verifier,
-            requests: source.spec.requests_per_second.map(Bucket::new),
-            logged: Bucket::new(LOGGED_PER_SECOND),
-        });
+        let prepared = Arc::new(Prepared { source: Arc::clone(source), verifier, allowance: self.allowance(source) });
         self.prepared.insert(source.key(), Arc::clone(&prepared));
         Some(prepared)
     }
@@ -167,12 +183,16 @@ impl Gateway {
         body: impl Future<Output = Result<Bytes, BodyError>> + Send,
     ) -> Result<Answer, NotAccepted> {
         self.admission.check().map_err(NotAccepted::Closed)?;
+        if [Method::CONNECT, Method::TRACE].contains(arrival.method) {
+            return Ok(Answer::empty(StatusCode::METHOD_NOT_ALLOWED));
+        }
         let now = self.clock.now_ms();
         let source = self.snapshots.source(&*self.queries, arrival.token, now).await?;
         let Some(prepared) = source.and_then(|source| self.receiving.prepare(&source)) else {
             return Ok(Answer::empty(StatusCode::NOT_FOUND));
         };
-        let received = Arc::new(head_of(&arrival, prepared.source.spec.forward_path));
+        let is_standard = prepared.verifier.source_type().is_standard();
+        let received = Arc::new(head_of(&arrival, prepared.source.spec.forward_path, is_standard));
         if let Err(refused) = prepared.admits(&arrival, now) {
             return self.refuse(&prepared, received, Bytes::new(), refused).await;
         }
@@ -204,6 +224,11 @@ impl Gateway {
     /// Where a source receives.
     pub fn receiving_url(&self, token: &str) -> String {
         format!("{}/in/{token}", self.public_url())
+    }
+
+    /// What senders of a source's messages are answered.
+    pub fn status_of(&self, source: Source) -> StatusCode {
+        self.receiving.prepare(&Arc::new(source)).map_or(StatusCode::OK, |prepared| prepared.answer().status)
     }
 
     /// Verifies what a source has refused between two moments again, by its configuration as it is now and
@@ -282,7 +307,7 @@ impl Gateway {
     /// Judges; what is needed by URL is fetched in between.
     async fn judge(&self, prepared: &Prepared, request: &Request<'_>, at: UnixMs) -> Verdict {
         let mut found = Found::default();
-        let is_registered = prepared.source.secret.learned.is_some();
+        let is_registered = prepared.source.has_secret();
         loop {
             let verdict = {
                 let context = Context { now_ms: at, fetched: &found, is_registered };
@@ -403,7 +428,10 @@ impl Gateway {
             body: logged_body(&body),
         };
         self.metrics.requests_rejected.inc();
-        self.log(prepared, log).await?;
+        // Too many are counted only: each entry would push out one that says more.
+        if refused.status != StatusCode::TOO_MANY_REQUESTS {
+            self.log(prepared, log).await?;
+        }
         let mut answer = Answer::empty(refused.status);
         if refused.status == StatusCode::TOO_MANY_REQUESTS || refused.status == StatusCode::SERVICE_UNAVAILABLE {
             answer.headers.push(("retry-after", "1".to_owned()));
@@ -412,7 +440,7 @@ impl Gateway {
     }
 
     async fn log(&self, prepared: &Prepared, request: LogRequest) -> Result<(), NotAccepted> {
-        if !prepared.logged.take(self.clock.now_ms()) {
+        if !prepared.allowance.logged.take(self.clock.now_ms()) {
             return Ok(());
         }
         match self.change(Change::LogRequest(Box::new(request)), None).await {
@@ -451,7 +479,7 @@ impl Prepared {
         if !networks.is_empty() && !arrival.peer.is_some_and(is_allowed) {
             return Err(Refused::of(StatusCode::FORBIDDEN, "address_not_allowed"));
         }
-        if self.requests.as_ref().is_some_and(|bucket| !bucket.take(now)) {
+        if self.allowance.requests.as_ref().is_some_and(|(_, bucket)| !bucket.take(now)) {
             return Err(Refused::of(StatusCode::TOO_MANY_REQUESTS, "rate_limited"));
         }
         Ok(())
@@ -483,13 +511,14 @@ impl From<BodyError> for Refused {
 }
 
 /// Everything of a request but its body, as it is kept.
-fn head_of(arrival: &Arrival<'_>, forward_path: bool) -> Received {
+fn head_of(arrival: &Arrival<'_>, forward_path: bool, is_standard: bool) -> Received {
     let text = |value: &http::HeaderValue| value.as_bytes().iter().map(|byte| char::from(*byte)).collect();
     Received {
         method: arrival.method.as_str().to_owned(),
         path: arrival.path.to_owned(),
         query: arrival.query.map(str::to_owned),
         forward_path,
+        is_standard,
         headers: arrival.headers.iter().map(|(name, value)| (name.as_str().to_owned(), text(value))).collect(),
     }
 }

@@ -207,7 +207,10 @@ pub fn router(gateway: Arc<Gateway>) -> Router {
         let gateway = Arc::clone(&gateway);
         async move { receive::receive(gateway, request).await }
     });
-    router = router.route("/in/{token}", inbound.clone()).route("/in/{token}/{*rest}", inbound);
+    router = router
+        .route("/in/{token}", inbound.clone())
+        .route("/in/{token}/", inbound.clone())
+        .route("/in/{token}/{*rest}", inbound);
     router.fallback(|| async { ApiError::Coded(Code::NotFound, "No such path".into()).into_answer() })
 }
 

@@ -301,8 +301,30 @@ struct SourceIn {
     forward_path: Option<bool>,
 }
 
-/// Reads a body. A whole one has name and type; `known_type` is the type where it names none.
-fn read(body: &[u8], depth_max: usize, is_whole: bool, known_type: Option<&str>) -> Result<SourceIn, ApiError> {
+/// What a configuration comes to where there is one already. Secrets are not shown, so one who sends back
+/// what they saw means them to stay; `null` takes one away. Another type begins anew.
+fn with_secrets_kept(
+    given: Option<Map<String, Value>>,
+    type_name: &str,
+    existing: Option<&Source>,
+) -> Map<String, Value> {
+    let existing = existing.filter(|source| source.spec.source_type == type_name);
+    let Some(mut config) = given else {
+        return existing.map(|source| source.secret.config.clone()).unwrap_or_default();
+    };
+    let fields = receive::find(type_name).map(receive::effective_fields).unwrap_or_default();
+    let is_secret = |name: &String| fields.iter().any(|field| field.name == name.as_str() && field.is_secret);
+    let is_named = fields.iter().any(|field| field.is_secret && config.contains_key(field.name));
+    if let Some(source) = existing.filter(|_| !is_named) {
+        let kept = source.secret.config.iter().filter(|(name, _)| is_secret(name));
+        config.extend(kept.map(|(name, value)| (name.clone(), value.clone())));
+    }
+    config.retain(|_, value| !value.is_null());
+    config
+}
+
+/// Reads a body. A whole one has name and type.
+fn read(body: &[u8], depth_max: usize, is_whole: bool, existing: Option<&Source>) -> Result<SourceIn, ApiError> {
     let mut fields = Fields::parse(body, &FIELDS, depth_max)?;
     let name = fields.text("name", Null::Refused, name_rule);
     let source_type = fields.text("type", Null::Refused, |text| validate::NAME.check(text));
@@ -318,7 +340,7 @@ fn read(body: &[u8], depth_max: usize, is_whole: bool, known_type: Option<&str>)
         fields.problem("config", "is longer than 65536 bytes", Kind::Value);
     }
     let config = config.value();
-    let read = SourceIn {
+    let mut read = SourceIn {
         name,
         uid: fields.text("uid", Null::Taken, uid_rule).patch(),
         metadata: fields.map("metadata", Null::Refused).value(),
@@ -338,9 +360,12 @@ fn read(body: &[u8], depth_max: usize, is_whole: bool, known_type: Option<&str>)
         config,
         source_type,
     };
-    let type_name = read.source_type.as_deref().or(known_type);
-    if let Some(type_name) = type_name.filter(|_| is_whole || read.config.is_some() || read.source_type.is_some()) {
-        check_config(&mut fields, type_name, read.config.clone().unwrap_or_default());
+    let known_type = existing.map(|source| source.spec.source_type.clone());
+    let is_set = is_whole || read.config.is_some() || read.source_type.is_some();
+    if let Some(type_name) = read.source_type.clone().or(known_type).filter(|_| is_set) {
+        let config = with_secrets_kept(read.config.take(), &type_name, existing);
+        check_config(&mut fields, &type_name, config.clone());
+        (read.source_type, read.config) = (Some(type_name), Some(config));
     }
     fields.finish()?;
     Ok(read)
@@ -437,14 +462,8 @@ pub(super) async fn list(call: Call, _: Body) -> Answer {
     Ok(page.answer(rows, iterator, resume, |json, source| page::push_json(json, &out(&call, source))))
 }
 
-fn patch_of(source: SourceIn, existing: &Source) -> SourcePatch {
-    let type_and_config = match (source.source_type, source.config) {
-        (None, None) => None,
-        (name, config) => {
-            let name = name.unwrap_or_else(|| existing.spec.source_type.clone());
-            Some((name, config.unwrap_or_default()))
-        }
-    };
+fn patch_of(source: SourceIn) -> SourcePatch {
+    let type_and_config = source.source_type.zip(source.config);
     SourcePatch {
         name: source.name,
         uid: source.uid,
@@ -463,8 +482,8 @@ pub(super) async fn patch(call: Call, body: Body) -> Answer {
     let body = call.read(body).await?;
     let existing = call.source().await?;
     let depth_max = call.gateway.limits.json_depth_max;
-    let source = read(&body, depth_max, false, Some(&existing.spec.source_type))?;
-    let patch = Box::new(patch_of(source, &existing));
+    let source = read(&body, depth_max, false, Some(&existing))?;
+    let patch = Box::new(patch_of(source));
     let render = render(&call.gateway, false);
     change::commit(&call, Change::PatchSource { source: existing.key(), patch }, &body, render).await
 }
@@ -474,8 +493,9 @@ pub(super) async fn patch(call: Call, body: Body) -> Answer {
 pub(super) async fn put(call: Call, body: Body) -> Answer {
     let name = call.param("source_id")?.into_owned();
     let body = call.read(body).await?;
-    let mut source = read(&body, call.gateway.limits.json_depth_max, true, None)?;
-    let Some(existing) = call.source_if_any().await? else {
+    let existing = call.source_if_any().await?;
+    let mut source = read(&body, call.gateway.limits.json_depth_max, true, existing.as_ref())?;
+    let Some(existing) = existing else {
         if validate::has_form_of(IdKind::Source, &name) || uid_rule(&name).is_err() {
             return Err(ApiError::not_found());
         }
@@ -484,7 +504,6 @@ pub(super) async fn put(call: Call, body: Body) -> Answer {
         return change::commit(&call, create, &body, render).await;
     };
     source.metadata = Some(source.metadata.unwrap_or_default());
-    source.config = Some(source.config.unwrap_or_default());
     source.dedupe = Some(source.dedupe.unwrap_or_default());
     source.answer = Some(source.answer.flatten());
     source.allowed_networks = Some(source.allowed_networks.unwrap_or_default());
@@ -493,7 +512,7 @@ pub(super) async fn put(call: Call, body: Body) -> Answer {
     if Id::parse(IdKind::Source, &name).is_some() {
         source.uid = Some(source.uid.flatten());
     }
-    let patch = Box::new(patch_of(source, &existing));
+    let patch = Box::new(patch_of(source));
     let render = render(&call.gateway, false);
     change::commit(&call, Change::PatchSource { source: existing.key(), patch }, &body, render).await
 }
@@ -598,7 +617,7 @@ pub(super) async fn log(call: Call, _: Body) -> Answer {
     let page = PageQuery::by_id(&mut query, IdKind::SourceLog, Order::Descending, true);
     query.finish()?;
     let source = call.source().await?;
-    let status = source.spec.answer.as_ref().map_or(200, |answer| answer.status);
+    let status = call.gateway.status_of(source.clone()).as_u16();
     let filter = MessageFilter { source: Some(source.key()), with_content: true, ..MessageFilter::default() };
     let queries = &call.gateway.queries;
     let messages = queries.messages_of(source.app, page.page(), filter).await?;

@@ -9,11 +9,13 @@ use super::Target;
 use crate::model::Received;
 
 /// Headers that are about one connection (RFC 9110, 7.6.1), or that HTTP sets anew.
-const OF_CONNECTION: [&str; 13] = [
+const OF_CONNECTION: [&str; 17] = [
     "accept-encoding",
     "connection",
     "content-length",
+    "cookie",
     "expect",
+    "forwarded",
     "host",
     "http2-settings",
     "keep-alive",
@@ -23,7 +25,11 @@ const OF_CONNECTION: [&str; 13] = [
     "trailer",
     "transfer-encoding",
     "upgrade",
+    "x-forwarded-for",
+    "x-real-ip",
 ];
+/// What we sign with. A sender has such headers by right only where it signs by these names itself.
+const SIGNING: [&str; 3] = ["webhook-", "svix-", "posthouse-"];
 
 /// The method; `POST` where it is none that HTTP knows.
 pub(super) fn method(received: &Received) -> Method {
@@ -42,6 +48,10 @@ pub(super) fn add_headers(headers: &mut HeaderMap, received: &Received, target: 
         if OF_CONNECTION.contains(&name.as_str()) || named.iter().any(|named| name == named.as_str()) {
             continue;
         }
+        let is_signing = SIGNING.iter().any(|prefix| name.as_str().starts_with(prefix));
+        if is_signing && !(received.is_standard && !name.as_str().starts_with("posthouse-")) {
+            continue;
+        }
         // What the endpoint's URL says of its receiver goes before what the sender said to us.
         if name == AUTHORIZATION && target.basic_auth.is_some() {
             continue;
@@ -54,6 +64,11 @@ pub(super) fn add_headers(headers: &mut HeaderMap, received: &Received, target: 
 /// endpoint's alone.
 pub(super) fn path(received: &Received, target: &Target) -> Option<Uri> {
     if !received.forward_path || (received.path.is_empty() && received.query.is_none()) {
+        return None;
+    }
+    // It never leads out of the endpoint's path.
+    let decoded = received.path.to_ascii_lowercase().replace("%2e", ".").replace("%2f", "/").replace("%5c", "\\");
+    if decoded.split(['/', '\\']).any(|part| part == "." || part == "..") {
         return None;
     }
     let own = target.path.path();
@@ -79,6 +94,7 @@ mod tests {
             path: path.into(),
             query: query.map(str::to_owned),
             forward_path: true,
+            is_standard: false,
             headers: headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
         }
     }
@@ -90,6 +106,10 @@ mod tests {
             ("http://a.example/", "/b/c", None, Some("/b/c")),
             ("http://a.example/x/", "/b", Some("q=1"), Some("/x/b?q=1")),
             ("http://a.example/x?own=2", "", Some("q=1"), Some("/x?own=2&q=1")),
+            ("http://a.example/x", "/../y", None, None),
+            ("http://a.example/x", "/%2E%2e/y", None, None),
+            ("http://a.example/x", "/a%2f..%5cy", None, None),
+            ("http://a.example/x", "/..y/z", None, Some("/x/..y/z")),
         ] {
             let target = Target::parse(url).expect("a URL");
             let found = path(&received(rest, query, &[]), &target).map(|uri| uri.to_string());
@@ -113,6 +133,9 @@ mod tests {
                 ("content-length", "3"),
                 ("authorization", "Bearer theirs"),
                 ("x-github-event", "push"),
+                ("webhook-id", "theirs"),
+                ("posthouse-signature", "theirs"),
+                ("cookie", "a=b"),
                 ("x-two", "1"),
                 ("x-two", "\u{e9}"),
             ],

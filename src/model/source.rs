@@ -47,6 +47,13 @@ impl Source {
     pub fn key(&self) -> SourceKey {
         SourceKey(self.id.key)
     }
+
+    /// Whether it has a secret to verify by: its owner's, or one that a handshake brought. No other
+    /// handshake brings one then.
+    pub fn has_secret(&self) -> bool {
+        let is_there = |name: &str| self.secret.config.get(name).is_some_and(|value| !value.is_null());
+        self.secret.learned.is_some() || is_there("secret") || is_there("secrets")
+    }
 }
 
 /// The changeable part of a source, kept as JSON in clear.
@@ -149,6 +156,9 @@ pub struct Received {
     /// Path and query go on to the endpoints.
     #[serde(rename = "f", default, skip_serializing_if = "std::ops::Not::not")]
     pub forward_path: bool,
+    /// The sender signs by the names of Standard Webhooks or Svix itself: those headers go on, too.
+    #[serde(rename = "s", default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_standard: bool,
     /// Name and value in the order of arrival, each byte of a value as the character of its number
     /// (ISO 8859-1), so that nothing is lost.
     #[serde(rename = "h")]

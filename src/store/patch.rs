@@ -140,16 +140,14 @@ pub struct SourcePatch {
 }
 
 impl SourcePatch {
-    /// Sets what it names. Another type forgets the key that a handshake brought.
+    /// Sets what it names. Another configuration forgets the key that a handshake brought.
     pub fn apply(&self, source: &mut Source) {
         let spec = &mut source.spec;
         set(&mut spec.name, self.name.as_ref());
         set(&mut source.uid, self.uid.as_ref());
         set(&mut spec.metadata, self.metadata.as_ref());
         if let Some((source_type, config)) = &self.type_and_config {
-            if *source_type != spec.source_type {
-                source.secret.learned = None;
-            }
+            source.secret.learned = None;
             spec.source_type.clone_from(source_type);
             source.secret.config.clone_from(config);
         }

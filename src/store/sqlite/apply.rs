@@ -10,7 +10,7 @@ use super::keys::{KeyIndex, dedupe_hash, event_hash};
 use super::purge::Purge;
 use super::retention::Retention;
 use super::{raise, rows, source_log};
-use crate::model::id::key_time;
+use crate::model::id::first_key_at;
 use crate::model::operational::{LastAttempt, MessageHappening};
 use crate::model::routing::Route;
 use crate::model::{
@@ -291,6 +291,11 @@ impl<'c> HotStatements<'c> {
             return Ok(Err(Refusal::EventIdExists));
         }
         if let Some(inbound) = &publish.inbound
+            && !self.source_exists(inbound.source)?
+        {
+            return Ok(Err(Refusal::NotFound));
+        }
+        if let Some(inbound) = &publish.inbound
             && let Some(dedupe) = &inbound.dedupe
             && let Some(first) = self.first_of(state, dedupe, publish.at)?
         {
@@ -419,10 +424,15 @@ impl<'c> HotStatements<'c> {
             .optional()
     }
 
+    fn source_exists(&self, source: SourceKey) -> rusqlite::Result<bool> {
+        self.connection.prepare_cached("SELECT 1 FROM source WHERE key = ?")?.exists([source.0])
+    }
+
     /// The newest message with the same dedupe key, if that is young enough.
     fn first_of(&mut self, state: &WriterState, dedupe: &DedupeKey, now: UnixMs) -> rusqlite::Result<Option<Id>> {
-        for candidate in state.seen.find(self.connection, Kind::EventId, dedupe_hash(&dedupe.hash), now)? {
-            if key_time(candidate) + dedupe.window_ms <= now {
+        let since = first_key_at(now - dedupe.window_ms + 1);
+        for candidate in state.seen.find_since(self.connection, Kind::EventId, dedupe_hash(&dedupe.hash), now, since)? {
+            if candidate < since {
                 continue;
             }
             let same = self

@@ -153,12 +153,25 @@ impl KeyIndex {
         hash: i64,
         now: UnixMs,
     ) -> rusqlite::Result<Vec<i64>> {
+        self.find_since(connection, kind, hash, now, 0)
+    }
+
+    /// The same, without the trouble of looking where all are older than `since`.
+    pub(super) fn find_since(
+        &self,
+        connection: &Connection,
+        kind: Kind,
+        hash: i64,
+        now: UnixMs,
+        since: i64,
+    ) -> rusqlite::Result<Vec<i64>> {
         let alive = |message: &i64| kind.lifetime_ms().is_none_or(|lifetime| key_time(*message) + lifetime > now);
         let mut found: Vec<i64> = self.memory[kind as usize].find(hash).into_iter().filter(alive).collect();
         if !found.is_empty() {
             return Ok(found);
         }
-        for run in self.runs.iter().rev().filter(|run| run.kind == kind && run.filter.may_hold(hash)) {
+        let may_hold = |run: &&Run| run.kind == kind && run.up_to >= since && run.filter.may_hold(hash);
+        for run in self.runs.iter().rev().filter(may_hold) {
             let mut statement = connection.prepare_cached(
                 "SELECT message FROM idempotency_entry WHERE run = ? AND hash = ? ORDER BY message DESC",
             )?;

@@ -207,6 +207,8 @@ impl Changer<'_> {
         self.remove_source(key)?;
         let app = if source.owns_app {
             let endpoints = self.remove_application(source.app)?;
+            // Others may have been made for the same application.
+            self.sources_of_application_go(source.app)?;
             Some((source.app, endpoints))
         } else {
             None
@@ -219,6 +221,7 @@ impl Changer<'_> {
         self.run("DELETE FROM source_token WHERE source = ?", [key.0])?;
         // Bounded by what is kept of each source.
         self.run("DELETE FROM source_log WHERE source = ?", [key.0])?;
+        self.state.source_logs.remove(&key);
         self.keep_highest_key()?;
         Ok(())
     }
@@ -252,7 +255,7 @@ impl Changer<'_> {
 
     pub(super) fn learn_key(&mut self, key: SourceKey, learned: &str) -> Result<Changed, Stop> {
         let mut source = self.source(key)?;
-        if source.secret.learned.is_some() {
+        if source.has_secret() {
             return Err(Refusal::HasKey.into());
         }
         source.secret.learned = Some(learned.to_owned());

@@ -267,6 +267,13 @@ impl SourceType {
         self.confidence != Confidence::Unconfirmed
     }
 
+    /// Whether it signs by the headers of Standard Webhooks or Svix.
+    pub fn is_standard(&self) -> bool {
+        let is_own =
+            |name: &str| ["webhook-signature", "svix-signature"].iter().any(|own| name.eq_ignore_ascii_case(own));
+        self.signature_headers().any(is_own)
+    }
+
     /// Whether such a source receives requests at all: a schedule does not.
     pub fn is_receiving(&self) -> bool {
         !self.schemes.iter().any(|scheme| matches!(scheme.how, How::Closed))

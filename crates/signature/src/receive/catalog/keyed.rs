@@ -90,7 +90,11 @@ pub(super) const TYPES: &[SourceType] = &[
         .primary("travis-ci/docs-travis-ci-com; webhook-signature-verifier"),
     SourceType::new("aws-sns", "Amazon SNS", &[Scheme::new("aws-sns", How::Certificate(Certificate::AwsSns))])
         .fields(&[
-            Field::optional("topicArns", Kind::Texts, "The topics that are accepted; any if left out"),
+            Field::required(
+                "topicArns",
+                Kind::Texts,
+                "The topics that are accepted: SNS signs for all of its customers",
+            ),
             Field::optional(
                 "signatureVersion",
                 Kind::Choice(&["1", "2"]),
