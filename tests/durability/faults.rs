@@ -60,8 +60,10 @@ async fn after_a_failed_fsync_nothing_is_acknowledged_and_nothing_stored_is_lost
         // also not when the next sync works.
         let failed = Instant::now();
         drop(tracer);
+        // The load goes on for longer than that.
+        eventually("answers on their way have come", SOON, async || when(failed.elapsed() > 2 * ON_ITS_WAY)).await;
         let notes = producers.stop().await;
-        let from = if failing.starts_with('1') { attached + ON_ITS_WAY } else { failed };
+        let from = if failing.starts_with('1') { attached + ON_ITS_WAY } else { failed + ON_ITS_WAY };
         assert_eq!(notes.acknowledged_after(from), 0, "acknowledged after the disk had failed ({failing})");
         println!(
             "failing {failing}: {} acknowledged, {} refused, {} broken, {:?} from attaching to the end",
