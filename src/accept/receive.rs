@@ -191,7 +191,8 @@ impl Gateway {
         let Some(prepared) = source.and_then(|source| self.receiving.prepare(&source)) else {
             return Ok(Answer::empty(StatusCode::NOT_FOUND));
         };
-        let is_standard = prepared.verifier.source_type().is_standard();
+        // What is not verified may be anybody's.
+        let is_standard = prepared.verifier.source_type().is_standard() || !prepared.verifier.is_verifying();
         let received = Arc::new(head_of(&arrival, prepared.source.spec.forward_path, is_standard));
         if let Err(refused) = prepared.admits(&arrival, now) {
             return self.refuse(&prepared, received, Bytes::new(), refused).await;

@@ -137,7 +137,7 @@ async fn who_sends_too_fast_is_told_to_wait() {
     .await;
     let wait: u32 = refused.header("retry-after").and_then(|value| value.parse().ok()).expect("seconds");
     assert!((1..=60).contains(&wait) && refused.body.is_empty(), "{refused:?}");
-    assert_eq!(source.last(&app).await["cause"], "rate_limited");
+    assert_ne!(source.last(&app).await["cause"], "rate_limited", "it is counted, and pushes nothing out of the log");
     send(&app, post(&other)).await.expect(200);
     eventually("it goes on later", SOON, async || (send(&app, post(&source)).await.status == 200).then_some(())).await;
 }
