@@ -64,12 +64,11 @@ impl Quotas {
     /// Counts a request of the key with this hash.
     pub fn spend(&self, key_hash: &[u8; 32], now: UnixMs) -> Result<(), QuotaExceeded> {
         let Some(buckets) = &self.buckets else { return Ok(()) };
-        let bucket = match buckets.get(key_hash) {
-            Some(bucket) => bucket,
-            None => {
-                let full = || Ok::<_, QuotaExceeded>(Arc::new(Bucket::new(self.requests_per_second)));
-                buckets.get_or_insert_with(key_hash, full)?
-            }
+        let full = || Ok::<_, QuotaExceeded>(Arc::new(Bucket::new(self.requests_per_second)));
+        let bucket = if let Some(bucket) = buckets.get(key_hash) {
+            bucket
+        } else {
+            buckets.get_or_insert_with(key_hash, full)?
         };
         if bucket.take(now) { Ok(()) } else { Err(QuotaExceeded) }
     }

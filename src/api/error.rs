@@ -286,14 +286,13 @@ impl From<Refusal> for ApiError {
     fn from(refusal: Refusal) -> Self {
         let code = match refusal {
             Refusal::NotFound => Code::NotFound,
-            Refusal::Exists => Code::Conflict,
+            Refusal::Exists | Refusal::HasKey => Code::Conflict,
             Refusal::EventIdExists => Code::EventExists,
             Refusal::IdempotencyMismatch => Code::IdempotencyConflict,
             Refusal::TooManyEndpoints => Code::TooManyEndpoints,
             Refusal::ContentGone => Code::ContentExpired,
             Refusal::TooManyTasks => Code::TooManyTasks,
             Refusal::TooManySources => Code::TooManySources,
-            Refusal::HasKey => Code::Conflict,
             Refusal::EndpointDisabled => Code::EndpointDisabled,
             Refusal::TooManyHeaders => Code::TooManyEndpointHeaders,
             Refusal::Full => Code::StorageFull,

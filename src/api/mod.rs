@@ -44,6 +44,7 @@ mod routes;
 mod secret;
 mod settings;
 mod source;
+mod source_log;
 mod stats;
 #[cfg(test)]
 mod tests;

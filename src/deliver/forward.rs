@@ -49,7 +49,7 @@ pub(super) fn add_headers(headers: &mut HeaderMap, received: &Received, target: 
             continue;
         }
         let is_signing = SIGNING.iter().any(|prefix| name.as_str().starts_with(prefix));
-        if is_signing && !(received.is_standard && !name.as_str().starts_with("posthouse-")) {
+        if is_signing && (!received.is_standard || name.as_str().starts_with("posthouse-")) {
             continue;
         }
         // What the endpoint's URL says of its receiver goes before what the sender said to us.

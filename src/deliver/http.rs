@@ -123,13 +123,12 @@ fn headers(prepared: &Prepared, letter: &Letter<'_>, now: UnixMs) -> Option<Head
     let unix_seconds = now / 1000;
     let signature = sign_all(prepared.keys_at(now), letter.id, unix_seconds, letter.payload);
     let mut headers = HeaderMap::with_capacity(8 + prepared.headers.len());
-    match letter.received {
+    if let Some(received) = letter.received {
         // What came without a content type goes on without one.
-        Some(received) => forward::add_headers(&mut headers, received, &prepared.target),
-        None => {
-            let content_type = letter.content_type.map_or(Ok(JSON), HeaderValue::try_from).ok()?;
-            headers.insert(CONTENT_TYPE, content_type);
-        }
+        forward::add_headers(&mut headers, received, &prepared.target);
+    } else {
+        let content_type = letter.content_type.map_or(Ok(JSON), HeaderValue::try_from).ok()?;
+        headers.insert(CONTENT_TYPE, content_type);
     }
     headers.entry(USER_AGENT).or_insert(USER_AGENT_VALUE);
     for (name, value) in &prepared.headers {

@@ -116,7 +116,11 @@ pub(crate) fn hmac_bytes(secret: &str, signed: &[u8]) -> Vec<u8> {
 
 /// HMAC-SHA256 in hex.
 pub(crate) fn hmac_hex(secret: &str, signed: &[u8]) -> String {
-    hmac_bytes(secret, signed).iter().map(|byte| format!("{byte:02x}")).collect()
+    use std::fmt::Write as _;
+    hmac_bytes(secret, signed).iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 /// Seconds since 1970.

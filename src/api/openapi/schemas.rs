@@ -10,7 +10,7 @@ use super::values::{id, nullable, text, texts};
 use crate::api::error::Code;
 use crate::api::{
     application, attempt, attempted, background_task, endpoint, event_type, headers, health, jwks, message_in, portal,
-    raw, secret, settings, source, stats, validate,
+    raw, secret, settings, source, source_log, stats, validate,
 };
 use crate::model::IdKind;
 
@@ -69,10 +69,10 @@ fn answers() -> Map<String, Value> {
     generator.subschema_for::<jwks::JwksOut>();
     generator.subschema_for::<portal::AccessOut>();
     generator.subschema_for::<source::SourceOut<'_>>();
-    generator.subschema_for::<source::LogOut>();
+    generator.subschema_for::<source_log::LogOut>();
     generator.subschema_for::<source::TokenOut>();
     generator.subschema_for::<source::TypesOut>();
-    generator.subschema_for::<source::AgainOut>();
+    generator.subschema_for::<source_log::AgainOut>();
     generator.take_definitions(true)
 }
 

@@ -101,7 +101,7 @@ impl Inner {
                 }
             }
             Changed::SourceDeleted { app: Some((app, endpoints)), .. } => {
-                self.application_gone(scheduler, *app, endpoints, now)
+                self.application_gone(scheduler, *app, endpoints, now);
             }
             Changed::Source(..)
             | Changed::SourceDeleted { app: None, .. }
