@@ -257,11 +257,3 @@ fn a_body_must_find_room_in_what_bodies_share() {
          limits.body_bytes_max, which is 1048576"
     );
 }
-
-#[test]
-fn the_warning_of_few_open_files_is_for_fewer_than_the_defaults_may_take() {
-    let config = Config::default();
-    let clients = config.server.connections_max;
-    let receivers = config.delivery.attempts_in_flight_max + crate::deliver::ClientConfig::default().idle_total_max;
-    assert!(config.limits.open_files_warn_below > (clients + receivers) as u64, "{clients} and {receivers}");
-}
