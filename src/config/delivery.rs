@@ -24,7 +24,9 @@ pub struct Delivery {
     #[schemars(range(min = 50, max = 60_000))]
     pub connect_timeout_ms: u64,
 
-    /// Attempts in flight at once, over all endpoints. Each costs an open file and some kilobytes.
+    /// Attempts in flight at once, over all endpoints. Each costs an open file and about 27 KiB until it
+    /// ends: some 220 MiB where all of the default are used. As long as fewer than half as many
+    /// endpoints hang, no other waits for its first attempt.
     #[schemars(range(min = 1, max = 100_000))]
     pub attempts_in_flight_max: usize,
 

@@ -72,7 +72,7 @@ impl Default for Limits {
             routing_cache_applications: 100_000,
             requests_per_second_per_key: 0,
             connections_per_address: 0,
-            open_files_warn_below: 16_384,
+            open_files_warn_below: 24_576,
         }
     }
 }

@@ -344,3 +344,11 @@ async fn large_requests_arrive_whole() {
     }
     assert_eq!((plain.accepted(), receiver.accepted()), (1, 1));
 }
+
+#[test]
+fn the_warning_of_few_open_files_is_for_fewer_than_the_defaults_may_take() {
+    let config = crate::config::Config::default();
+    let clients = config.server.connections_max;
+    let receivers = config.delivery.attempts_in_flight_max + ClientConfig::default().idle_total_max;
+    assert!(config.limits.open_files_warn_below > (clients + receivers) as u64, "{clients} and {receivers}");
+}

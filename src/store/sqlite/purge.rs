@@ -12,7 +12,7 @@ use crate::store::maintenance::Maintained;
 
 /// How long after a deletion attempts may still be recorded: longer than any attempt lasts.
 const IN_FLIGHT_MS: i64 = 120_000;
-/// How long a job is left alone that has to wait: for an index, or for attempts in flight.
+/// How long a job is left alone that has to wait for an index.
 const AGAIN_MS: i64 = 10_000;
 
 /// What was deleted, by stored code.
@@ -186,7 +186,11 @@ fn end(connection: &Connection, state: &WriterState, job: &Job, now: UnixMs) -> 
         return put_off(connection, job, again);
     }
     if now <= last_at || indexed < first_key_at(last_at + 1) {
-        return put_off(connection, job, now + AGAIN_MS);
+        // What was on record when it was deleted may be in no list yet. Once it is, only what was in flight
+        // then can follow.
+        let is_listed = indexed >= first_key_at(job.deleted_at + 1);
+        let again = now + AGAIN_MS;
+        return put_off(connection, job, if is_listed { again.max(last_at + 1) } else { again });
     }
     if let Some(url) = job.url {
         connection.prepare_cached("DELETE FROM endpoint_url WHERE id = ?")?.execute([url])?;
