@@ -52,7 +52,7 @@ async fn assert_others_stay_quick(app: &TestApp, attacks: &[(Attack, usize)]) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_thousand_slow_connections_slow_nobody() {
-    let how = TestApp::builder().set("server.head_timeout_ms", 2000).set("server.body_timeout_ms", 2000);
+    let how = TestApp::builder().set("server.head_timeout_ms", 5000).set("server.body_timeout_ms", 5000);
     let app = how.start().await;
     let (good, target) = (app.application("Good").await, app.application("Target").await);
     p99(&app, &good).await;
@@ -61,7 +61,8 @@ async fn two_thousand_slow_connections_slow_nobody() {
     forget_peak(app.pid());
     let slow = [Attack::Silence, Attack::DripHead, Attack::DripBody, Attack::DripChunks];
     let crowd = Crowd::start(&app, &target, &slow.map(|attack| (attack, 500)));
-    eventually("they are all there", SOON, async || when(open_files(app.pid()) >= 1_900)).await;
+    // Each is cut off after a while and begins anew: never all of them are there.
+    eventually("most of them are there", SOON * 3, async || when(open_files(app.pid()) >= 1_500)).await;
     let mut best = Duration::MAX;
     for _ in 0..ROUNDS {
         best = best.min(p99(&app, &good).await);
@@ -76,7 +77,7 @@ async fn two_thousand_slow_connections_slow_nobody() {
     assert!(open >= 1_000, "{open} files open: it was no test");
     assert!(best <= FLOOR.max(alone * 2), "p99 {best:?} beside slow connections, {alone:?} alone");
     assert!(grown <= 96 * 1024, "{grown} KiB more in memory for 2,000 connections");
-    eventually("their connections are closed", SOON, async || when(open_files(app.pid()) < 200)).await;
+    eventually("their connections are closed", SOON * 2, async || when(open_files(app.pid()) < 200)).await;
 }
 
 /// Files that a process has open.
