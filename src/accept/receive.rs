@@ -6,21 +6,24 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode};
 use posthouse_signature::receive::{Cause, Context, Fetched, Reply, Request, Verdict, Verifier};
 use quick_cache::sync::Cache;
 use serde_json::Value;
+use tokio::sync::oneshot;
 
 use super::fetch::Fetcher;
 use super::limited::BodyError;
 use super::quota::Bucket;
 use super::{Gateway, NotAccepted};
 use crate::model::id::{first_key_at, key_time};
-use crate::model::routing::route;
+use crate::model::routing::{Route, route};
 use crate::model::{
-    Dedupe, DedupeBy, Envelope, Id, LogKind, LoggedRequest, Received, Source, SourceAnswer, SourceKey, UnixMs,
+    Awaited, Dedupe, DedupeBy, EndpointAnswer, EndpointKey, Envelope, Id, LogKind, LoggedRequest, Received, Source,
+    SourceAnswer, SourceKey, UnixMs,
 };
 use crate::store::command::{Change, Command, DedupeKey, Done, Inbound, LogRequest, Publish, Refusal};
 use crate::store::query::{Order, Page};
@@ -344,8 +347,10 @@ impl Gateway {
             content_type: Some(content_type(request.headers)),
             ..Envelope::default()
         };
+        let routes = route(&config, &envelope.event_type, &envelope.channels);
+        let (awaited, first_answer) = awaited(source, &routes, instead_of).unzip();
         let publish = Publish {
-            routes: route(&config, &envelope.event_type, &envelope.channels),
+            routes,
             config,
             only: None,
             envelope,
@@ -357,6 +362,7 @@ impl Gateway {
                 received,
                 dedupe,
                 status: answer.status.as_u16(),
+                awaited: awaited.map(Arc::new),
                 instead_of,
             })),
             at: self.clock.now_ms(),
@@ -364,7 +370,11 @@ impl Gateway {
         match self.journal.commit(Command::Publish(Box::new(publish))).await?? {
             Done::Published(_) => {
                 self.metrics.messages_accepted.inc();
-                Ok((Became::Message, answer))
+                let from_endpoint = match (first_answer, &source.spec.sync) {
+                    (Some(answer), Some(sync)) => first_answer_within(answer, sync.timeout_ms).await,
+                    _ => None,
+                };
+                Ok((Became::Message, from_endpoint.unwrap_or(answer)))
             }
             Done::Duplicate(_) => {
                 self.metrics.requests_duplicate.inc();
@@ -509,6 +519,28 @@ impl From<BodyError> for Refused {
         };
         Self { status, cause, hint: Some(error.to_string()) }
     }
+}
+
+/// Who waits for an endpoint's answer to a message of this source, if that endpoint gets it at once.
+fn awaited(
+    source: &Source,
+    routes: &[Route],
+    instead_of: Option<Id>,
+) -> Option<(Awaited, oneshot::Receiver<EndpointAnswer>)> {
+    let endpoint = EndpointKey(source.spec.sync?.endpoint.key);
+    let is_sent = routes.iter().any(|route| route.endpoint == endpoint && !route.held);
+    (is_sent && instead_of.is_none()).then(|| Awaited::new(endpoint))
+}
+
+/// The endpoint's answer for the sender; `None` where there is none in time, or none to pass on.
+async fn first_answer_within(answer: oneshot::Receiver<EndpointAnswer>, timeout_ms: u32) -> Option<Answer> {
+    let answer = tokio::time::timeout(Duration::from_millis(timeout_ms.into()), answer).await.ok()?.ok()?;
+    let content_type = answer.content_type.and_then(|value| value.to_str().ok().map(str::to_owned));
+    Some(Answer {
+        status: answer.status,
+        headers: content_type.map(|value| ("content-type", value)).into_iter().collect(),
+        body: answer.body,
+    })
 }
 
 /// Everything of a request but its body, as it is kept.

@@ -63,7 +63,8 @@ fn respond(answer: Answer) -> Response<Body> {
             response.headers_mut().insert(HeaderName::from_static(name), value);
         }
     }
-    // What is echoed is never taken for a page.
+    // What is echoed is never taken for a page, and no page of an endpoint is one of this server's.
     response.headers_mut().insert("x-content-type-options", HeaderValue::from_static("nosniff"));
+    response.headers_mut().insert("content-security-policy", HeaderValue::from_static("default-src 'none'; sandbox"));
     response
 }

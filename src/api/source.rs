@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::answer;
-use super::call::Call;
+use super::call::{Call, endpoint_named};
 use super::change::{self, Rendered};
 use super::error::{ApiError, Kind};
 use super::json::{Fields, Given, Null};
@@ -17,14 +17,16 @@ use super::page::{self, PageQuery};
 use super::time::Time;
 use super::validate;
 use crate::accept::Gateway;
-use crate::model::source::{DEDUPE_WINDOW_S, DEDUPE_WINDOW_S_DEFAULT};
-use crate::model::{Dedupe, DedupeBy, Id, IdKind, Metadata, Source, SourceAnswer, SourceSecret, SourceSpec};
+use crate::model::source::{DEDUPE_WINDOW_S, DEDUPE_WINDOW_S_DEFAULT, SYNC_TIMEOUT_MS, SYNC_TIMEOUT_MS_DEFAULT};
+use crate::model::{
+    AppKey, Dedupe, DedupeBy, Id, IdKind, Metadata, Source, SourceAnswer, SourceSecret, SourceSpec, SourceSync,
+};
 use crate::store::command::{Change, Changed, Field, SourcePatch};
 use crate::store::query::Order;
 
 type Answer = Result<Response<Body>, ApiError>;
 
-pub(super) const FIELDS: [&str; 11] = [
+pub(super) const FIELDS: [&str; 12] = [
     "name",
     "uid",
     "metadata",
@@ -33,6 +35,7 @@ pub(super) const FIELDS: [&str; 11] = [
     "appId",
     "dedupe",
     "answer",
+    "sync",
     "allowedNetworks",
     "requestsPerSecond",
     "forwardPath",
@@ -163,6 +166,39 @@ impl SourceAnswerDto {
     }
 }
 
+/// Whose first answer senders get, as the API has it. An addition of this server.
+#[derive(Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct SourceSyncDto {
+    /// An endpoint of the source's application, by id or uid.
+    endpoint_id: String,
+    /// Milliseconds that a sender waits at most; then it gets the plain answer.
+    #[serde(default = "default_sync_timeout")]
+    #[schemars(range(min = 100, max = 20_000))]
+    timeout_ms: u32,
+}
+
+fn default_sync_timeout() -> u32 {
+    SYNC_TIMEOUT_MS_DEFAULT
+}
+
+impl SourceSyncDto {
+    fn check(&self) -> Result<(), &'static str> {
+        if SYNC_TIMEOUT_MS.contains(&self.timeout_ms) { Ok(()) } else { Err("timeoutMs must be from 100 to 20000") }
+    }
+
+    async fn into_model(self, call: &Call, app: Option<AppKey>) -> Result<SourceSync, ApiError> {
+        let app = match app {
+            Some(app) => call.gateway.snapshots.app(app).await?,
+            None => None,
+        };
+        let endpoint = app.and_then(|app| endpoint_named(&app, &self.endpoint_id));
+        let missing =
+            || ApiError::invalid("body", "sync", "names no endpoint of the source's application", Kind::Value);
+        Ok(SourceSync { endpoint: endpoint.ok_or_else(missing)?.id, timeout_ms: self.timeout_ms })
+    }
+}
+
 /// A new receiving URL.
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -221,6 +257,9 @@ pub(super) struct SourceOut<'a> {
     /// What senders are answered, where that is not what the provider expects.
     #[serde(skip_serializing_if = "Option::is_none")]
     answer: Option<SourceAnswerDto>,
+    /// Whose first answer senders get. An addition of this server.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sync: Option<SourceSyncDto>,
     /// Networks that may send; none means all. An addition of this server.
     #[schemars(with = "Vec<String>")]
     allowed_networks: &'a [ipnet::IpNet],
@@ -256,6 +295,10 @@ fn shown(source: &Source, app: String, ingest_url: String) -> SourceOut<'_> {
         app_id: app,
         dedupe: DedupeDto::of(&spec.dedupe),
         answer,
+        sync: spec.sync.map(|sync| SourceSyncDto {
+            endpoint_id: sync.endpoint.format(IdKind::Endpoint),
+            timeout_ms: sync.timeout_ms,
+        }),
         allowed_networks: &spec.allowed_networks,
         requests_per_second: spec.requests_per_second,
         forward_path: spec.forward_path,
@@ -290,6 +333,7 @@ struct SourceIn {
     app: Option<String>,
     dedupe: Option<Dedupe>,
     answer: Field<Option<SourceAnswer>>,
+    sync: Field<Option<SourceSyncDto>>,
     allowed_networks: Option<Vec<ipnet::IpNet>>,
     requests_per_second: Field<Option<u32>>,
     forward_path: Option<bool>,
@@ -344,6 +388,7 @@ fn read(body: &[u8], depth_max: usize, is_whole: bool, existing: Option<&Source>
             .read("answer", Null::Taken, "must be {status, contentType, body}", SourceAnswerDto::check)
             .map(SourceAnswerDto::into_model)
             .patch(),
+        sync: fields.read("sync", Null::Taken, "must be {endpointId, timeoutMs}", SourceSyncDto::check).patch(),
         allowed_networks: fields
             .read("allowedNetworks", Null::Refused, "must be an array of networks (CIDR)", |all: &Vec<ipnet::IpNet>| {
                 if all.len() <= NETWORKS_MAX { Ok(()) } else { Err("has too many items") }
@@ -386,7 +431,7 @@ fn uid_rule(text: &str) -> Result<(), &'static str> {
 }
 
 /// Says what is wrong with a type and its configuration.
-fn check_config(fields: &mut Fields<'_, 11>, type_name: &str, config: Map<String, Value>) {
+fn check_config(fields: &mut Fields<'_, 12>, type_name: &str, config: Map<String, Value>) {
     match Verifier::new(type_name, config) {
         Ok(verifier) if verifier.is_receiving() => {}
         Ok(_) => fields.problem("type", "sources that send by a schedule are not available yet", Kind::Value),
@@ -410,6 +455,19 @@ pub(super) async fn create(call: Call, body: Body) -> Answer {
     change::commit(&call, create, &body, render).await
 }
 
+/// The endpoint must be there when it is named.
+async fn sync_of(
+    call: &Call,
+    given: Field<Option<SourceSyncDto>>,
+    app: Option<AppKey>,
+) -> Result<Field<Option<SourceSync>>, ApiError> {
+    Ok(match given {
+        Some(Some(sync)) => Some(Some(sync.into_model(call, app).await?)),
+        Some(None) => Some(None),
+        None => None,
+    })
+}
+
 async fn creation(call: &Call, source: SourceIn, named: Option<String>) -> Result<Change, ApiError> {
     let app = match &source.app {
         None => None,
@@ -426,6 +484,7 @@ async fn creation(call: &Call, source: SourceIn, named: Option<String>) -> Resul
         metadata: source.metadata.unwrap_or_default(),
         dedupe: source.dedupe.unwrap_or_default(),
         answer: source.answer.flatten(),
+        sync: sync_of(call, source.sync, app).await?.flatten(),
         allowed_networks: source.allowed_networks.unwrap_or_default(),
         requests_per_second: source.requests_per_second.flatten(),
         forward_path: source.forward_path.unwrap_or_default(),
@@ -456,19 +515,20 @@ pub(super) async fn list(call: Call, _: Body) -> Answer {
     Ok(page.answer(rows, iterator, resume, |json, source| page::push_json(json, &out(&call, source))))
 }
 
-fn patch_of(source: SourceIn) -> SourcePatch {
+async fn patch_of(call: &Call, app: AppKey, source: SourceIn) -> Result<SourcePatch, ApiError> {
     let type_and_config = source.source_type.zip(source.config);
-    SourcePatch {
+    Ok(SourcePatch {
         name: source.name,
         uid: source.uid,
         metadata: source.metadata,
         type_and_config,
         dedupe: source.dedupe,
         answer: source.answer,
+        sync: sync_of(call, source.sync, Some(app)).await?,
         allowed_networks: source.allowed_networks,
         requests_per_second: source.requests_per_second,
         forward_path: source.forward_path,
-    }
+    })
 }
 
 /// `PATCH /ingest/api/v1/source/{source_id}`: what is not there stays as it is.
@@ -477,7 +537,7 @@ pub(super) async fn patch(call: Call, body: Body) -> Answer {
     let existing = call.source().await?;
     let depth_max = call.gateway.limits.json_depth_max;
     let source = read(&body, depth_max, false, Some(&existing))?;
-    let patch = Box::new(patch_of(source));
+    let patch = Box::new(patch_of(&call, existing.app, source).await?);
     let render = render(&call.gateway, false);
     change::commit(&call, Change::PatchSource { source: existing.key(), patch }, &body, render).await
 }
@@ -500,13 +560,14 @@ pub(super) async fn put(call: Call, body: Body) -> Answer {
     source.metadata = Some(source.metadata.unwrap_or_default());
     source.dedupe = Some(source.dedupe.unwrap_or_default());
     source.answer = Some(source.answer.flatten());
+    source.sync = Some(source.sync.flatten());
     source.allowed_networks = Some(source.allowed_networks.unwrap_or_default());
     source.requests_per_second = Some(source.requests_per_second.flatten());
     source.forward_path = Some(source.forward_path.unwrap_or_default());
     if Id::parse(IdKind::Source, &name).is_some() {
         source.uid = Some(source.uid.flatten());
     }
-    let patch = Box::new(patch_of(source));
+    let patch = Box::new(patch_of(&call, existing.app, source).await?);
     let render = render(&call.gateway, false);
     change::commit(&call, Change::PatchSource { source: existing.key(), patch }, &body, render).await
 }

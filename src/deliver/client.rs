@@ -10,8 +10,8 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, HOST, RETRY_AFTER};
-use http::{HeaderMap, Method, Request, StatusCode};
+use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST, RETRY_AFTER};
+use http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
 use http_body::Body as _;
 use http_body_util::Full;
 use hyper::body::Incoming;
@@ -28,6 +28,7 @@ use super::resolve::Resolve;
 use super::retry_after;
 use super::target::Target;
 use super::tls::{self, TlsSetupError};
+use crate::model::awaited::EndpointAnswer;
 use crate::model::outcome::{Outcome, OutcomeKind, RetryAfterS};
 use crate::model::time::Clock;
 
@@ -164,10 +165,41 @@ impl Client {
     /// An attempt that fails after the answer's head came keeps its status and what was read. A
     /// compressed body is kept as what it says, if that can be told.
     pub async fn attempt(&self, request: OutboundRequest, timeout: Duration, clock: &dyn Clock) -> Outcome {
+        self.send(request, timeout, clock, self.response_bytes_max).await.0
+    }
+
+    /// As [`Self::attempt`], with the whole answer where it is 2xx and has fewer than `bytes_max` bytes; the
+    /// outcome keeps no more of it than it does of any other.
+    pub async fn ask(
+        &self,
+        request: OutboundRequest,
+        timeout: Duration,
+        clock: &dyn Clock,
+        bytes_max: usize,
+    ) -> (Outcome, Option<EndpointAnswer>) {
+        let (mut outcome, answer) = self.send(request, timeout, clock, bytes_max).await;
+        let body = outcome.body.clone();
+        if body.len() > self.response_bytes_max {
+            // A slice would keep all of it in memory.
+            outcome.body = Bytes::copy_from_slice(&body[..self.response_bytes_max]);
+        }
+        let is_passed_on = outcome.is_success() && answer.is_whole && body.len() < bytes_max;
+        let whole =
+            is_passed_on.then_some(EndpointAnswer { status: answer.status, content_type: answer.content_type, body });
+        (outcome, whole)
+    }
+
+    async fn send(
+        &self,
+        request: OutboundRequest,
+        timeout: Duration,
+        clock: &dyn Clock,
+        bytes_max: usize,
+    ) -> (Outcome, Answer) {
         let started_at = clock.now_ms();
         let began = Instant::now();
         let mut answer = Answer::default();
-        let run = self.run(request, began, clock, &mut answer);
+        let run = self.run(request, began, clock, &mut answer, bytes_max);
         // Without tokio's budget of operations per task, which would be handed to wakers that
         // do nothing (see `exchange`); an attempt's own work is bounded by its caps.
         let run = tokio::task::unconstrained(timeout_at(began + timeout, run));
@@ -177,14 +209,15 @@ impl Client {
             Ok(Err(kind)) => kind,
             Err(_) => OutcomeKind::Timeout,
         };
-        Outcome {
+        let outcome = Outcome {
             kind,
             status: if answer.came { answer.status.as_u16() } else { 0 },
             retry_after_s: answer.retry_after_s,
-            body: Bytes::from(self.readable(answer.coding, answer.body)),
+            body: Bytes::from(self.readable(answer.coding, std::mem::take(&mut answer.body), bytes_max)),
             started_at,
             duration_ms: u32::try_from(began.elapsed().as_millis()).unwrap_or(u32::MAX),
-        }
+        };
+        (outcome, answer)
     }
 
     async fn run(
@@ -193,6 +226,7 @@ impl Client {
         now: Instant,
         clock: &dyn Clock,
         answer: &mut Answer,
+        bytes_max: usize,
     ) -> Result<(), OutcomeKind> {
         let key = Arc::clone(&request.target.key);
         let mut conn = match self.pool.take(&key, now) {
@@ -202,8 +236,8 @@ impl Client {
         let incoming = exchange(&mut conn, request.into_http()).await?;
         answer.read_head(&incoming, clock);
         let mut body = incoming.into_body();
-        let whole = read_body(&mut conn, &mut body, &mut answer.body, self.response_bytes_max);
-        if whole.await? {
+        answer.is_whole = read_body(&mut conn, &mut body, &mut answer.body, bytes_max).await?;
+        if answer.is_whole {
             drop(body);
             self.pool.put(&key, conn, Instant::now());
         }
@@ -211,10 +245,10 @@ impl Client {
     }
 
     /// The body without its compression; as it came, where it has none or cannot be read.
-    fn readable(&self, coding: Option<Coding>, body: Vec<u8>) -> Vec<u8> {
+    fn readable(&self, coding: Option<Coding>, body: Vec<u8>, bytes_max: usize) -> Vec<u8> {
         let Some(coding) = coding.filter(|_| !body.is_empty()) else { return body };
         let _alone = self.decoding.lock().unwrap_or_else(PoisonError::into_inner);
-        coding.decode(&body, self.response_bytes_max).unwrap_or(body)
+        coding.decode(&body, bytes_max).unwrap_or(body)
     }
 
     async fn connect(&self, target: &Target) -> Result<Box<Conn>, OutcomeKind> {
@@ -233,7 +267,9 @@ struct Answer {
     status: StatusCode,
     retry_after_s: Option<RetryAfterS>,
     coding: Option<Coding>,
+    content_type: Option<HeaderValue>,
     body: Vec<u8>,
+    is_whole: bool,
 }
 
 impl Answer {
@@ -241,6 +277,7 @@ impl Answer {
         self.came = true;
         self.status = response.status();
         self.coding = Coding::of(response.headers());
+        self.content_type = response.headers().get(CONTENT_TYPE).cloned();
         let overloaded = [StatusCode::TOO_MANY_REQUESTS, StatusCode::SERVICE_UNAVAILABLE];
         if overloaded.contains(&self.status) {
             let header = response.headers().get(RETRY_AFTER);

@@ -10,7 +10,9 @@ use quick_cache::sync::Cache;
 
 use super::{Client, OutboundRequest, Target, forward};
 use crate::dispatch::runner::{Deliver, Letter};
-use crate::model::{Clock, Endpoint, EndpointKey, Outcome, OutcomeKind, SignatureHeaders, SigningSecret, UnixMs};
+use crate::model::{
+    AWAITED_BYTES_MAX, Clock, Endpoint, EndpointKey, Outcome, OutcomeKind, SignatureHeaders, SigningSecret, UnixMs,
+};
 
 /// Endpoints whose URL, key and headers are kept ready.
 const PREPARED_MAX: usize = 100_000;
@@ -113,7 +115,12 @@ impl Deliver for HttpDeliver {
             request.method = forward::method(received);
             request.path = forward::path(received, &prepared.target);
         }
-        self.client.attempt(request, self.timeout, &*self.clock).await
+        let Some(awaited) = letter.awaited else {
+            return self.client.attempt(request, self.timeout, &*self.clock).await;
+        };
+        let (outcome, answer) = self.client.ask(request, self.timeout, &*self.clock, AWAITED_BYTES_MAX).await;
+        awaited.end(answer);
+        outcome
     }
 }
 

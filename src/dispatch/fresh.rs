@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
 
-use crate::model::{Id, IdKind, Message, Received, UnixMs};
+use crate::model::{Awaited, Id, IdKind, Message, Received, UnixMs};
 
 /// A message as deliveries need it. Counts against its budget while it lives.
 #[derive(Debug)]
@@ -22,6 +22,8 @@ pub struct Fresh {
     pub content_type: Option<String>,
     /// The request that it came in with from outside.
     pub received: Option<Arc<Received>>,
+    /// The sender waits for an endpoint's answer to it.
+    pub awaited: Option<Arc<Awaited>>,
     /// Since when it is in memory.
     pub held_since: UnixMs,
     /// When it was committed, if that was just now.
@@ -56,7 +58,7 @@ impl PayloadBudget {
         payload: &Bytes,
         event_type: &str,
         content_type: Option<&String>,
-        received: Option<&Arc<Received>>,
+        (received, awaited): (Option<&Arc<Received>>, Option<&Arc<Awaited>>),
         committed_at: UnixMs,
     ) -> Option<Arc<Fresh>> {
         if self.used.load(Ordering::Relaxed) + payload.len() > self.max {
@@ -64,7 +66,7 @@ impl PayloadBudget {
         }
         let held = (committed_at, Some(committed_at));
         let content = (event_type.into(), content_type.cloned(), received.cloned());
-        Some(self.hold(id, payload.clone(), content, held))
+        Some(self.hold(id, payload.clone(), content, awaited.cloned(), held))
     }
 
     /// Whether there is room for more than what must be read.
@@ -76,7 +78,7 @@ impl PayloadBudget {
     pub fn read(self: &Arc<Self>, message: Message, now: UnixMs) -> Option<Arc<Fresh>> {
         let envelope = message.envelope;
         let content = (envelope.event_type.into(), envelope.content_type, message.received);
-        Some(self.hold(message.id, message.payload?, content, (now, None)))
+        Some(self.hold(message.id, message.payload?, content, None, (now, None)))
     }
 
     fn hold(
@@ -84,6 +86,7 @@ impl PayloadBudget {
         id: Id,
         payload: Bytes,
         (event_type, content_type, received): (Box<str>, Option<String>, Option<Arc<Received>>),
+        awaited: Option<Arc<Awaited>>,
         (held_since, committed_at): (UnixMs, Option<UnixMs>),
     ) -> Arc<Fresh> {
         let weight = payload.len() + received.as_ref().map_or(0, |received| received.weight()) + 256;
@@ -96,6 +99,7 @@ impl PayloadBudget {
             event_type,
             content_type,
             received,
+            awaited,
             held_since,
             committed_at,
             budget: Arc::clone(self),

@@ -19,8 +19,8 @@ use super::lane::Feedback;
 use super::scheduler::{LOAD_PAGE, Place, Scheduler, SchedulerLimits, Ticket};
 use crate::metrics::Metrics;
 use crate::model::{
-    AppConfig, AppKey, Clock, Endpoint, EndpointKey, EnvPolicy, IdKind, Next, Outcome, OutcomeKind, Parked, Received,
-    SignatureHeaders, Trigger, UnixMs,
+    AppConfig, AppKey, Awaited, Clock, Endpoint, EndpointKey, EnvPolicy, IdKind, Next, Outcome, OutcomeKind, Parked,
+    Received, SignatureHeaders, Trigger, UnixMs,
 };
 use crate::record::line::{AttemptLine, Lines};
 use crate::record::transition::INTERNAL_FAILURES_MAX;
@@ -62,6 +62,8 @@ pub struct Letter<'a> {
     pub content_type: Option<&'a str>,
     /// The request that it came in with from outside: what of it goes on.
     pub received: Option<&'a Received>,
+    /// Who waits for the answer to this attempt.
+    pub awaited: Option<&'a Awaited>,
     /// Under which names it is signed.
     pub signature_headers: SignatureHeaders,
 }
@@ -417,11 +419,14 @@ impl Inner {
             let waited_ms = (self.now() - committed_at).max(0);
             self.parts.metrics.commit_to_attempt_seconds.observe(waited_ms as f64 / 1000.0);
         }
+        let is_first = ticket.attempts == 0 && ticket.trigger == Trigger::Scheduled;
+        let awaited = message.awaited.as_deref().filter(|it| is_first && it.endpoint() == ticket.endpoint);
         let letter = Letter {
             id: &message.public_id,
             payload: &message.payload,
             content_type: message.content_type.as_deref(),
             received: message.received.as_deref(),
+            awaited,
             signature_headers: policy.settings.signature_headers(),
         };
         let outcome = self.parts.deliver.attempt(endpoint, letter).await;

@@ -5,6 +5,7 @@
 //! that are kept in the row, written as 27 base62 characters behind a prefix: such an id sorts by
 //! creation, needs no index, and cannot be guessed; wrong random bits are "not found".
 
+use serde::{Deserialize, Serialize};
 use std::fmt;
 
 use super::time::UnixMs;
@@ -77,7 +78,7 @@ impl IdKind {
 }
 
 /// A key with the random bits that prove that the caller was given it.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Id {
     /// The key.
     pub key: Key,

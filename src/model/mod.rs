@@ -1,5 +1,6 @@
 //! The words of the gateway as types. Pure: no I/O, no clock, no randomness of its own.
 
+pub mod awaited;
 pub mod delivery;
 pub mod entity;
 pub mod example;
@@ -16,6 +17,7 @@ pub mod task;
 pub mod time;
 pub mod url;
 
+pub use awaited::{AWAITED_BYTES_MAX, Awaited, EndpointAnswer};
 pub use delivery::{Next, Parked, Pending, Taken, Trigger, Waiting};
 pub use entity::{
     ApiKey, AppConfig, AppKind, Application, ApplicationSpec, DisabledReason, Endpoint, EndpointSpec, Environment,
@@ -28,6 +30,7 @@ pub use policy::{EnvPolicy, EnvSettings, SignatureHeaders};
 pub use portal::{Capability, PortalToken};
 pub use source::{
     Dedupe, DedupeBy, LogKind, LoggedRequest, Received, Source, SourceAnswer, SourceKey, SourceSecret, SourceSpec,
+    SourceSync,
 };
 pub use state::{DeliveryState, DeliveryStatus, Traces, Tried};
 pub use task::{BackgroundTask, TaskStatus};

@@ -13,6 +13,11 @@ pub const DEDUPE_WINDOW_S: std::ops::RangeInclusive<u32> = 60..=604_800;
 /// How long duplicates are told where nothing is said, in seconds.
 pub const DEDUPE_WINDOW_S_DEFAULT: u32 = 86_400;
 
+/// Shortest and longest time that a sender waits for an endpoint's answer, in milliseconds.
+pub const SYNC_TIMEOUT_MS: std::ops::RangeInclusive<u32> = 100..=20_000;
+/// How long a sender waits where nothing is said, in milliseconds: Slack and Discord give up after 3 s.
+pub const SYNC_TIMEOUT_MS_DEFAULT: u32 = 2_500;
+
 /// The key of a source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct SourceKey(pub Key);
@@ -72,6 +77,9 @@ pub struct SourceSpec {
     /// What the sender is answered once its message is durable; the provider's expectation if nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub answer: Option<SourceAnswer>,
+    /// Senders wait for the first answer of one endpoint.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sync: Option<SourceSync>,
     /// Networks that may send; empty means all.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub allowed_networks: Vec<ipnet::IpNet>,
@@ -121,6 +129,15 @@ pub struct SourceAnswer {
     pub content_type: String,
     /// The body.
     pub body: String,
+}
+
+/// Whose first answer goes back to the sender, and how long that waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SourceSync {
+    /// The endpoint.
+    pub endpoint: Id,
+    /// The longest wait, in milliseconds ([`SYNC_TIMEOUT_MS`]); then comes the plain acknowledgement.
+    pub timeout_ms: u32,
 }
 
 /// What of a source must not be seen in the files.

@@ -9,9 +9,9 @@ use super::maintenance::{Maintained, Maintenance};
 use crate::model::operational::MessageHappening;
 use crate::model::routing::{Route, route, route_only};
 use crate::model::{
-    ApiKey, AppConfig, AppKey, Application, ApplicationSpec, BackgroundTask, Capability, DisabledReason, Endpoint,
-    EndpointKey, EndpointSpec, EnvKey, EnvSettings, Envelope, Environment, EventType, EventTypeSpec, Id, LogKind,
-    Message, MessageKey, Next, Outcome, PortalToken, Received, SecretBytes, Source, SourceKey, SourceSecret,
+    ApiKey, AppConfig, AppKey, Application, ApplicationSpec, Awaited, BackgroundTask, Capability, DisabledReason,
+    Endpoint, EndpointKey, EndpointSpec, EnvKey, EnvSettings, Envelope, Environment, EventType, EventTypeSpec, Id,
+    LogKind, Message, MessageKey, Next, Outcome, PortalToken, Received, SecretBytes, Source, SourceKey, SourceSecret,
     SourceSpec, Taken, Trigger, UnixMs, Waiting,
 };
 
@@ -91,6 +91,8 @@ pub struct Inbound {
     pub dedupe: Option<DedupeKey>,
     /// What the sender is answered.
     pub status: u16,
+    /// The sender waits for an endpoint's answer to it.
+    pub awaited: Option<Arc<Awaited>>,
     /// The entry of the source's log that it was refused as before, which it takes the place of.
     pub instead_of: Option<Id>,
 }

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use crate::model::{
     Application, ApplicationSpec, Dedupe, DisabledReason, Endpoint, EndpointSpec, EnvSettings, EventTypeSpec, Id,
-    Metadata, Source, SourceAnswer,
+    Metadata, Source, SourceAnswer, SourceSync,
 };
 
 /// What a `PUT` names: an id, or a uid that may not exist yet.
@@ -131,6 +131,8 @@ pub struct SourcePatch {
     pub dedupe: Field<Dedupe>,
     /// What senders are answered.
     pub answer: Field<Option<SourceAnswer>>,
+    /// Whether senders wait for an endpoint.
+    pub sync: Field<Option<SourceSync>>,
     /// Networks that may send.
     pub allowed_networks: Field<Vec<ipnet::IpNet>>,
     /// Requests a second.
@@ -153,6 +155,7 @@ impl SourcePatch {
         }
         set(&mut spec.dedupe, self.dedupe.as_ref());
         set(&mut spec.answer, self.answer.as_ref());
+        set(&mut spec.sync, self.sync.as_ref());
         set(&mut spec.allowed_networks, self.allowed_networks.as_ref());
         set(&mut spec.requests_per_second, self.requests_per_second.as_ref());
         set(&mut spec.forward_path, self.forward_path.as_ref());

@@ -90,6 +90,7 @@ fn source_property(name: &str) -> Option<Value> {
         )),
         "dedupe" => json!({ "$ref": "#/components/schemas/DedupeDto" }),
         "answer" => json!({ "anyOf": [{ "$ref": "#/components/schemas/SourceAnswerDto" }, { "type": "null" }] }),
+        "sync" => json!({ "anyOf": [{ "$ref": "#/components/schemas/SourceSyncDto" }, { "type": "null" }] }),
         "allowedNetworks" => json!({
             "type": "array", "items": { "type": "string" }, "maxItems": 1_000,
             "description": "Networks (CIDR) that may send; none means all. An addition of this server.",

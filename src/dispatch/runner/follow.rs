@@ -27,9 +27,10 @@ impl Inner {
         let content_type = publish.envelope.content_type.as_ref();
         let body = match delayed {
             None => {
-                let received = publish.inbound.as_ref().map(|inbound| &inbound.received);
+                let inbound = publish.inbound.as_ref();
+                let outside = (inbound.map(|it| &it.received), inbound.and_then(|it| it.awaited.as_ref()));
                 let event_type = &publish.envelope.event_type;
-                self.budget.keep(published.id, &publish.payload, event_type, content_type, received, now)
+                self.budget.keep(published.id, &publish.payload, event_type, content_type, outside, now)
             }
             Some(_) => None,
         };
