@@ -11,4 +11,5 @@ mod refused;
 mod requests;
 mod sources;
 mod story;
+mod sync;
 mod world;
