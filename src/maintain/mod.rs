@@ -101,6 +101,7 @@ impl Maintainer {
             (for_old && due.hours, Work::Hours { before: attempts }),
             (for_old && due.messages, Work::Messages { before: messages }),
             (for_old && due.tasks, Work::Tasks { before: horizon.tasks }),
+            (for_old && due.source_logs, Work::SourceLogs { before: horizon.source_logs }),
         ];
         let (mut more, mut failed) = (false, None);
         for work in works.into_iter().filter_map(|(is_due, work)| is_due.then_some(work)) {
@@ -129,6 +130,7 @@ impl Maintainer {
             attempts: before(self.retention.attempt_days),
             messages: before(self.retention.message_days),
             tasks: before(TASK_DAYS),
+            source_logs: before(self.retention.payload_days),
         }
     }
 

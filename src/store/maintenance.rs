@@ -42,6 +42,11 @@ pub enum Work {
         /// In milliseconds since 1970.
         before: UnixMs,
     },
+    /// Requests in the logs of sources, from when they came.
+    SourceLogs {
+        /// In milliseconds since 1970.
+        before: UnixMs,
+    },
     /// What is left of messages that are gone: deliveries set aside, event ids.
     Leftovers {
         /// Of messages made before, in milliseconds since 1970.
@@ -97,6 +102,8 @@ pub struct Horizon {
     pub messages: UnixMs,
     /// Background tasks, from when they ended.
     pub tasks: UnixMs,
+    /// Requests in the logs of sources, which are kept with their bytes.
+    pub source_logs: UnixMs,
 }
 
 /// Which kinds of work there are.
@@ -112,6 +119,8 @@ pub struct Due {
     pub messages: bool,
     /// [`Work::Tasks`]
     pub tasks: bool,
+    /// [`Work::SourceLogs`]
+    pub source_logs: bool,
     /// [`Work::Purge`]
     pub purge: bool,
     /// [`Work::Recover`]

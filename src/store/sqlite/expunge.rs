@@ -39,15 +39,17 @@ fn set(connection: &Connection, on: bool) -> rusqlite::Result<()> {
 impl Changer<'_> {
     /// The bytes of a message go; what of it is pending, waits or is held is cancelled.
     pub(super) fn expunge_message(&mut self, app: AppKey, message: MessageKey) -> Result<Changed, Stop> {
-        let payload: Option<i64> = self
+        let found: Option<(i64, Option<i64>)> = self
             .connection
-            .prepare_cached("SELECT payload FROM message WHERE key = ? AND app = ?")?
-            .query_row([message.0, app.0], |row| row.get(0))
+            .prepare_cached("SELECT payload, source FROM message WHERE key = ? AND app = ?")?
+            .query_row([message.0, app.0], |row| Ok((row.get(0)?, row.get(1)?)))
             .optional()?;
-        let payload = payload.ok_or(Refusal::NotFound)?;
+        let (payload, source) = found.ok_or(Refusal::NotFound)?;
         {
             let _overwriting = Overwriting::begin(self.connection)?;
             self.run("DELETE FROM payload WHERE id = ?", [payload])?;
+            // What is kept of its duplicates says what it said.
+            self.run("DELETE FROM source_log WHERE source = ? AND message = ?", params![source, message.0])?;
         }
         let mut endpoints = self.cancel_pending(message)?;
         endpoints.extend(self.cancel_waiting(app, message)?);

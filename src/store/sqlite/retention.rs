@@ -40,6 +40,7 @@ pub(super) fn due(connection: &Connection, horizon: Horizon) -> rusqlite::Result
         hours: any("SELECT 1 FROM endpoint_hour WHERE hour < ? LIMIT 1", horizon.attempts.max(0) / HOUR_MS)?,
         messages: any("SELECT 1 FROM message WHERE key < ? LIMIT 1", first_key_at(horizon.messages))?,
         tasks: any("SELECT 1 FROM background_task WHERE status <> 0 AND updated_at < ? LIMIT 1", horizon.tasks)?,
+        source_logs: any("SELECT 1 FROM source_log WHERE key < ? LIMIT 1", first_key_at(horizon.source_logs))?,
         purge: any("SELECT 1 FROM purge WHERE next_at <= ? LIMIT 1", horizon.now)?,
         recover: any("SELECT 1 FROM background_task WHERE status = 0 AND key > ? LIMIT 1", 0)?,
     })
@@ -185,6 +186,25 @@ pub(super) fn tasks(connection: &Connection, before: UnixMs, budget: usize) -> r
         )?
         .execute(params![before, budget as i64])?;
     Ok(Maintained { rows, more: rows == budget, ..Maintained::default() })
+}
+
+/// Removes requests in the logs of sources that came before.
+pub(super) fn source_logs(connection: &Connection, before: UnixMs, budget: usize) -> rusqlite::Result<Maintained> {
+    let mut statement = connection
+        .prepare_cached("SELECT key, length(head) + length(body) FROM source_log WHERE key < ? ORDER BY key LIMIT ?")?;
+    let mut old = statement.query(params![first_key_at(before), budget as i64])?;
+    let (mut last, mut cost, mut more) = (0_i64, 0, true);
+    while cost < budget {
+        let Some(row) = old.next()? else {
+            more = false;
+            break;
+        };
+        last = row.get(0)?;
+        cost += cost_of(row.get(1)?);
+    }
+    drop(old);
+    let rows = connection.prepare_cached("DELETE FROM source_log WHERE key <= ?")?.execute([last])?;
+    Ok(Maintained { rows, more, ..Maintained::default() })
 }
 
 /// Removes deliveries set aside whose message is gone, and lets event ids of messages that are gone be

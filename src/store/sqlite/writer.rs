@@ -186,6 +186,10 @@ impl SqliteWriter {
                 self.changer(connection, slice.at).keep_highest_key()?;
                 retention::tasks(connection, before, rows)
             }
+            Work::SourceLogs { before } => {
+                self.changer(connection, slice.at).keep_highest_key()?;
+                retention::source_logs(connection, before, rows)
+            }
             Work::Leftovers { before } => retention::leftovers(connection, state, before, rows),
             Work::Purge => purge::slice(connection, state, slice.at, rows),
             Work::Recover => self.changer(connection, slice.at).recover_slice(rows),

@@ -10,6 +10,7 @@ mod lists;
 mod policy;
 mod reseal;
 mod retention;
+mod sources;
 
 use std::sync::Arc;
 
