@@ -71,6 +71,9 @@ pub struct RunArgs {
     /// A fresh `idempotency-key: auto_…` on each call, as the SDKs send it.
     #[arg(long)]
     pub idempotency_key: bool,
+    /// Send through a Stripe source of each application, signed, instead of publishing with a key.
+    #[arg(long, conflicts_with_all = ["idempotency_key", "hanging"])]
+    pub stripe_source: bool,
     /// Where the sink listens.
     #[arg(long, default_value = "127.0.0.1:0")]
     pub sink_listen: SocketAddr,

@@ -39,6 +39,7 @@ pub(super) fn run(args: &RunArgs) -> anyhow::Result<()> {
         hanging: args.hanging,
         payload_bytes: args.payload_bytes,
         idempotency_key: args.idempotency_key,
+        stripe_source: args.stripe_source,
         sink_listen: args.sink_listen,
         sink_delay: Duration::from_millis(args.sink_delay_ms),
         threads: args.threads,

@@ -36,6 +36,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario { number: "7", name: "memory", long_only: false, run: memory },
     Scenario { number: "8", name: "isolation", long_only: false, run: isolation },
     Scenario { number: "9", name: "restart", long_only: false, run: restart },
+    Scenario { number: "10", name: "receive", long_only: false, run: receive },
 ];
 
 /// The names, for a message.
@@ -128,6 +129,26 @@ fn judge_many(suite: &mut Suite<'_>, name: &str, r: &Report) {
 fn thousand(setup: &mut Setup) {
     setup.applications = 1_000;
     setup.idempotency_key = true;
+}
+
+/// What a provider sends, signed: verified, told from duplicates, stored, forwarded.
+fn receive(suite: &mut Suite<'_>) -> anyhow::Result<()> {
+    let name = "receive";
+    let r = simple(suite, name, 30, |setup, _| setup.stripe_source = true)?;
+    suite.row(name, rate_text(&r), "15,000 delivered/s", Some(r.delivered_per_s.whole >= 15_000.0));
+    let name = "receive: 5,000/s";
+    let r = simple(suite, "receive-open-loop", 30, |setup, phase| {
+        setup.stripe_source = true;
+        phase.rate = Some(5_000);
+    })?;
+    let (a, bound) = (r.acknowledgement, (3.0 * suite.machine.fdatasync.p99_ms).max(30.0));
+    suite.row(
+        name,
+        format!("acknowledged p50 {:.2} ms, p99 {:.2} ms; {}", a.p50_ms, a.p99_ms, rate_text(&r)),
+        &format!("p99 {bound:.1} ms"),
+        Some(a.p99_ms <= bound && r.unsent == 0),
+    );
+    Ok(())
 }
 
 fn many_applications(suite: &mut Suite<'_>) -> anyhow::Result<()> {

@@ -13,7 +13,7 @@ use super::load::{self, LoadPlan, Loaded, Target};
 use super::machine::{ProcessUse, folder_bytes, loop_runtime, pause};
 use super::report::{Measured, Report};
 use super::sink::Sink;
-use super::template::Template;
+use super::template::{STRIPE_SECRET, Template};
 use super::wire::{Answer, Connection};
 
 const SETUP_CONNECTIONS: u32 = 32;
@@ -31,6 +31,7 @@ pub(super) struct Setup {
     pub(super) hanging: u32,
     pub(super) payload_bytes: u32,
     pub(super) idempotency_key: bool,
+    pub(super) stripe_source: bool,
     pub(super) sink_listen: SocketAddr,
     pub(super) sink_delay: Duration,
     pub(super) threads: u32,
@@ -58,6 +59,8 @@ pub(super) struct Session {
     pub(super) ledger: Arc<Ledger>,
     pub(super) epoch: Instant,
     address: SocketAddr,
+    /// The receiving paths of the applications' sources, where there are sources.
+    sources: Arc<[String]>,
 }
 
 impl Session {
@@ -77,8 +80,8 @@ impl Session {
         let ledger = Arc::new(Ledger::new(topology));
         let epoch = Instant::now();
         let sink = Sink::start(setup.sink_listen, setup.threads, setup.sink_delay, Arc::clone(&ledger), epoch)?;
-        let session = Self { setup, sink, ledger, epoch, address };
-        session.create()?;
+        let mut session = Self { setup, sink, ledger, epoch, address, sources: Arc::default() };
+        session.sources = session.create()?.into();
         Ok(session)
     }
 
@@ -90,13 +93,16 @@ impl Session {
         Ok(())
     }
 
-    fn create(&self) -> anyhow::Result<()> {
+    /// Applications with their endpoints, and with sources if asked for: these one's receiving paths.
+    fn create(&self) -> anyhow::Result<Vec<String>> {
         let topology = &self.ledger.topology;
         let all = topology.applications + topology.hanging;
         let work = async {
             let mut workers = JoinSet::new();
+            let mut sources = vec![String::new(); if self.setup.stripe_source { all as usize } else { 0 }];
             for nth in 0..SETUP_CONNECTIONS.min(all) {
-                let mut creator = Creator {
+                let is_receiving = self.setup.stripe_source;
+                let creator = Creator {
                     address: self.address,
                     key: self.setup.key.clone(),
                     sink: self.sink.address,
@@ -104,16 +110,22 @@ impl Session {
                 };
                 workers.spawn(async move {
                     let mut connection = Connection::open(creator.address).await?;
+                    let mut sources = Vec::new();
                     for application in (nth..all).step_by(SETUP_CONNECTIONS as usize) {
                         creator.application(&mut connection, application).await?;
+                        if is_receiving {
+                            sources.push((application as usize, creator.source(&mut connection, application).await?));
+                        }
                     }
-                    anyhow::Ok(())
+                    anyhow::Ok(sources)
                 });
             }
             while let Some(done) = workers.join_next().await {
-                done??;
+                for (application, path) in done?? {
+                    sources[application] = path;
+                }
             }
-            anyhow::Ok(())
+            anyhow::Ok(sources)
         };
         let made = std::thread::scope(|scope| scope.spawn(|| loop_runtime()?.block_on(work)).join());
         made.map_err(|_| anyhow::anyhow!("the set-up panicked"))?
@@ -124,13 +136,7 @@ impl Session {
         LoadPlan {
             address: self.address,
             target,
-            template: Template::new(
-                &self.address.to_string(),
-                &self.setup.key,
-                &self.ledger.topology,
-                self.setup.payload_bytes as usize,
-                self.setup.idempotency_key,
-            ),
+            template: self.template(),
             connections: phase.connections,
             connections_max: phase.connections_max,
             duration: phase.duration,
@@ -138,6 +144,15 @@ impl Session {
             rate: phase.rate,
             threads: self.setup.threads,
         }
+    }
+
+    fn template(&self) -> Template {
+        let authority = self.address.to_string();
+        let bytes = self.setup.payload_bytes as usize;
+        if self.setup.stripe_source {
+            return Template::of_stripe(&authority, Arc::clone(&self.sources), bytes);
+        }
+        Template::new(&authority, &self.setup.key, &self.ledger.topology, bytes, self.setup.idempotency_key)
     }
 
     /// Queues `each` messages on every hanging endpoint.
@@ -226,7 +241,7 @@ struct Creator {
 }
 
 impl Creator {
-    async fn application(&mut self, to: &mut Connection, application: u32) -> anyhow::Result<()> {
+    async fn application(&self, to: &mut Connection, application: u32) -> anyhow::Result<()> {
         let uid = self.topology.uid(application);
         let body = format!(r#"{{"name":"{uid}","uid":"{uid}"}}"#);
         self.post(to, "/api/v1/app", &body).await?;
@@ -243,8 +258,29 @@ impl Creator {
         Ok(())
     }
 
-    /// Posts until it is taken, backing off while the server is busy.
+    /// A Stripe source of an application; its receiving path.
+    async fn source(&self, to: &mut Connection, application: u32) -> anyhow::Result<String> {
+        let uid = self.topology.uid(application);
+        let body = serde_json::json!({
+            "name": uid, "type": "stripe", "config": { "secret": STRIPE_SECRET }, "appId": uid,
+        });
+        let answer = self.posted(to, "/ingest/api/v1/source", &body.to_string()).await?;
+        let source: serde_json::Value = serde_json::from_slice(to.body(answer))?;
+        let url = source["ingestUrl"].as_str().context("a source without a URL")?;
+        let at = url.find("/in/").context("a receiving URL that is none")?;
+        Ok(url[at..].to_owned())
+    }
+
     async fn post(&self, to: &mut Connection, path: &str, body: &str) -> anyhow::Result<()> {
+        let answer = self.posted(to, path, body).await?;
+        if answer.close {
+            *to = Connection::open(self.address).await?;
+        }
+        Ok(())
+    }
+
+    /// Posts until it is taken, backing off while the server is busy.
+    async fn posted(&self, to: &mut Connection, path: &str, body: &str) -> anyhow::Result<Answer> {
         let request = format!(
             "POST {path} HTTP/1.1\r\nhost: {}\r\nauthorization: Bearer {}\r\n\
              content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
@@ -252,22 +288,16 @@ impl Creator {
             self.key,
             body.len()
         );
-        let mut last: Option<Answer> = None;
         for _ in 0..SETUP_TRIES_MAX {
             let answer = to.call(request.as_bytes()).await?;
-            last = Some(answer);
             if answer.is_success() {
-                break;
+                return Ok(answer);
             }
             if answer.status != 503 {
                 anyhow::bail!("POST {path} answers {}: {}", answer.status, to.excerpt(answer));
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
-        anyhow::ensure!(last.is_some_and(Answer::is_success), "POST {path}: the server stays busy");
-        if last.is_some_and(|a| a.close) {
-            *to = Connection::open(self.address).await?;
-        }
-        Ok(())
+        anyhow::bail!("POST {path}: the server stays busy")
     }
 }

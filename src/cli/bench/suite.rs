@@ -126,6 +126,7 @@ impl Suite<'_> {
             hanging: 0,
             payload_bytes: 500,
             idempotency_key: false,
+            stripe_source: false,
             sink_listen: (std::net::Ipv4Addr::LOCALHOST, 0).into(),
             sink_delay: Duration::ZERO,
             threads: 1,

@@ -67,11 +67,12 @@ impl Report {
             |rate| format!("open loop, {rate}/s"),
         );
         format!(
-            "{pace}; {} applications × {} endpoints, {} B{}",
+            "{pace}; {} applications × {} endpoints, {} B{}{}",
             self.applications,
             self.endpoints_per_application,
             self.payload_bytes,
-            if self.idempotency_key { ", a fresh idempotency key each" } else { "" }
+            if self.idempotency_key { ", a fresh idempotency key each" } else { "" },
+            if self.stripe_source { ", through Stripe sources" } else { "" }
         )
     }
 

@@ -1,5 +1,10 @@
 //! Requests rendered once; of each message only a few bytes are patched in place.
 
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use aws_lc_rs::hmac;
+
 use super::ledger::{Topology, mix};
 
 /// Begins every payload; what follows are the sequence number and the time it was sent.
@@ -8,12 +13,19 @@ const DIGITS: usize = 16;
 const MARK_BYTES: usize = DIGITS + 1 + DIGITS;
 const APPLICATION_DIGITS: usize = 6;
 const KEY_BYTES: usize = 36;
+/// What the Stripe sources of a bench verify by.
+pub(super) const STRIPE_SECRET: &str = "whsec_bench";
+/// Ten digits suffice until the year 2286.
+const TIME_DIGITS: usize = 10;
+const SIGNATURE_DIGITS: usize = 64;
 
-/// A publish request with holes for the application, the key, the number and the time.
+/// A publish request with holes for the application, the key, the number and the time; or one as Stripe
+/// sends it.
 #[derive(Debug, Clone)]
 pub(super) struct Template {
     bytes: Vec<u8>,
     application_at: usize,
+    stripe: Option<Stripe>,
     key_at: Option<usize>,
     mark_at: usize,
     seed: u64,
@@ -48,22 +60,85 @@ impl Template {
         text += &body;
         let bytes = text.into_bytes();
         let mark_at = find(&bytes, MARK).expect("the payload has the mark") + MARK.len();
-        Self { bytes, application_at, key_at, mark_at, seed: topology.seed }
+        Self { bytes, application_at, stripe: None, key_at, mark_at, seed: topology.seed }
+    }
+
+    /// A request as Stripe sends it; all of `paths`, one an application, are of one length.
+    pub(super) fn of_stripe(authority: &str, paths: Arc<[String]>, payload_bytes: usize) -> Self {
+        let event = r#","id":"evt_0000000000000000","type":"bench.event"}"#;
+        let mut body = payload(payload_bytes.saturating_sub(event.len() - 1));
+        body.pop();
+        body += event;
+        let mut text = format!("POST {} HTTP/1.1\r\nhost: {authority}\r\n", paths[0]);
+        text += "content-type: application/json; charset=utf-8\r\nuser-agent: Stripe/1.0 (bench)\r\n";
+        text += "stripe-signature: t=";
+        let time_at = text.len();
+        text += &"0".repeat(TIME_DIGITS);
+        text += ",v1=";
+        let signature_at = text.len();
+        text += &"0".repeat(SIGNATURE_DIGITS);
+        text += &format!("\r\ncontent-length: {}\r\n\r\n", body.len());
+        let body_at = text.len();
+        text += &body;
+        let bytes = text.into_bytes();
+        let mark_at = find(&bytes, MARK).expect("the payload has the mark") + MARK.len();
+        let id_at = find(&bytes, b"evt_").expect("the event has an id") + 4;
+        let key = hmac::Key::new(hmac::HMAC_SHA256, STRIPE_SECRET.as_bytes());
+        let stripe = Stripe { paths, key, time_at, signature_at, body_at, id_at };
+        Self { bytes, application_at: 0, stripe: Some(stripe), key_at: None, mark_at, seed: 0 }
     }
 
     /// The request for one message.
     pub(super) fn patch(&mut self, application: u32, seq: u64, sent_ns: u64) -> &[u8] {
-        let at = self.application_at;
-        write_decimal(&mut self.bytes[at..at + APPLICATION_DIGITS], u64::from(application));
         let mark = &mut self.bytes[self.mark_at..self.mark_at + MARK_BYTES];
         write_decimal(&mut mark[..DIGITS], seq);
         write_decimal(&mut mark[DIGITS + 1..], sent_ns);
+        if let Some(stripe) = &self.stripe {
+            stripe.patch(&mut self.bytes, application, seq);
+            return &self.bytes;
+        }
+        let at = self.application_at;
+        write_decimal(&mut self.bytes[at..at + APPLICATION_DIGITS], u64::from(application));
         if let Some(at) = self.key_at {
             write_key(&mut self.bytes[at..at + KEY_BYTES], self.seed, seq);
         }
         &self.bytes
     }
 }
+
+/// What is signed, and where its parts are.
+#[derive(Debug, Clone)]
+struct Stripe {
+    /// Of each application.
+    paths: Arc<[String]>,
+    key: hmac::Key,
+    time_at: usize,
+    signature_at: usize,
+    body_at: usize,
+    id_at: usize,
+}
+
+impl Stripe {
+    fn patch(&self, bytes: &mut [u8], application: u32, seq: u64) {
+        let path = self.paths[application as usize].as_bytes();
+        bytes[PATH_AT..PATH_AT + path.len()].copy_from_slice(path);
+        write_decimal(&mut bytes[self.id_at..self.id_at + DIGITS], seq);
+        let now_s = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        write_decimal(&mut bytes[self.time_at..self.time_at + TIME_DIGITS], now_s);
+        let mut signing = hmac::Context::with_key(&self.key);
+        signing.update(&bytes[self.time_at..self.time_at + TIME_DIGITS]);
+        signing.update(b".");
+        signing.update(&bytes[self.body_at..]);
+        let hex = &mut bytes[self.signature_at..self.signature_at + SIGNATURE_DIGITS];
+        for (digits, byte) in hex.chunks_exact_mut(2).zip(signing.sign().as_ref()) {
+            digits.copy_from_slice(&[HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]]);
+        }
+    }
+}
+
+/// Where a request's path begins.
+const PATH_AT: usize = "POST ".len();
+const HEX: &[u8; 16] = b"0123456789abcdef";
 
 /// A JSON object of `bytes` bytes (or the least that holds the mark).
 fn payload(bytes: usize) -> String {
@@ -101,7 +176,6 @@ fn read_decimal(digits: &[u8]) -> Option<u64> {
 
 /// Hex digits of a hash of the number, in the places that a version 4 UUID leaves free.
 fn write_key(into: &mut [u8], seed: u64, seq: u64) {
-    const HEX: &[u8; 16] = b"0123456789abcdef";
     let (mut high, mut low) = (mix(seed ^ seq), mix(seed.rotate_left(32) ^ !seq));
     for (nth, byte) in into.iter_mut().enumerate() {
         if matches!(nth, 8 | 13 | 14 | 18 | 19 | 23) {
@@ -149,5 +223,35 @@ mod tests {
         assert_eq!(read_mark(body), Some((5, 9)));
         assert_eq!(read_mark(br#"{"bench":"5.9"}"#), None);
         assert_eq!(read_mark(b""), None);
+    }
+
+    #[test]
+    fn what_stripe_would_send_is_verified() {
+        use posthouse_signature::receive::{Context, Fetched, Request, Verdict, Verifier};
+
+        struct Nothing;
+        impl Fetched for Nothing {
+            fn get(&self, _: &str) -> Option<&[u8]> {
+                None
+            }
+        }
+
+        let paths: Vec<String> = vec!["/in/aaaa".into(), "/in/bbbb".into()];
+        let mut template = Template::of_stripe("127.0.0.1:1", paths.into(), 300);
+        let text = String::from_utf8(template.patch(1, 42, 7).to_vec()).unwrap();
+        assert!(text.starts_with("POST /in/bbbb HTTP/1.1\r\n"));
+        let (head, body) = text.split_once("\r\n\r\n").unwrap();
+        assert_eq!((body.len(), read_mark(body.as_bytes())), (300, Some((42, 7))));
+        let value = |name: &str| head.split(&format!("{name}: ")).nth(1).unwrap().lines().next().unwrap();
+        assert_eq!(value("content-length"), "300");
+        let signature = value("stripe-signature");
+        let headers = http::HeaderMap::from_iter([("stripe-signature".parse().unwrap(), signature.parse().unwrap())]);
+        let config = serde_json::json!({ "secret": STRIPE_SECRET }).as_object().unwrap().clone();
+        let verifier = Verifier::new("stripe", config).unwrap();
+        let request = Request { method: &http::Method::POST, url: "", headers: &headers, body: body.as_bytes() };
+        let signed_at: i64 = signature[2..2 + TIME_DIGITS].parse().unwrap();
+        let context = Context { now_ms: signed_at * 1_000, fetched: &Nothing, is_registered: true };
+        assert_eq!(verifier.judge(&request, &context), Verdict::Accepted);
+        assert_eq!(verifier.describe(&request).event_id.as_deref(), Some("evt_0000000000000042"));
     }
 }

@@ -109,6 +109,7 @@ fn setup(server: SocketAddr) -> Setup {
         hanging: 3,
         payload_bytes: 300,
         idempotency_key: true,
+        stripe_source: false,
         sink_listen: "127.0.0.1:0".parse().unwrap(),
         sink_delay: Duration::ZERO,
         threads: 1,

@@ -196,9 +196,14 @@ impl Connection {
         }
     }
 
+    /// The body of the last answer.
+    pub(super) fn body(&self, answer: Answer) -> &[u8] {
+        &self.buffer[answer.body_at..self.filled]
+    }
+
     /// The body of the last answer, cut for a message to a person.
     pub(super) fn excerpt(&self, answer: Answer) -> String {
-        let body = &self.buffer[answer.body_at..self.filled];
+        let body = self.body(answer);
         String::from_utf8_lossy(&body[..body.len().min(300)]).into_owned()
     }
 }
