@@ -5,7 +5,7 @@
 //! nothing of the cause.
 
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -19,6 +19,7 @@ use super::fetch::Fetcher;
 use super::limited::BodyError;
 use super::quota::Bucket;
 use super::{Gateway, NotAccepted};
+use crate::deliver::decode::Coding;
 use crate::model::id::{first_key_at, key_time};
 use crate::model::routing::{Route, route};
 use crate::model::{
@@ -105,6 +106,8 @@ pub struct Receiving {
     /// They outlive changes of their sources.
     allowances: Cache<SourceKey, Arc<Allowance>>,
     fetcher: Arc<dyn Fetcher>,
+    /// Held while a body is decoded, so that there is one decoder's memory and not one a core.
+    decoding: Mutex<()>,
 }
 
 struct Prepared {
@@ -123,7 +126,16 @@ struct Allowance {
 impl Receiving {
     /// Fetches certificates and key sets with `fetcher`.
     pub fn new(fetcher: Arc<dyn Fetcher>) -> Self {
-        Self { prepared: Cache::new(PREPARED_MAX), allowances: Cache::new(PREPARED_MAX), fetcher }
+        let (prepared, allowances) = (Cache::new(PREPARED_MAX), Cache::new(PREPARED_MAX));
+        Self { prepared, allowances, fetcher, decoding: Mutex::new(()) }
+    }
+
+    /// What a compressed body says, as far as it has at most `bytes_max`; for reading out of it only: what
+    /// is verified, and goes on, are the bytes that came.
+    fn plain(&self, request: &Request<'_>, bytes_max: usize) -> Option<Vec<u8>> {
+        let coding = Coding::of(request.headers).filter(|_| !request.body.is_empty())?;
+        let _alone = self.decoding.lock().unwrap_or_else(PoisonError::into_inner);
+        coding.decode(request.body, bytes_max)
     }
 
     fn allowance(&self, source: &Source) -> Arc<Allowance> {
@@ -336,8 +348,10 @@ impl Gateway {
         instead_of: Option<Id>,
     ) -> Result<(Became, Answer), NotAccepted> {
         let source = &prepared.source;
-        let described = prepared.verifier.describe(request);
-        let dedupe = self.dedupe_key(source, request, described.event_id.as_deref());
+        let plain = self.receiving.plain(request, self.limits.body_bytes_max);
+        let readable = Request { body: plain.as_deref().unwrap_or(request.body), ..*request };
+        let described = prepared.verifier.describe(&readable);
+        let dedupe = self.dedupe_key(source, &readable, described.event_id.as_deref());
         let answer = prepared.answer();
         let Some(config) = self.snapshots.app(source.app).await? else {
             return Ok((Became::Nothing, Answer::empty(StatusCode::NOT_FOUND)));

@@ -275,6 +275,19 @@ pub(super) struct SourceOut<'a> {
     updated_at: Time,
 }
 
+/// The texts in a source's configuration that are secret, but for those that are so short that they may
+/// stand anywhere.
+pub(super) fn secret_texts(source: &Source) -> Vec<&str> {
+    let fields = receive::find(&source.spec.source_type).map(receive::effective_fields).unwrap_or_default();
+    let secrets = fields.iter().filter(|field| field.is_secret);
+    let values = secrets.filter_map(|field| source.secret.config.get(field.name));
+    let texts = values.flat_map(|value| match value {
+        Value::Array(all) => all.iter().filter_map(Value::as_str).collect(),
+        one => one.as_str().into_iter().collect::<Vec<_>>(),
+    });
+    texts.filter(|text| text.len() >= 4).collect()
+}
+
 fn shown(source: &Source, app: String, ingest_url: String) -> SourceOut<'_> {
     let spec = &source.spec;
     let fields = receive::find(&spec.source_type).map(receive::effective_fields).unwrap_or_default();

@@ -10,11 +10,17 @@ use super::call::Call;
 use super::error::ApiError;
 use super::page::{self, PageQuery};
 use super::recover;
+use super::source;
 use super::time::Time;
 use crate::accept::receive::VerifiedAgain;
 use crate::model::id::key_time;
 use crate::model::{Id, IdKind, LogKind, LoggedRequest, Message, Source};
 use crate::store::query::{MessageFilter, Order, Rows};
+
+/// Headers that are never shown: they say who somebody is.
+const SECRET_HEADERS: [&str; 3] = ["authorization", "cookie", "proxy-authorization"];
+/// What stands for a value that is not shown.
+const MASK: &str = "********";
 
 type Answer = Result<Response<Body>, ApiError>;
 
@@ -42,7 +48,8 @@ pub(super) struct LogOut {
     /// The method. An addition of this server.
     #[serde(skip_serializing_if = "String::is_empty")]
     method: String,
-    /// The headers; of one that came more than once all values, separated by commas.
+    /// The headers; of one that came more than once all values, separated by commas. Those that have a
+    /// secret are masked.
     headers: std::collections::BTreeMap<String, String>,
     /// The body, as far as it is text.
     payload: String,
@@ -56,12 +63,15 @@ impl LogOut {
     fn of(logged: &LoggedRequest, source: &Source) -> Self {
         let mut headers = std::collections::BTreeMap::new();
         let head = logged.head.clone().unwrap_or_default();
+        let secrets = source::secret_texts(source);
         for (name, value) in head.headers {
-            let all: &mut String = headers.entry(name).or_default();
+            let all: &mut String = headers.entry(name.clone()).or_default();
             if !all.is_empty() {
                 all.push_str(", ");
             }
-            all.push_str(&value);
+            let is_secret =
+                SECRET_HEADERS.contains(&name.as_str()) || secrets.iter().any(|secret| value.contains(secret));
+            all.push_str(if is_secret { MASK } else { &value });
         }
         let outcome = match logged.kind {
             LogKind::Accepted => "accepted",

@@ -1,5 +1,5 @@
-//! The body of a compressed answer, as far as it is kept. Nobody asked for compression, so this is
-//! for the reader of the attempt only, and its bounds are those of a stranger's bytes.
+//! A compressed body, as far as somebody has to read it: the answer to an attempt, and what came in from
+//! outside, for its event id. Nobody asked for compression; the bounds are those of a stranger's bytes.
 
 use std::io::Read;
 
@@ -14,7 +14,7 @@ const ZSTD_WINDOW_LOG_MAX: u32 = 23;
 
 /// The codings that are taken off.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Coding {
+pub(crate) enum Coding {
     Gzip,
     Deflate,
     Brotli,
@@ -22,8 +22,8 @@ pub(super) enum Coding {
 }
 
 impl Coding {
-    /// The one coding of an answer; `None` where there is none, more than one, or another.
-    pub(super) fn of(headers: &HeaderMap) -> Option<Self> {
+    /// The one coding of a body; `None` where there is none, more than one, or another.
+    pub(crate) fn of(headers: &HeaderMap) -> Option<Self> {
         let mut all = headers.get_all(CONTENT_ENCODING).iter();
         let name = all.next()?.as_bytes().trim_ascii();
         if all.next().is_some() {
@@ -41,7 +41,7 @@ impl Coding {
 
     /// What `bytes` say, at most `bytes_max` and `RATIO_MAX` times as many as they are. They may end
     /// in the middle or turn wrong: what came before counts. `None` if that is nothing.
-    pub(super) fn decode(self, bytes: &[u8], bytes_max: usize) -> Option<Vec<u8>> {
+    pub(crate) fn decode(self, bytes: &[u8], bytes_max: usize) -> Option<Vec<u8>> {
         let max = bytes_max.min(bytes.len().saturating_mul(RATIO_MAX));
         let decoded = match self {
             Self::Gzip => read(flate2::bufread::MultiGzDecoder::new(bytes), max),

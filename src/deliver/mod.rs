@@ -11,7 +11,7 @@
 mod classify;
 pub mod client;
 mod connect;
-mod decode;
+pub(crate) mod decode;
 mod fair;
 mod forward;
 pub mod guard;

@@ -203,3 +203,48 @@ async fn the_log_is_read_page_by_page() {
     }
     assert_eq!(pages, whole);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_compressed_body_is_read_for_its_id_and_goes_on_as_it_came() {
+    let (app, receiver) = (TestApp::start().await, Receiver::start().await);
+    let dedupe = json!({ "by": "fields", "fields": ["/id"] });
+    let source = open_source(&app, &receiver, json!({ "dedupe": dedupe })).await;
+    let gzip = |text: &str, level: u32| {
+        use std::io::Write as _;
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::new(level));
+        encoder.write_all(text.as_bytes()).expect("encoded");
+        encoder.finish().expect("encoded")
+    };
+    let text = format!("{{\"id\":\"one\",\"pad\":\"{}\"}}", "ab".repeat(2_000));
+    let (first, second) = (gzip(&text, 1), gzip(&text, 9));
+    assert_ne!(first, second, "other bytes that say the same");
+    for body in [&first, &second] {
+        let request = Request::new("POST", &source.path).header("Content-Encoding", "gzip").body(body.clone());
+        send(&app, request).await.expect(200);
+    }
+    assert_eq!(source.last(&app).await["outcome"], "duplicate");
+    let arrived = receiver.wait_for("/hook", 1, SOON).await.remove(0);
+    assert_eq!((arrived.header("content-encoding"), &arrived.body), (Some("gzip"), &first));
+    // What is made to fill memory is kept as it is, and not read.
+    let bomb = gzip(&format!("{{\"pad\":\"{}\",\"id\":\"one\"}}", "0".repeat(30 << 20)), 9);
+    let request = Request::new("POST", &source.path).header("Content-Encoding", "gzip").body(bomb.clone());
+    send(&app, request).await.expect(200);
+    assert_eq!(receiver.wait_for("/hook", 2, SOON).await.remove(1).body, bomb);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_log_does_not_show_the_secret_that_a_request_brought() {
+    let app = TestApp::start().await;
+    let config = json!({ "header": "X-Own-Token", "token": "the-token-of-ours" });
+    let source = Source::make(&app, "generic-token", config).await;
+    let request = || Request::new("POST", &source.path).header("Authorization", "Bearer somebody").body("{}");
+    send(&app, request().header("X-Own-Token", "the-token-of-ours")).await.expect(200);
+    send(&app, request().header("X-Other", "is the-token-of-ours")).await.expect(401);
+    let log = source.log(&app).await;
+    assert_eq!(log.len(), 2);
+    for logged in log {
+        let text = logged.to_string();
+        assert!(!text.contains("the-token-of-ours") && !text.contains("somebody"), "{text}");
+        assert!(text.contains("********"), "{text}");
+    }
+}
