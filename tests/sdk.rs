@@ -84,7 +84,7 @@ const OFFERED: [&str; 66] = [
 ];
 
 /// What is served and no SDK offers, with the reason. The tests of these are elsewhere.
-const NOT_OFFERED: [(&str, &str); 14] = [
+const NOT_OFFERED: [(&str, &str); 15] = [
     ("GET /api/v1/app/{app_id}/msg/{msg_id}/raw", "the SDKs read messages as JSON"),
     ("GET /api/v1/event-type/{event_type_name}/retry-schedule", "of the hosted service's own pages"),
     ("PUT /api/v1/event-type/{event_type_name}/retry-schedule", "of the hosted service's own pages"),
@@ -93,6 +93,7 @@ const NOT_OFFERED: [(&str, &str); 14] = [
     ("PATCH /api/v1/management/environment-settings", "of the hosted service's own pages"),
     ("PATCH /ingest/api/v1/source/{source_id}", "ours, as for the other resources"),
     ("GET /ingest/api/v1/source/{source_id}/log", "of the hosted service's own pages"),
+    ("POST /ingest/api/v1/source/{source_id}/log/verify-again", "ours, after a mistake in the configuration"),
     ("GET /ingest/api/v1/source-type", "ours, for pages that make sources"),
     ("GET /api/v1/health/ping", "for load balancers"),
     ("GET /api/v1/health/ready", "ours, for load balancers"),

@@ -245,8 +245,9 @@ pub(super) struct SourceOut<'a> {
     /// The provider's type.
     #[serde(rename = "type")]
     source_type: &'a str,
-    /// The type's configuration, without what is secret.
-    config: Map<String, Value>,
+    /// The type's configuration, without what is secret; left out where the type has none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    config: Option<Map<String, Value>>,
     /// Where the provider is to send to.
     ingest_url: String,
     /// The application whose endpoints get what it receives. An addition of this server.
@@ -303,7 +304,8 @@ fn shown(source: &Source, app: String, ingest_url: String) -> SourceOut<'_> {
         uid: source.uid.as_deref(),
         name: &spec.name,
         source_type: &spec.source_type,
-        config: open.map(|(name, value)| (name.clone(), value.clone())).collect(),
+        // SDKs that know the type have no place for it then.
+        config: (!fields.is_empty()).then(|| open.map(|(name, value)| (name.clone(), value.clone())).collect()),
         ingest_url,
         app_id: app,
         dedupe: DedupeDto::of(&spec.dedupe),

@@ -553,8 +553,7 @@ impl StoreQueries for SqliteReader {
 
     async fn source_by_token(&self, token: &str) -> Result<Option<(Source, Option<UnixMs>)>, ReadError> {
         let token = token.to_owned();
-        // Anybody can ask for tokens that are none: deliveries do not stand in line behind that.
-        self.list(move |connection, sealer| source::of_token(connection, sealer, &token)).await
+        self.stranger(move |connection, sealer| source::of_token(connection, sealer, &token)).await
     }
 
     async fn source_named(&self, env: EnvKey, name: &str) -> Result<Option<Source>, ReadError> {

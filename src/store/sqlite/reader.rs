@@ -1,7 +1,7 @@
-//! Readers: two small pools of read-only connections, off the async threads, each read time-boxed.
+//! Readers: small pools of read-only connections, off the async threads, each read time-boxed.
 //!
 //! What deliveries and publishing need has connections of its own: however slow lists are, it never
-//! stands in line behind them.
+//! stands in line behind them. What anybody at all can ask for stands in a line of its own.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -20,6 +20,8 @@ use crate::store::{ReadError, StoreReader};
 /// Connections that read at once for deliveries and publishing, and for lists.
 const CORE_READERS: usize = 4;
 const LIST_READERS: usize = 4;
+/// Connections that look up what strangers show: tokens of receiving URLs that are not in memory.
+const STRANGERS_READERS: usize = 1;
 /// The longest that one read for deliveries and publishing may take, in milliseconds: at the start
 /// of a large store some are long.
 const CORE_READ_MS_MAX: u64 = 60_000;
@@ -33,6 +35,7 @@ const PROGRESS_STEPS: i32 = 20_000;
 pub struct SqliteReader {
     core: Arc<Pool>,
     lists: Arc<Pool>,
+    strangers: Arc<Pool>,
 }
 
 struct Pool {
@@ -79,7 +82,8 @@ impl SqliteReader {
     /// The pools of readers; connections are opened when they are first needed.
     pub fn open(options: SqliteOptions) -> Self {
         let core = Pool::new(options.clone(), CORE_READERS, CORE_READ_MS_MAX);
-        Self { core, lists: Pool::new(options, LIST_READERS, LIST_READ_MS_MAX) }
+        let strangers = Pool::new(options.clone(), STRANGERS_READERS, LIST_READ_MS_MAX);
+        Self { core, lists: Pool::new(options, LIST_READERS, LIST_READ_MS_MAX), strangers }
     }
 
     /// Runs one read that deliveries or publishing wait for.
@@ -89,6 +93,15 @@ impl SqliteReader {
         F: FnOnce(&Connection, &Sealer) -> rusqlite::Result<T> + Send + 'static,
     {
         self.core.read(query).await
+    }
+
+    /// Runs one read that anybody can ask for.
+    pub(super) async fn stranger<T, F>(&self, query: F) -> Result<T, ReadError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection, &Sealer) -> rusqlite::Result<T> + Send + 'static,
+    {
+        self.strangers.read(query).await
     }
 
     /// Runs one read of a list, or of what is shown.
