@@ -49,6 +49,9 @@ impl World {
         let operational = json!({ "url": receiver.url("/operational") });
         let operational = app.client.post("/api/v1/operational-webhook/endpoint", operational).await.expect(201);
         let operational_id = id_of(&operational.json());
+        let source =
+            json!({ "name": "S", "type": "stripe", "appId": app_id, "config": { "secret": "whsec_bad_input" } });
+        let source_id = id_of(&app.client.post("/ingest/api/v1/source", source).await.expect(201).json());
         let named = BTreeMap::from([
             ("app_id", app_id),
             ("endpoint_id", endpoint_id),
@@ -56,6 +59,7 @@ impl World {
             ("attempt_id", attempt_id),
             ("event_type_name", EVENT_TYPE.to_owned()),
             ("task_id", task_id),
+            ("source_id", source_id),
             (OPERATIONAL, operational_id),
         ]);
         let access = format!("/api/v1/auth/app-portal-access/{}", named["app_id"]);
