@@ -358,6 +358,7 @@ impl Gateway {
                 dedupe,
                 status: answer.status.as_u16(),
                 instead_of,
+                tick: None,
             })),
             at: self.clock.now_ms(),
         };

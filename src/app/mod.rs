@@ -23,6 +23,7 @@ use anyhow::Context;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
+use crate::accept::cron::Ticker;
 use crate::accept::fetch::HttpFetcher;
 use crate::accept::limited::BodyBudget;
 use crate::accept::quota::Quotas;
@@ -177,6 +178,7 @@ impl App {
             retention: self.config.retention.clone(),
         };
         let maintenance = tokio::spawn(maintainer.run());
+        let ticking = tokio::spawn(Ticker::new(Arc::clone(&self.gateway)).run());
         // Ends by itself: with the rotation, or with a log line that says what to do.
         tokio::spawn(Arc::clone(&self.rotation).go_on(Arc::clone(&self.gateway)));
         let listening = tokio::spawn(listen::serve(listener, Arc::clone(&self.gateway), stopped));
@@ -191,6 +193,7 @@ impl App {
             result = timers => anyhow::bail!("the timers ended: {result:?}"),
             result = housekeeping => anyhow::bail!("housekeeping ended: {result:?}"),
             result = maintenance => anyhow::bail!("maintenance ended: {result:?}"),
+            result = ticking => anyhow::bail!("the schedules ended: {result:?}"),
             result = control => anyhow::bail!("the control socket ended: {result:?}"),
         };
         if ended == Ended::DiskFailed {

@@ -28,7 +28,8 @@ const OF_CONNECTION: [&str; 17] = [
     "x-forwarded-for",
     "x-real-ip",
 ];
-/// What we sign with. A sender has such headers by right only where it signs by these names itself.
+/// What we sign with, and name our own headers by. A sender has such headers by right only where it signs by
+/// these names itself; nobody from outside can say when a schedule was due.
 const SIGNING: [&str; 3] = ["webhook-", "svix-", "posthouse-"];
 
 /// The method; `POST` where it is none that HTTP knows.
@@ -48,7 +49,7 @@ pub(super) fn add_headers(headers: &mut HeaderMap, received: &Received, target: 
         if OF_CONNECTION.contains(&name.as_str()) || named.iter().any(|named| name == named.as_str()) {
             continue;
         }
-        let is_signing = SIGNING.iter().any(|prefix| name.as_str().starts_with(prefix));
+        let is_signing = received.is_from_outside() && SIGNING.iter().any(|prefix| name.as_str().starts_with(prefix));
         if is_signing && (!received.is_standard || name.as_str().starts_with("posthouse-")) {
             continue;
         }

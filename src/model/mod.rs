@@ -1,5 +1,6 @@
 //! The words of the gateway as types. Pure: no I/O, no clock, no randomness of its own.
 
+pub mod cron;
 pub mod delivery;
 pub mod entity;
 pub mod example;

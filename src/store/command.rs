@@ -93,6 +93,17 @@ pub struct Inbound {
     pub status: u16,
     /// The entry of the source's log that it was refused as before, which it takes the place of.
     pub instead_of: Option<Id>,
+    /// The tick that it was made for, where nobody sent it.
+    pub tick: Option<Tick>,
+}
+
+/// A tick of a source of type cron. A source and a time are one tick, whoever makes it and how often.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Tick {
+    /// When it is due.
+    pub at: UnixMs,
+    /// Up to when ticks had been made as it was decided: it is made only if that is still so.
+    pub after: UnixMs,
 }
 
 impl Inbound {
@@ -714,6 +725,9 @@ pub enum Refusal {
     /// A handshake has brought a key before.
     #[error("the source has a key")]
     HasKey,
+    /// The tick was made before, or belongs to a schedule that was changed.
+    #[error("the tick was made before")]
+    Ticked,
     /// The endpoint is disabled.
     #[error("the endpoint is disabled")]
     EndpointDisabled,
