@@ -53,8 +53,7 @@ impl Gateway {
         let Some(config) = self.snapshots.app(found.source.app).await? else { return Ok(None) };
         let setting = |name: &str| found.source.secret.config.get(name).and_then(Value::as_str);
         let content_type = setting(CONTENT_TYPE).unwrap_or(CONTENT_TYPE_DEFAULT).to_owned();
-        let headers =
-            vec![("content-type".to_owned(), content_type.clone()), (SCHEDULED_AT.to_owned(), rfc3339(at))];
+        let headers = vec![("content-type".to_owned(), content_type.clone()), (SCHEDULED_AT.to_owned(), rfc3339(at))];
         let envelope = Envelope {
             event_type: found.source.spec.source_type.clone(),
             content_type: Some(content_type),
@@ -125,23 +124,22 @@ impl Ticker {
     pub async fn run(mut self) {
         let mut is_failing = false;
         loop {
-            match self.round().await {
-                Ok(()) if is_failing => tracing::info!("sources of type cron tick again"),
-                Ok(()) => {}
+            let pause = match self.round().await {
+                Ok(()) => {
+                    if std::mem::take(&mut is_failing) {
+                        tracing::info!("sources of type cron tick again");
+                    }
+                    self.pause()
+                }
                 Err(NotAccepted::NotTaken(NotTaken::Closed)) => return std::future::pending().await,
-                Err(error) if !is_failing => {
-                    tracing::warn!(%error, "sources of type cron do not tick; it is tried again");
-                    is_failing = true;
-                    tokio::time::sleep(LOOK).await;
-                    continue;
+                Err(error) => {
+                    if !std::mem::replace(&mut is_failing, true) {
+                        tracing::warn!(%error, "sources of type cron do not tick; it is tried again");
+                    }
+                    LOOK
                 }
-                Err(_) => {
-                    tokio::time::sleep(LOOK).await;
-                    continue;
-                }
-            }
-            is_failing = false;
-            tokio::time::sleep(self.pause()).await;
+            };
+            tokio::time::sleep(pause).await;
         }
     }
 

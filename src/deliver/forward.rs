@@ -88,6 +88,7 @@ pub(super) fn path(received: &Received, target: &Target) -> Option<Uri> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::cron::SCHEDULED_AT;
 
     fn received(path: &str, query: Option<&str>, headers: &[(&str, &str)]) -> Received {
         Received {
@@ -145,5 +146,22 @@ mod tests {
         add_headers(&mut headers, &received, &target);
         let found: Vec<_> = headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect();
         assert_eq!(found, [("x-github-event", &b"push"[..]), ("x-two", b"1"), ("x-two", b"\xe9")]);
+    }
+
+    #[test]
+    fn nobody_from_outside_says_when_a_schedule_was_due() {
+        let target = Target::parse("http://a.example/").expect("a URL");
+        let forwarded = |received: &Received| {
+            let mut headers = HeaderMap::new();
+            add_headers(&mut headers, received, &target);
+            headers.contains_key(SCHEDULED_AT)
+        };
+        let own = Received::nothing(vec![(SCHEDULED_AT.into(), "2026-01-01T00:00:00.000Z".into())]);
+        assert!(forwarded(&own));
+        assert_eq!(method(&own), Method::POST);
+        let mut forged = Received { method: "POST".into(), ..own };
+        assert!(!forwarded(&forged));
+        forged.is_standard = true;
+        assert!(!forwarded(&forged));
     }
 }

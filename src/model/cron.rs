@@ -221,9 +221,18 @@ mod tests {
 
     #[test]
     fn a_schedule_goes_by_the_clocks_of_its_zone() {
-        assert_eq!(schedule("0 9 * * *", "Asia/Kolkata").next(at("2026-01-01T00:00:00Z")), Some(at("2026-01-01T03:30:00Z")));
-        assert_eq!(schedule("0 9 * * *", "Europe/Berlin").next(at("2026-07-01T00:00:00Z")), Some(at("2026-07-01T07:00:00Z")));
-        assert_eq!(schedule("0 9 * * *", "Europe/Berlin").next(at("2050-01-01T00:00:00Z")), Some(at("2050-01-01T08:00:00Z")));
+        assert_eq!(
+            schedule("0 9 * * *", "Asia/Kolkata").next(at("2026-01-01T00:00:00Z")),
+            Some(at("2026-01-01T03:30:00Z"))
+        );
+        assert_eq!(
+            schedule("0 9 * * *", "Europe/Berlin").next(at("2026-07-01T00:00:00Z")),
+            Some(at("2026-07-01T07:00:00Z"))
+        );
+        assert_eq!(
+            schedule("0 9 * * *", "Europe/Berlin").next(at("2050-01-01T00:00:00Z")),
+            Some(at("2050-01-01T08:00:00Z"))
+        );
         let utc = Schedule::parse("0 9 * * *", None).expect("a schedule");
         assert_eq!(utc.next(at("2026-07-01T00:00:00Z")), Some(at("2026-07-01T09:00:00Z")));
     }
@@ -261,9 +270,27 @@ mod tests {
     #[test]
     fn what_is_no_schedule_is_refused() {
         for text in [
-            "", " ", "* * * *", "* * * * * *", "0 0 1 1 * 2030", "60 * * * *", "* 24 * * *", "* * 0 * *", "* * 32 * *",
-            "* * * 13 *", "* * * * 8", "5-1 * * * *", "*/0 * * * *", "5/15 * * * *", "a b c d e", "@reboot", "@every 5m",
-            "1-99999999999999999999 * * * *", "-1 * * * *", "H H * * *", "* * * * MONDAY",
+            "",
+            " ",
+            "* * * *",
+            "* * * * * *",
+            "0 0 1 1 * 2030",
+            "60 * * * *",
+            "* 24 * * *",
+            "* * 0 * *",
+            "* * 32 * *",
+            "* * * 13 *",
+            "* * * * 8",
+            "5-1 * * * *",
+            "*/0 * * * *",
+            "5/15 * * * *",
+            "a b c d e",
+            "@reboot",
+            "@every 5m",
+            "1-99999999999999999999 * * * *",
+            "-1 * * * *",
+            "H H * * *",
+            "* * * * MONDAY",
         ] {
             let refused = Schedule::parse(text, None).expect_err(text);
             assert!(matches!(refused, ScheduleError::Form(_)), "{text}: {refused}");

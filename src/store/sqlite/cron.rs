@@ -21,14 +21,10 @@ pub(super) fn page(
     after: Option<SourceKey>,
     limit: usize,
 ) -> rusqlite::Result<Vec<CronSource>> {
-    let sql = format!(
-        "SELECT {SOURCE}, last_tick FROM source WHERE last_tick IS NOT NULL AND key > ? ORDER BY key LIMIT ?"
-    );
+    let sql =
+        format!("SELECT {SOURCE}, last_tick FROM source WHERE last_tick IS NOT NULL AND key > ? ORDER BY key LIMIT ?");
     let after = after.map_or(0, |after| after.0);
-    connection
-        .prepare_cached(&sql)?
-        .query_map(params![after, limit as i64], |row| cron_source(row, sealer))?
-        .collect()
+    connection.prepare_cached(&sql)?.query_map(params![after, limit as i64], |row| cron_source(row, sealer))?.collect()
 }
 
 /// One of them.
