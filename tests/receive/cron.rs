@@ -32,8 +32,13 @@ async fn ticking(app: &TestApp, app_id: &str, config: Value) -> String {
 }
 
 /// One that ticks with the year; its id.
-async fn yearly(app: &TestApp, app_id: &str, payload: &str) -> String {
-    ticking(app, app_id, json!({ "schedule": YEARLY, "payload": payload })).await
+async fn yearly(app: &TestApp, app_id: &str, name: &str) -> String {
+    ticking(app, app_id, json!({ "schedule": YEARLY, "payload": payload(name) })).await
+}
+
+/// What a source sends here.
+fn payload(name: &str) -> String {
+    json!({ "is": name }).to_string()
 }
 
 fn resource(source_id: &str) -> String {
@@ -44,11 +49,11 @@ async fn patch(app: &TestApp, source_id: &str, fields: Value) -> Value {
     app.client.patch(resource(source_id), fields).await.expect(200).json()
 }
 
-/// The payloads of an application's messages, sorted.
+/// What an application's messages are, sorted.
 async fn payloads(app: &TestApp, app_id: &str) -> Vec<String> {
     let answer = app.get(format!("/api/v1/app/{app_id}/msg?limit=250&with_content=true")).await.expect(200).json();
     let messages = answer["data"].as_array().expect("a list").iter();
-    let mut payloads: Vec<_> = messages.map(|message| message["payload"].to_string()).collect();
+    let mut payloads: Vec<_> = messages.map(|message| message["payload"]["is"].to_string().replace('"', "")).collect();
     payloads.sort();
     payloads
 }
@@ -94,6 +99,7 @@ async fn of_what_was_missed_the_newest_arrives_once() {
     assert_eq!(received.header("posthouse-scheduled-at"), Some(&*this_year()));
     let message = received.message_id().to_owned();
     assert_signed(&received, &secret, &message);
+    app.wait_for_attempts(&app_id, &message, 1, SOON).await;
     let shown = app.get(format!("/api/v1/app/{app_id}/msg/{message}")).await.expect(200).json();
     assert_eq!(shown["eventType"], "cron");
 
@@ -108,7 +114,7 @@ async fn of_what_was_missed_the_newest_arrives_once() {
     let ticked = last_ticks(&app);
     app.restart().await;
     let other = app.application("Other").await;
-    yearly(&app, &other, "\"other\"").await;
+    yearly(&app, &other, "other").await;
     app.kill9();
     miss_three_years_but(&app, ticked[0]);
     app.restart().await;
@@ -153,7 +159,7 @@ async fn a_crash_while_it_is_made_up_for_makes_it_once() {
     let (mut app, receiver) = (TestApp::start().await, Receiver::start().await);
     let app_id = app.application("Crashing").await;
     let endpoint = app.endpoint(&app_id, &receiver.url("/hook")).await;
-    yearly(&app, &app_id, "{}").await;
+    yearly(&app, &app_id, "year").await;
     let mut before_the_end = 0;
     for round in 1..=CRASHES {
         app.kill9();
@@ -179,25 +185,26 @@ async fn a_crash_while_it_is_made_up_for_makes_it_once() {
 async fn nothing_ticks_on_a_full_disk_and_a_changed_schedule_begins_anew() {
     let mut app = TestApp::start().await;
     let app_id = app.application("Waiting").await;
-    let _kept = yearly(&app, &app_id, "\"kept\"").await;
-    let rescheduled = yearly(&app, &app_id, "\"rescheduled\"").await;
-    let moved = yearly(&app, &app_id, "\"moved\"").await;
-    let reworded = yearly(&app, &app_id, "\"before\"").await;
-    let renamed = yearly(&app, &app_id, "\"renamed\"").await;
-    let retired = yearly(&app, &app_id, "\"retired\"").await;
-    let deleted = yearly(&app, &app_id, "\"deleted\"").await;
+    let _kept = yearly(&app, &app_id, "kept").await;
+    let rescheduled = yearly(&app, &app_id, "rescheduled").await;
+    let moved = yearly(&app, &app_id, "moved").await;
+    let reworded = yearly(&app, &app_id, "before").await;
+    let renamed = yearly(&app, &app_id, "renamed").await;
+    let retired = yearly(&app, &app_id, "retired").await;
+    let deleted = yearly(&app, &app_id, "deleted").await;
     let other = app.application("Deleted").await;
-    yearly(&app, &other, "\"gone\"").await;
+    yearly(&app, &other, "gone").await;
     app.kill9();
     miss_three_years(&app);
-    app.restart_as(|how| how.set("storage.disk_reserve_bytes", 1_u64 << 60)).await;
+    app.restart_as(|how| how.set("storage.disk_reserve_bytes", 1_u64 << 40)).await;
     let said = "sources of type cron do not tick";
     eventually("the server says that nothing ticks", SOON, async || when(app.log_text().contains(said))).await;
 
-    patch(&app, &rescheduled, json!({ "config": { "schedule": "0 0 2 1 *", "payload": "\"rescheduled\"" } })).await;
-    let elsewhere = json!({ "schedule": YEARLY, "payload": "\"moved\"", "timeZone": "Asia/Tokyo" });
+    patch(&app, &rescheduled, json!({ "config": { "schedule": "0 0 2 1 *", "payload": payload("rescheduled") } }))
+        .await;
+    let elsewhere = json!({ "schedule": YEARLY, "payload": payload("moved"), "timeZone": "Asia/Tokyo" });
     patch(&app, &moved, json!({ "config": elsewhere })).await;
-    patch(&app, &reworded, json!({ "config": { "schedule": YEARLY, "payload": "\"after\"" } })).await;
+    patch(&app, &reworded, json!({ "config": { "schedule": YEARLY, "payload": payload("after") } })).await;
     patch(&app, &renamed, json!({ "name": "Another" })).await;
     patch(&app, &retired, json!({ "type": "generic-webhook" })).await;
     app.client.delete(resource(&deleted)).await.expect(204);
@@ -208,7 +215,7 @@ async fn nothing_ticks_on_a_full_disk_and_a_changed_schedule_begins_anew() {
     app.restart_as(|how| how.set("storage.disk_reserve_bytes", 0)).await;
     wait_for_messages(&app, &app_id, 3).await;
     // All that is due is made in one go.
-    assert_eq!(payloads(&app, &app_id).await, ["\"after\"", "\"kept\"", "\"renamed\""]);
+    assert_eq!(payloads(&app, &app_id).await, ["after", "kept", "renamed"]);
     assert_eq!(app.metric("posthouse_source_cron_ticks_total").await, 3);
 }
 
@@ -220,25 +227,25 @@ async fn every_minute_ticks_at_the_minute() {
     let minute = (now_s() / 60 + 1) * 60;
     let app_id = app.application("Minutes").await;
     app.endpoint(&app_id, &receiver.url("/hook")).await;
-    let every = |payload: &str| json!({ "schedule": "* * * * *", "payload": payload });
-    ticking(&app, &app_id, every("\"plain\"")).await;
-    let in_tokyo = json!({ "schedule": "*/1 * * * *", "payload": "\"tokyo\"", "timeZone": "Asia/Tokyo" });
+    let every = |name: &str| json!({ "schedule": "* * * * *", "payload": payload(name) });
+    ticking(&app, &app_id, every("plain")).await;
+    let in_tokyo = json!({ "schedule": "*/1 * * * *", "payload": payload("tokyo"), "timeZone": "Asia/Tokyo" });
     ticking(&app, &app_id, in_tokyo).await;
-    let deleted = ticking(&app, &app_id, every("\"deleted\"")).await;
-    let slowed = ticking(&app, &app_id, every("\"slowed\"")).await;
-    let hastened = yearly(&app, &app_id, "\"hastened\"").await;
+    let deleted = ticking(&app, &app_id, every("deleted")).await;
+    let slowed = ticking(&app, &app_id, every("slowed")).await;
+    let hastened = yearly(&app, &app_id, "hastened").await;
     let open = json!({ "name": "Open", "type": "generic-webhook", "appId": app_id });
     let turned = id_of(&app.client.post(SOURCES, open).await.expect(201).json());
     app.client.delete(resource(&deleted)).await.expect(204);
-    patch(&app, &slowed, json!({ "config": { "schedule": YEARLY, "payload": "\"slowed\"" } })).await;
-    patch(&app, &hastened, json!({ "config": every("\"hastened\"") })).await;
-    patch(&app, &turned, json!({ "type": "cron", "config": every("\"turned\"") })).await;
+    patch(&app, &slowed, json!({ "config": { "schedule": YEARLY, "payload": payload("slowed") } })).await;
+    patch(&app, &hastened, json!({ "config": every("hastened") })).await;
+    patch(&app, &turned, json!({ "type": "cron", "config": every("turned") })).await;
     assert!(now_s() < minute, "the machine is so slow that the minute is over");
 
     let received = receiver.wait_for("/hook", 4, A_MINUTE).await;
     let mut bodies: Vec<_> = received.iter().map(|one| String::from_utf8_lossy(&one.body).into_owned()).collect();
     bodies.sort();
-    assert_eq!(bodies, ["\"hastened\"", "\"plain\"", "\"tokyo\"", "\"turned\""]);
+    assert_eq!(bodies, ["hastened", "plain", "tokyo", "turned"].map(payload));
     let due = jiff::Timestamp::from_second(minute).expect("a time").strftime("%Y-%m-%dT%H:%M:%S.000Z").to_string();
     for one in &received {
         assert_eq!(one.header("posthouse-scheduled-at"), Some(&*due));
@@ -279,7 +286,7 @@ async fn a_schedule_has_no_receiving_url() {
 async fn what_is_wrong_with_a_schedule_is_named() {
     let app = TestApp::start().await;
     let app_id = app.application("Refusals").await;
-    let source = yearly(&app, &app_id, "{}").await;
+    let source = yearly(&app, &app_id, "year").await;
     let long = "x".repeat(65_537);
     let cases = [
         (json!({ "payload": "{}" }), "schedule"),
