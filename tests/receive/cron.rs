@@ -21,7 +21,7 @@ const THREE_YEARS_S: i64 = 3 * 365 * 86_400;
 /// Sources of which all are due at once: more than are read, and made, at a time.
 const MANY: usize = 150;
 /// Starts that are interrupted.
-const CRASHES: u64 = 12;
+const CRASHES: u64 = 30;
 /// A tick of every minute, and some more.
 const A_MINUTE: Duration = Duration::from_secs(75);
 
@@ -165,7 +165,7 @@ async fn a_crash_while_it_is_made_up_for_makes_it_once() {
         app.kill9();
         miss_three_years(&app);
         // The crash comes before the tick, or in its middle, or just behind it.
-        app.kill_while_starting(Duration::from_millis(round * 15));
+        app.kill_while_starting(Duration::from_millis(round));
         before_the_end += usize::from(last_ticks(&app)[0] > (now_s() - THREE_YEARS_S / 2) * 1_000);
         app.restart().await;
         wait_for_messages(&app, &app_id, usize::try_from(round).expect("a number")).await;
