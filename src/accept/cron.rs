@@ -27,6 +27,8 @@ use crate::store::journal::NotTaken;
 const LOOK: Duration = Duration::from_secs(1);
 /// How long what failed is left alone, in milliseconds.
 const AFTER_FAILURE_MS: i64 = 1_000;
+/// A clock that was wrong by more is told of.
+const DAY_MS: i64 = 86_400_000;
 /// How often all sources are read where nothing says that one was changed.
 const READ_AGAIN: Duration = Duration::from_mins(1);
 /// The pause between two readings is at least so many times as long as one takes.
@@ -150,11 +152,11 @@ impl Ticker {
         }
         let now = Instant::now();
         let is_changed = self.changes.has_changed().unwrap_or(false) && now >= self.not_read_before;
-        if is_changed || self.read_at.is_none_or(|at| now >= at) {
-            self.read().await?;
-        }
+        let is_stale = is_changed || self.read_at.is_none_or(|at| now >= at);
+        let read = if is_stale { self.read().await } else { Ok(()) };
         self.gateway.admission.check().map_err(NotAccepted::Closed)?;
-        self.make_due().await
+        // Where nothing can be read, what is known goes on.
+        self.make_due().await.and(read)
     }
 
     /// Reads all sources anew, page by page.
@@ -162,13 +164,17 @@ impl Ticker {
         let began = Instant::now();
         // What changes from here on is read next time.
         self.changes.mark_unchanged();
-        let (mut planned, mut after) = (BTreeSet::new(), None);
+        let (mut planned, mut after, now) = (BTreeSet::new(), None, self.gateway.clock.now_ms());
         loop {
             let page = self.gateway.queries.cron_sources(after, PAGE).await?;
             let Some(last) = page.last() else { break };
             after = Some(last.source.key());
             let is_last = page.len() < PAGE;
             for found in page {
+                if self.read_at.is_none() && found.last_tick > now + DAY_MS {
+                    let source = found.source.id.format(IdKind::Source);
+                    tracing::warn!(%source, "a source has ticked in what is the future now: it waits until then");
+                }
                 // When it is due is judged then.
                 let next = schedule_of(&found).and_then(|schedule| schedule.next(found.last_tick));
                 planned.extend(next.map(|next| (next, found.source.key())));
