@@ -30,6 +30,8 @@ pub struct Metrics {
     pub requests_rejected: Counter,
     /// Requests to receiving URLs that were the same as one before.
     pub requests_duplicate: Counter,
+    /// Messages that sources of type cron made.
+    pub cron_ticks: Counter,
     attempts: Vec<Counter>,
     /// How long attempts take.
     pub attempt_seconds: Histogram,
@@ -74,6 +76,7 @@ impl Metrics {
             messages_accepted: Counter::default(),
             requests_rejected: Counter::default(),
             requests_duplicate: Counter::default(),
+            cron_ticks: Counter::default(),
             attempts: OutcomeKind::ALL
                 .iter()
                 .map(|kind| attempts.get_or_create(&OutcomeLabel { outcome: kind.as_str() }).clone())
@@ -96,6 +99,8 @@ impl Metrics {
         registry.register("source_requests_rejected", "Requests to receiving URLs that were refused", rejected);
         let duplicate = metrics.requests_duplicate.clone();
         registry.register("source_requests_duplicate", "Requests that were the same as one before", duplicate);
+        let ticks = metrics.cron_ticks.clone();
+        registry.register("source_cron_ticks", "Messages that sources of type cron made", ticks);
         registry.register("attempts", "Attempts by outcome", attempts);
         registry.register("attempt_duration_seconds", "How long attempts take", metrics.attempt_seconds.clone());
         registry.register(

@@ -1,6 +1,8 @@
 -- Where messages come in from outside.
 
 -- secret: sealed JSON of the configuration, what a handshake brought, and the token.
+-- last_tick: of sources of type cron, up to when ticks have been made; at first, and after a change of the
+-- schedule, the time of that. NULL of all others.
 CREATE TABLE source (
     key        INTEGER PRIMARY KEY,
     nonce      BLOB NOT NULL,
@@ -11,11 +13,13 @@ CREATE TABLE source (
     spec       TEXT NOT NULL,
     secret     BLOB NOT NULL,
     created_at INTEGER NOT NULL,
-    updated_at INTEGER NOT NULL
+    updated_at INTEGER NOT NULL,
+    last_tick  INTEGER
 ) STRICT;
 CREATE UNIQUE INDEX source_uid ON source (env, uid) WHERE uid IS NOT NULL;
 CREATE INDEX source_env ON source (env, key);
 CREATE INDEX source_app ON source (app);
+CREATE INDEX source_cron ON source (key) WHERE last_tick IS NOT NULL;
 
 -- The tokens of receiving URLs, by a keyed hash. expires_at: of one that was replaced.
 CREATE TABLE source_token (

@@ -1,6 +1,7 @@
 //! The way in: read with limits, authenticate, route, hand to the journal, answer after its commit.
 
 pub mod admission;
+pub mod cron;
 pub mod fetch;
 pub mod limited;
 pub mod quota;

@@ -378,6 +378,7 @@ impl Gateway {
                 status: answer.status.as_u16(),
                 awaited: awaited.map(Arc::new),
                 instead_of,
+                tick: None,
             })),
             at: self.clock.now_ms(),
         };

@@ -11,12 +11,13 @@ use serde_json::{Map, Value};
 use super::answer;
 use super::call::{Call, endpoint_named};
 use super::change::{self, Rendered};
-use super::error::{ApiError, Kind};
+use super::error::{ApiError, Code, Kind};
 use super::json::{Fields, Given, Null};
 use super::page::{self, PageQuery};
 use super::time::Time;
 use super::validate;
 use crate::accept::Gateway;
+use crate::model::cron::{self, Schedule};
 use crate::model::source::{DEDUPE_WINDOW_S, DEDUPE_WINDOW_S_DEFAULT, SYNC_TIMEOUT_MS, SYNC_TIMEOUT_MS_DEFAULT};
 use crate::model::{
     AppKey, Dedupe, DedupeBy, Id, IdKind, Metadata, Source, SourceAnswer, SourceSecret, SourceSpec, SourceSync,
@@ -248,8 +249,8 @@ pub(super) struct SourceOut<'a> {
     /// The type's configuration, without what is secret; left out where the type has none.
     #[serde(skip_serializing_if = "Option::is_none")]
     config: Option<Map<String, Value>>,
-    /// Where the provider is to send to.
-    ingest_url: String,
+    /// Where the provider is to send to; null where the server makes the messages itself.
+    ingest_url: Option<String>,
     /// The application whose endpoints get what it receives. An addition of this server.
     #[schemars(regex(pattern = r"^app_[A-Za-z0-9]{27}$"))]
     app_id: String,
@@ -306,7 +307,7 @@ fn shown(source: &Source, app: String, ingest_url: String) -> SourceOut<'_> {
         source_type: &spec.source_type,
         // SDKs that know the type have no place for it then.
         config: (!fields.is_empty()).then(|| open.map(|(name, value)| (name.clone(), value.clone())).collect()),
-        ingest_url,
+        ingest_url: (!source.is_cron()).then_some(ingest_url),
         app_id: app,
         dedupe: DedupeDto::of(&spec.dedupe),
         answer,
@@ -418,7 +419,7 @@ fn read(body: &[u8], depth_max: usize, is_whole: bool, existing: Option<&Source>
     let is_set = is_whole || read.config.is_some() || read.source_type.is_some();
     if let Some(type_name) = read.source_type.clone().or(known_type).filter(|_| is_set) {
         let config = with_secrets_kept(read.config.take(), &type_name, existing);
-        check_config(&mut fields, &type_name, config.clone());
+        check_config(&mut fields, &type_name, &config);
         (read.source_type, read.config) = (Some(type_name), Some(config));
     }
     fields.finish()?;
@@ -446,14 +447,25 @@ fn uid_rule(text: &str) -> Result<(), &'static str> {
 }
 
 /// Says what is wrong with a type and its configuration.
-fn check_config(fields: &mut Fields<'_, 12>, type_name: &str, config: Map<String, Value>) {
-    match Verifier::new(type_name, config) {
-        Ok(verifier) if verifier.is_receiving() => {}
-        Ok(_) => fields.problem("type", "sources that send by a schedule are not available yet", Kind::Value),
+fn check_config(fields: &mut Fields<'_, 12>, type_name: &str, config: &Map<String, Value>) {
+    match Verifier::new(type_name, config.clone()) {
+        Ok(_) if type_name == cron::CRON => check_cron(fields, config),
+        Ok(_) => {}
         Err(SetupError::Config(error)) => fields.problem_in("config", error.field, error.expected),
         Err(error @ (SetupError::UnknownType(_) | SetupError::Unconfirmed { .. })) => {
             fields.problem("type", error.to_string(), Kind::Value);
         }
+    }
+}
+
+/// Says what is wrong with a schedule and what it sends, beyond the form of the fields.
+fn check_cron(fields: &mut Fields<'_, 12>, config: &Map<String, Value>) {
+    if let Err(error) = Schedule::of(config) {
+        fields.problem_in("config", error.field().to_owned(), error.to_string());
+    }
+    let content_type = config.get(cron::CONTENT_TYPE).and_then(Value::as_str).unwrap_or_default();
+    if http::HeaderValue::try_from(content_type).is_err() {
+        fields.problem_in("config", cron::CONTENT_TYPE.to_owned(), "must be a media type");
     }
 }
 
@@ -595,7 +607,11 @@ pub(super) async fn delete(call: Call, _: Body) -> Answer {
 
 /// `POST …/token/rotate`: a new URL; the one before goes on receiving for a day.
 pub(super) async fn rotate(call: Call, _: Body) -> Answer {
-    let source = call.source().await?.key();
+    let source = call.source().await?;
+    if source.is_cron() {
+        return Err(ApiError::Coded(Code::Conflict, "a source of type cron has no receiving URL".into()));
+    }
+    let source = source.key();
     let public_url = call.gateway.public_url().into_owned();
     let rotate = Change::RotateSourceToken { source, token: new_token(), grace_ms: TOKEN_GRACE_MS };
     let render = move |changed: &Changed| match changed {
@@ -610,7 +626,7 @@ pub(super) async fn rotate(call: Call, _: Body) -> Answer {
 /// `GET /ingest/api/v1/source-type`: every type with the schema of its configuration.
 pub(super) async fn types(call: Call, _: Body) -> Answer {
     call.query().finish()?;
-    let all = receive::all().filter(|source_type| source_type.is_confirmed() && source_type.is_receiving());
+    let all = receive::all().filter(|source_type| source_type.is_confirmed());
     let data = all.map(|source_type| TypeOut {
         source_type: source_type.name,
         name: source_type.title,

@@ -176,6 +176,8 @@ pub(super) struct AgainOut {
 
 /// `POST …/log/verify-again`: what was refused since a time is verified by the configuration as it is now.
 pub(super) async fn verify_again(call: Call, body: Body) -> Answer {
+    // Doing it again does no harm, but a key that is none is a mistake.
+    call.idempotency_key()?;
     let body = call.read(body).await?;
     let (since, until) = recover::read(&body, call.gateway.limits.json_depth_max)?;
     let source = call.source().await?;

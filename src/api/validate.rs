@@ -1,7 +1,6 @@
 //! Patterns and bounds of the contract.
 
 use crate::model::IdKind;
-use crate::model::id::ID_CHARACTERS;
 
 /// Which texts are taken.
 pub(super) struct Rule {
@@ -104,7 +103,7 @@ pub(super) fn uid(kind: IdKind, text: &str) -> Result<(), &'static str> {
 /// Whether a text has the form of an id of this kind.
 pub(super) fn has_form_of(kind: IdKind, text: &str) -> bool {
     text.strip_prefix(kind.prefix())
-        .is_some_and(|rest| rest.len() == ID_CHARACTERS && rest.bytes().all(|byte| byte.is_ascii_alphanumeric()))
+        .is_some_and(|rest| rest.len() == kind.size().0 && rest.bytes().all(|byte| byte.is_ascii_alphanumeric()))
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ pub mod restore;
 mod rotation;
 mod timed;
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,6 +24,7 @@ use anyhow::Context;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
+use crate::accept::cron::Ticker;
 use crate::accept::fetch::HttpFetcher;
 use crate::accept::limited::BodyBudget;
 use crate::accept::quota::Quotas;
@@ -177,6 +179,9 @@ impl App {
             retention: self.config.retention.clone(),
         };
         let maintenance = tokio::spawn(maintainer.run());
+        // What was missed is made up for at once: not on a disk that has no room.
+        look_at_disk(&self.gateway, self.folder.path(), self.config.storage.disk_reserve_bytes);
+        let ticking = tokio::spawn(Ticker::new(Arc::clone(&self.gateway)).run());
         // Ends by itself: with the rotation, or with a log line that says what to do.
         tokio::spawn(Arc::clone(&self.rotation).go_on(Arc::clone(&self.gateway)));
         let listening = tokio::spawn(listen::serve(listener, Arc::clone(&self.gateway), stopped));
@@ -191,6 +196,7 @@ impl App {
             result = timers => anyhow::bail!("the timers ended: {result:?}"),
             result = housekeeping => anyhow::bail!("housekeeping ended: {result:?}"),
             result = maintenance => anyhow::bail!("maintenance ended: {result:?}"),
+            result = ticking => anyhow::bail!("the schedules ended: {result:?}"),
             result = control => anyhow::bail!("the control socket ended: {result:?}"),
         };
         if ended == Ended::DiskFailed {
@@ -309,6 +315,22 @@ async fn start_journal(
     Ok(thread)
 }
 
+/// Whether the disk has room for messages.
+fn look_at_disk(gateway: &Gateway, folder: &Path, reserve: u64) {
+    match folder::free_bytes(folder) {
+        Ok(free) => {
+            if gateway.admission.set_disk_low(free < reserve) {
+                if free < reserve {
+                    tracing::error!(free, reserve, "the disk has too little room: nothing is accepted");
+                } else {
+                    tracing::info!(free, "the disk has room again");
+                }
+            }
+        }
+        Err(error) => tracing::warn!(%error, "the room on the disk could not be read"),
+    }
+}
+
 /// Once a second: room on the disk, gauges, idle connections.
 async fn housekeeping(
     gateway: Arc<Gateway>,
@@ -331,18 +353,7 @@ async fn housekeeping(
                 Err(error) => tracing::warn!(%error, "what waits could not be counted"),
             }
         }
-        match folder::free_bytes(&folder) {
-            Ok(free) => {
-                if gateway.admission.set_disk_low(free < reserve) {
-                    if free < reserve {
-                        tracing::error!(free, reserve, "the disk has too little room: nothing is accepted");
-                    } else {
-                        tracing::info!(free, "the disk has room again");
-                    }
-                }
-            }
-            Err(error) => tracing::warn!(%error, "the room on the disk could not be read"),
-        }
+        look_at_disk(&gateway, &folder, reserve);
         dispatcher.measure();
         deliver.sweep();
     }

@@ -28,7 +28,8 @@ const OF_CONNECTION: [&str; 17] = [
     "x-forwarded-for",
     "x-real-ip",
 ];
-/// What we sign with. A sender has such headers by right only where it signs by these names itself.
+/// What we sign with, and name our own headers by. A sender has such headers by right only where it signs by
+/// these names itself; nobody from outside can say when a schedule was due.
 const SIGNING: [&str; 3] = ["webhook-", "svix-", "posthouse-"];
 
 /// The method; `POST` where it is none that HTTP knows.
@@ -48,7 +49,7 @@ pub(super) fn add_headers(headers: &mut HeaderMap, received: &Received, target: 
         if OF_CONNECTION.contains(&name.as_str()) || named.iter().any(|named| name == named.as_str()) {
             continue;
         }
-        let is_signing = SIGNING.iter().any(|prefix| name.as_str().starts_with(prefix));
+        let is_signing = received.is_from_outside() && SIGNING.iter().any(|prefix| name.as_str().starts_with(prefix));
         if is_signing && (!received.is_standard || name.as_str().starts_with("posthouse-")) {
             continue;
         }
@@ -87,6 +88,7 @@ pub(super) fn path(received: &Received, target: &Target) -> Option<Uri> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::cron::SCHEDULED_AT;
 
     fn received(path: &str, query: Option<&str>, headers: &[(&str, &str)]) -> Received {
         Received {
@@ -144,5 +146,22 @@ mod tests {
         add_headers(&mut headers, &received, &target);
         let found: Vec<_> = headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect();
         assert_eq!(found, [("x-github-event", &b"push"[..]), ("x-two", b"1"), ("x-two", b"\xe9")]);
+    }
+
+    #[test]
+    fn nobody_from_outside_says_when_a_schedule_was_due() {
+        let target = Target::parse("http://a.example/").expect("a URL");
+        let forwarded = |received: &Received| {
+            let mut headers = HeaderMap::new();
+            add_headers(&mut headers, received, &target);
+            headers.contains_key(SCHEDULED_AT)
+        };
+        let own = Received::nothing(vec![(SCHEDULED_AT.into(), "2026-01-01T00:00:00.000Z".into())]);
+        assert!(forwarded(&own));
+        assert_eq!(method(&own), Method::POST);
+        let mut forged = Received { method: "POST".into(), ..own };
+        assert!(!forwarded(&forged));
+        forged.is_standard = true;
+        assert!(!forwarded(&forged));
     }
 }

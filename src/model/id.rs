@@ -69,7 +69,7 @@ impl IdKind {
     }
 
     /// Characters behind the prefix, and words of 32 bits in them.
-    const fn size(self) -> (usize, usize) {
+    pub(crate) const fn size(self) -> (usize, usize) {
         match self {
             Self::Source | Self::SourceLog => (SHORT_ID_CHARACTERS, 4),
             _ => (ID_CHARACTERS, 5),

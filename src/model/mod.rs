@@ -1,6 +1,7 @@
 //! The words of the gateway as types. Pure: no I/O, no clock, no randomness of its own.
 
 pub mod awaited;
+pub mod cron;
 pub mod delivery;
 pub mod entity;
 pub mod example;

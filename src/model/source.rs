@@ -161,7 +161,7 @@ impl std::fmt::Debug for SourceSecret {
 /// A request as it came in, apart from its body. What goes on to the endpoints is taken from it.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Received {
-    /// The method.
+    /// The method; empty where nobody sent it.
     #[serde(rename = "m")]
     pub method: String,
     /// What stands behind the token, with its slash; may be empty.
@@ -183,6 +183,16 @@ pub struct Received {
 }
 
 impl Received {
+    /// What a source of type cron makes itself, with these headers.
+    pub fn nothing(headers: Vec<(String, String)>) -> Self {
+        Self { headers, ..Self::default() }
+    }
+
+    /// Whether somebody sent it.
+    pub fn is_from_outside(&self) -> bool {
+        !self.method.is_empty()
+    }
+
     /// The headers as HTTP has them.
     pub fn header_map(&self) -> http::HeaderMap {
         let mut headers = http::HeaderMap::with_capacity(self.headers.len());

@@ -9,12 +9,13 @@ use super::maintenance::{Maintained, Maintenance};
 use crate::model::operational::MessageHappening;
 use crate::model::routing::{Route, route, route_only};
 use crate::model::{
-    ApiKey, AppConfig, AppKey, Application, ApplicationSpec, Awaited, BackgroundTask, Capability, DisabledReason,
-    Endpoint, EndpointKey, EndpointSpec, EnvKey, EnvSettings, Envelope, Environment, EventType, EventTypeSpec, Id,
-    LogKind, Message, MessageKey, Next, Outcome, PortalToken, Received, SecretBytes, Source, SourceKey, SourceSecret,
-    SourceSpec, Taken, Trigger, UnixMs, Waiting,
+    ApiKey, AppConfig, AppKey, Application, ApplicationSpec, BackgroundTask, Capability, DisabledReason, Endpoint,
+    EndpointKey, EndpointSpec, EnvKey, EnvSettings, Envelope, Environment, EventType, EventTypeSpec, Id, Message,
+    MessageKey, Next, Outcome, PortalToken, SecretBytes, Source, SourceKey, SourceSecret, SourceSpec, Taken, Trigger,
+    UnixMs, Waiting,
 };
 
+pub use super::inbound::{DedupeKey, Inbound, LogRequest, Tick};
 pub use super::patch::{
     ApplicationPatch, EndpointPatch, EventTypePatch, Field, HEADER_BYTES_MAX, HEADERS_MAX, HeadersPatch, SettingsPatch,
     SourcePatch, Target,
@@ -78,47 +79,6 @@ pub struct Publish {
     pub inbound: Option<Box<Inbound>>,
     /// When it was accepted.
     pub at: UnixMs,
-}
-
-/// How a message came in from outside.
-#[derive(Debug, Clone)]
-pub struct Inbound {
-    /// Where.
-    pub source: SourceKey,
-    /// The request.
-    pub received: Arc<Received>,
-    /// What it is told from others by.
-    pub dedupe: Option<DedupeKey>,
-    /// What the sender is answered.
-    pub status: u16,
-    /// The sender waits for an endpoint's answer to it.
-    pub awaited: Option<Arc<Awaited>>,
-    /// The entry of the source's log that it was refused as before, which it takes the place of.
-    pub instead_of: Option<Id>,
-}
-
-impl Inbound {
-    /// What the source's log says where it is a duplicate: the bytes are the first's.
-    pub fn as_duplicate(&self) -> LogRequest {
-        LogRequest {
-            source: self.source,
-            kind: LogKind::Duplicate,
-            status: self.status,
-            cause: None,
-            hint: None,
-            received: Arc::clone(&self.received),
-            body: Bytes::new(),
-        }
-    }
-}
-
-/// What a request is told from others by, and how long.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct DedupeKey {
-    /// A keyed hash of source and value.
-    pub hash: [u8; 16],
-    /// A message with the same that is younger than this, in milliseconds, is its first.
-    pub window_ms: i64,
 }
 
 impl Publish {
@@ -499,32 +459,6 @@ pub enum Change {
     },
 }
 
-/// A request that became no message, for its source's log.
-#[derive(Debug, Clone)]
-pub struct LogRequest {
-    /// Which source's.
-    pub source: SourceKey,
-    /// What became of it.
-    pub kind: LogKind,
-    /// What the sender was answered.
-    pub status: u16,
-    /// Why it was refused.
-    pub cause: Option<String>,
-    /// What may be wrong.
-    pub hint: Option<String>,
-    /// Method, path, query, headers.
-    pub received: Arc<Received>,
-    /// The body, perhaps cut.
-    pub body: Bytes,
-}
-
-impl LogRequest {
-    /// Bytes that it takes, roughly.
-    pub fn weight(&self) -> usize {
-        self.received.weight() + self.body.len()
-    }
-}
-
 /// How far all sealed values have been looked at, in the order in which the engine keeps them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ResealPlace {
@@ -716,6 +650,9 @@ pub enum Refusal {
     /// A handshake has brought a key before.
     #[error("the source has a key")]
     HasKey,
+    /// The tick was made before, or belongs to a schedule that was changed.
+    #[error("the tick was made before")]
+    Ticked,
     /// The endpoint is disabled.
     #[error("the endpoint is disabled")]
     EndpointDisabled,

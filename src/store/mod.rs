@@ -13,6 +13,7 @@ pub mod command;
 #[cfg(test)]
 mod conformance;
 pub mod idempotency;
+pub mod inbound;
 pub mod journal;
 pub mod key_file;
 pub mod maintenance;

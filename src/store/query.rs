@@ -5,6 +5,7 @@ use async_trait::async_trait;
 
 use super::ReadError;
 use super::maintenance::{Due, Horizon};
+use crate::model::cron::CronSource;
 use crate::model::{
     ApiKey, AppKey, Application, Attempt, BackgroundTask, DeliveryState, DeliveryStatus, Endpoint, EndpointKey, EnvKey,
     Environment, EventType, Id, Key, LoggedRequest, Message, MessageKey, PortalToken, Source, SourceKey, TaskStatus,
@@ -233,6 +234,10 @@ pub trait StoreQueries: Send + Sync + 'static {
     async fn source_named(&self, env: EnvKey, name: &str) -> Result<Option<Source>, ReadError>;
     /// Sources of an environment.
     async fn sources(&self, env: EnvKey, page: Page<Key>) -> Result<Rows<Source>, ReadError>;
+    /// Sources of type cron of all environments, by key, after `after`.
+    async fn cron_sources(&self, after: Option<SourceKey>, limit: usize) -> Result<Vec<CronSource>, ReadError>;
+    /// One of them.
+    async fn cron_source(&self, source: SourceKey) -> Result<Option<CronSource>, ReadError>;
     /// Requests that became no message of their own, in a source's log.
     async fn source_log(&self, source: SourceKey, page: Page<Key>) -> Result<Rows<LoggedRequest>, ReadError>;
     /// Background tasks of an environment, perhaps of one status.

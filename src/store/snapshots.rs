@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use quick_cache::sync::Cache;
 use rustc_hash::FxBuildHasher;
+use tokio::sync::watch;
 
 use super::query::StoreQueries;
 use super::{ReadError, StoreReader};
@@ -42,6 +43,8 @@ pub struct Snapshots {
     sources: Cache<Box<str>, OpenedSource>,
     /// Hashes that were looked up and not found, so that one who tries does not cost a read each time.
     unknown_keys: Cache<[u8; 32], ()>,
+    /// How often any of them was changed.
+    source_changes: watch::Sender<u64>,
     epoch: AtomicU64,
     parts: Box<[Part]>,
 }
@@ -82,6 +85,7 @@ impl Snapshots {
             policies: Cache::new(ENVIRONMENTS_MAX),
             sources: Cache::new(SOURCES_MAX),
             unknown_keys: Cache::new(UNKNOWN_KEYS_MAX),
+            source_changes: watch::Sender::new(0),
             epoch: AtomicU64::new(0),
             parts: (0..PARTS).map(|_| Part::default()).collect(),
         }
@@ -282,6 +286,12 @@ impl Snapshots {
     fn sources_changed(&self) {
         self.epoch.fetch_add(1, Ordering::AcqRel);
         self.sources.clear();
+        self.source_changes.send_modify(|changes| *changes += 1);
+    }
+
+    /// Tells that a source was made or changed, or is gone.
+    pub fn source_changes(&self) -> watch::Receiver<u64> {
+        self.source_changes.subscribe()
     }
 
     /// The source that a token of a receiving URL opens at `now`.

@@ -4,6 +4,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod cron;
 mod dedupe;
 mod github;
 mod handshakes;

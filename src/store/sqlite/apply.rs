@@ -9,7 +9,7 @@ use super::index::{DeferredIndex, Definition};
 use super::keys::{KeyIndex, dedupe_hash, event_hash};
 use super::purge::Purge;
 use super::retention::Retention;
-use super::{raise, rows, source_log};
+use super::{cron, raise, rows, source_log};
 use crate::model::id::first_key_at;
 use crate::model::operational::{LastAttempt, MessageHappening};
 use crate::model::routing::Route;
@@ -317,10 +317,13 @@ impl<'c> HotStatements<'c> {
                 Err(refusal) => return Ok(Err(refusal)),
             }
         };
-        if let Some(inbound) = &publish.inbound
-            && !source_log::take_place(self.connection, inbound)?
-        {
-            return Ok(Err(Refusal::NotFound));
+        if let Some(inbound) = &publish.inbound {
+            if !source_log::take_place(self.connection, inbound)? {
+                return Ok(Err(Refusal::NotFound));
+            }
+            if !cron::tick(self.connection, inbound)? {
+                return Ok(Err(Refusal::Ticked));
+            }
         }
         let id = state.new_id(publish.at);
         self.insert_message(state, id, publish)?;

@@ -8,6 +8,7 @@ mod apply;
 mod catalog;
 mod change;
 mod counters;
+mod cron;
 mod deliveries;
 mod expunge;
 mod health;

@@ -10,7 +10,8 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
 
 use super::reader::SqliteReader;
-use super::{counters, deliveries, keys, recover, retention, rows, source, source_log};
+use super::{counters, cron, deliveries, keys, recover, retention, rows, source, source_log};
+use crate::model::cron::CronSource;
 use crate::model::id::{first_key_at, key_time};
 use crate::model::{
     ApiKey, AppKey, Application, Attempt, BackgroundTask, DeliveryState, Endpoint, EndpointKey, EnvKey, Environment,
@@ -567,6 +568,14 @@ impl StoreQueries for SqliteReader {
             page_of(connection, &sql, values, page.limit, |row| source::source(row, sealer))
         })
         .await
+    }
+
+    async fn cron_sources(&self, after: Option<SourceKey>, limit: usize) -> Result<Vec<CronSource>, ReadError> {
+        self.read(move |connection, sealer| cron::page(connection, sealer, after, limit)).await
+    }
+
+    async fn cron_source(&self, source: SourceKey) -> Result<Option<CronSource>, ReadError> {
+        self.read(move |connection, sealer| cron::by_key(connection, sealer, source)).await
     }
 
     async fn source_log(&self, source: SourceKey, page: Page<Key>) -> Result<Rows<LoggedRequest>, ReadError> {

@@ -131,8 +131,8 @@ impl Changer<'_> {
             updated_at: self.at,
         };
         self.run(
-            "INSERT INTO source (key, nonce, env, app, owns_app, uid, spec, secret, created_at, updated_at)
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO source (key, nonce, env, app, owns_app, uid, spec, secret, created_at, updated_at, last_tick)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             params![
                 id.key,
                 id.nonce.as_slice(),
@@ -143,7 +143,8 @@ impl Changer<'_> {
                 json(&source.spec),
                 self.seal_source(&source),
                 self.at,
-                self.at
+                self.at,
+                source.is_cron().then_some(self.at),
             ],
         )?;
         self.store_token(&source)?;
@@ -197,9 +198,17 @@ impl Changer<'_> {
     }
 
     pub(super) fn patch_source(&mut self, key: SourceKey, patch: &SourcePatch) -> Result<Changed, Stop> {
-        let mut source = self.source(key)?;
+        let before = self.source(key)?;
+        let mut source = before.clone();
         patch.apply(&mut source);
-        self.store_source(source)
+        let is_rescheduled = source.is_rescheduled_from(&before);
+        let changed = self.store_source(source)?;
+        if let Changed::Source(source, _) = &changed
+            && is_rescheduled
+        {
+            self.reschedule(source)?;
+        }
+        Ok(changed)
     }
 
     pub(super) fn delete_source(&mut self, key: SourceKey) -> Result<Changed, Stop> {

@@ -12,8 +12,8 @@ use super::reading::WINDOW_SETTINGS;
 
 /// Most bytes of one text: a PEM key with room to spare.
 const TEXT_BYTES_MAX: usize = 16_384;
-/// Most bytes of a field that holds JSON: a key set.
-const JSON_BYTES_MAX: usize = 65_536;
+/// Most bytes of a field that holds much: a key set, a payload.
+const LONG_BYTES_MAX: usize = 65_536;
 /// The longest window, in seconds.
 const TOLERANCE_S_MAX: i64 = 86_400;
 /// Fields that hold keys and are no secrets.
@@ -113,6 +113,10 @@ fn check_value(field: &Field, value: &Value) -> Result<(), ConfigError> {
     let wrong = |expected: &str| Err(ConfigError::new(field.name, expected));
     match field.kind {
         Kind::Text => one_text(value).map_or_else(|| wrong("a text that is not empty"), |_| Ok(())),
+        Kind::LongText => match value.as_str() {
+            Some(text) if (1..=LONG_BYTES_MAX).contains(&text.len()) => Ok(()),
+            _ => wrong("a text of 1 to 65536 bytes"),
+        },
         Kind::Texts => each_text(field, value, |_| true, "a text that is not empty"),
         Kind::Keys(form) => each_text(field, value, |text| form.key(text).is_some(), form.expected()),
         Kind::Checked(is_right, expected) => each_text(field, value, is_right, expected),
@@ -125,7 +129,7 @@ fn check_value(field: &Field, value: &Value) -> Result<(), ConfigError> {
             _ => wrong(&format!("one of {}", choices.join(", "))),
         },
         Kind::Json if !value.is_object() && !value.is_array() => wrong("a JSON object or list"),
-        Kind::Json if value.to_string().len() > JSON_BYTES_MAX => wrong("at most 65536 bytes of JSON"),
+        Kind::Json if value.to_string().len() > LONG_BYTES_MAX => wrong("at most 65536 bytes of JSON"),
         Kind::Json => Ok(()),
     }
 }
@@ -183,6 +187,7 @@ fn field_schema(field: &Field) -> Value {
             json!({ "type": "array", "items": text, "minItems": 1, "maxItems": SECRETS_MAX })
         }
         Kind::Text | Kind::Texts | Kind::Keys(_) | Kind::Checked(..) => text,
+        Kind::LongText => json!({ "type": "string", "minLength": 1, "maxLength": LONG_BYTES_MAX }),
         Kind::Integer(from, to) => json!({ "type": "integer", "minimum": from, "maximum": to }),
         Kind::Choice(choices) => json!({ "type": "string", "enum": choices }),
         Kind::Json => json!({ "type": ["object", "array"] }),

@@ -32,8 +32,9 @@ fn of_sources() -> Vec<Described> {
         post(ALL, "v1.ingest.source.create", TAG)
             .says(
                 "Create a source",
-                "The answer has the URL that the provider is to send to. Without `appId` the source has an \
-                 application of its own, whose uid is the source's id.",
+                "The answer has the URL that the provider is to send to; with type `cron` there is none, and the \
+                 server makes the messages itself. Without `appId` the source has an application of its own, whose \
+                 uid is the source's id.",
             )
             .body("IngestSourceIn")
             .answers(201, "IngestSourceOut"),
@@ -60,7 +61,10 @@ fn of_sources() -> Vec<Described> {
             .says("Delete a source", "An application that was made for it goes with it.")
             .answers(204, ""),
         post(ROTATE, "v1.ingest.source.rotate-token", TAG)
-            .says("Rotate a source's URL", "The URL before goes on receiving for a day.")
+            .says(
+                "Rotate a source's URL",
+                "The URL before goes on receiving for a day. 409 for a source of type `cron`, which has no URL.",
+            )
             .answers(200, "RotateTokenOut"),
         get(LOG, "v1.ingest.log.list", Tag::SourceLog)
             .says(

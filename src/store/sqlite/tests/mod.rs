@@ -3,6 +3,7 @@
 
 mod counters;
 mod crash;
+mod cron;
 mod deliveries;
 mod files;
 mod keys;

@@ -24,6 +24,7 @@ fn what_a_source_refused_goes_with_its_time_and_what_says_of_an_expunged_message
             dedupe: Some(DedupeKey { hash: [hash; 16], window_ms: 60_000 }),
             status: 200,
             awaited: None,
+            tick: None,
             instead_of: None,
         }));
         Command::Publish(Box::new(publish))

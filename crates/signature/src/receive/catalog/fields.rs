@@ -24,6 +24,8 @@ pub struct Field {
 pub(crate) enum Kind {
     /// A text that is not empty.
     Text,
+    /// The same, as long as a whole configuration may be.
+    LongText,
     /// A text that is not empty, or a list of such: any of them.
     Texts,
     /// Secrets of this form: one, or a list.

@@ -56,10 +56,14 @@ const TOKEN: &[Field] = &[
 ];
 
 const CRON: &[Field] = &[
-    Field::required("schedule", Kind::Text, "When: a cron expression"),
-    Field::required("payload", Kind::Text, "The body of each message"),
+    Field::required(
+        "schedule",
+        Kind::Text,
+        "When: five crontab fields, such as `*/15 * * * *`, or `@hourly` and the like",
+    ),
+    Field::required("payload", Kind::LongText, "The body of each message"),
     Field::optional("contentType", Kind::Text, "Its content type; application/json if left out"),
-    Field::optional("timeZone", Kind::Text, "The time zone of the schedule; UTC if left out"),
+    Field::optional("timeZone", Kind::Text, "The IANA name of the schedule's time zone; UTC if left out"),
 ];
 
 pub(super) const TYPES: &[SourceType] = &[
