@@ -6,4 +6,5 @@ mod document;
 mod mutations;
 mod presets;
 mod sample;
+mod sdk;
 mod support;
