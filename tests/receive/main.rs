@@ -4,6 +4,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod command_line;
 mod dedupe;
 mod github;
 mod handshakes;

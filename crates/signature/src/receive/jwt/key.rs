@@ -57,7 +57,7 @@ fn by_public_keys(algorithm: JwtAlgorithm, settings: &Settings, token: &Token<'_
 }
 
 /// The signature's algorithm; `None` for those with a shared secret.
-fn asymmetric(algorithm: JwtAlgorithm) -> Option<Algorithm> {
+pub(super) fn asymmetric(algorithm: JwtAlgorithm) -> Option<Algorithm> {
     match algorithm {
         JwtAlgorithm::Rs256 => Some(Algorithm::RsaSha256),
         JwtAlgorithm::Es256 => Some(Algorithm::EcdsaP256Sha256Fixed),
