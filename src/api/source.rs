@@ -391,9 +391,8 @@ fn check_config(fields: &mut Fields<'_, 11>, type_name: &str, config: Map<String
         Ok(verifier) if verifier.is_receiving() => {}
         Ok(_) => fields.problem("type", "sources that send by a schedule are not available yet", Kind::Value),
         Err(SetupError::Config(error)) => fields.problem_in("config", error.field, error.expected),
-        Err(error @ (SetupError::UnknownType(_) | SetupError::Unconfirmed { .. })) => {
-            fields.problem("type", error.to_string(), Kind::Value);
-        }
+        Err(error @ SetupError::UnknownType(_)) => fields.problem("type", error.to_string(), Kind::Value),
+        Err(error @ SetupError::Unconfirmed { .. }) => fields.problem("type", error.to_string(), Kind::Unconfirmed),
     }
 }
 

@@ -3,6 +3,7 @@
 mod catalogue;
 mod choice;
 mod document;
+mod fuzz;
 mod mutations;
 mod presets;
 mod sample;
