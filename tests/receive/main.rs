@@ -8,6 +8,7 @@ mod command_line;
 mod dedupe;
 mod github;
 mod handshakes;
+mod other_handshakes;
 mod refused;
 mod requests;
 mod sources;
