@@ -254,12 +254,12 @@ fn vectors(folder: &TempDir, changes: &[fn(&mut Value)]) -> PathBuf {
             },
         })
     };
-    let changed = changes.iter().map(|change| {
+    let others = changes.iter().map(|change| {
         let mut vector = agreeing();
         change(&mut vector);
         vector
     });
-    let all: Vec<Value> = std::iter::once(agreeing()).chain(changed).collect();
+    let all: Vec<Value> = std::iter::once(agreeing()).chain(others).collect();
     file(folder, "vectors", json!({ "format": "posthouse-provider-vectors/1", "vectors": all }).to_string())
 }
 

@@ -29,7 +29,7 @@ async fn refuses(app: &TestApp, source: &Source, request: Request, cause: &str) 
 /// The content type without its parameters, and the text.
 fn body(answer: &Response) -> (String, String) {
     let content_type = answer.header("content-type").unwrap_or_default();
-    (content_type.split(';').next().unwrap_or_default().to_owned(), answer.text().to_owned())
+    (content_type.split(';').next().unwrap_or_default().to_owned(), answer.text())
 }
 
 fn plain(text: &str) -> (String, String) {

@@ -4,6 +4,7 @@
 
 #![allow(dead_code, reason = "each target of cargo-fuzz uses one of these functions")]
 
+use std::fmt::Write as _;
 use std::sync::LazyLock;
 
 use aws_lc_rs::hmac;
@@ -141,7 +142,10 @@ pub(super) fn headers(data: &[u8]) {
 }
 
 fn percent(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("%{byte:02x}")).collect()
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "%{byte:02x}");
+        text
+    })
 }
 
 /// Any fields of a form: what Twilio and Mandrill put together from them is what we do, whatever bytes they hold.

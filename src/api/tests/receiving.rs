@@ -150,8 +150,8 @@ fn confirmation(key: &KeyPair, topic: &str) -> Value {
         "SigningCertURL": CERTIFICATE_URL,
     });
     let names = ["Message", "MessageId", "SubscribeURL", "Timestamp", "Token", "TopicArn", "Type"];
-    let signed: String =
-        names.iter().map(|name| format!("{name}\n{}\n", message[name].as_str().expect("a text"))).collect();
+    let lines = names.iter().flat_map(|name| [*name, "\n", message[name].as_str().expect("a text"), "\n"]);
+    let signed: String = lines.collect();
     let pair = RsaKeyPair::from_pkcs8(&key.serialize_der()).expect("a key");
     let mut signature = vec![0; pair.public_modulus_len()];
     pair.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), signed.as_bytes(), &mut signature).expect("signed");

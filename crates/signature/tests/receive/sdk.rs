@@ -8,7 +8,7 @@ mod keyed;
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::path::Path;
-use std::process::{ChildStdin, ChildStdout, Command, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::{LazyLock, Mutex, PoisonError};
 
 use base64::Engine as _;
@@ -34,6 +34,7 @@ const DIFFERENCES: [(&str, &str, &str); 6] = [
 
 /// One process of Node, which ends with its input.
 struct Node {
+    process: Child,
     questions: ChildStdin,
     answers: BufReader<ChildStdout>,
 }
@@ -53,14 +54,16 @@ impl Node {
             .spawn()
             .expect("node starts");
         let answers = BufReader::new(process.stdout.take().expect("its output"));
-        Self { questions: process.stdin.take().expect("its input"), answers }
+        Self { questions: process.stdin.take().expect("its input"), answers, process }
     }
 
     fn ask(&mut self, question: &Value) -> Value {
         writeln!(self.questions, "{question}").expect("asked");
         let mut line = String::new();
         (&mut self.answers).take(ANSWER_BYTES_MAX).read_line(&mut line).expect("an answer");
-        serde_json::from_str(&line).unwrap_or_else(|error| panic!("{question}: {error}: {line:?}"))
+        serde_json::from_str(&line).unwrap_or_else(|error| {
+            panic!("{question}: {error}: {line:?}, {:?}", self.process.try_wait());
+        })
     }
 }
 
@@ -126,15 +129,15 @@ impl Libraries {
     }
 
     /// Judges a case, and has its library judge it if that verifies; [`Self::finish`] tells.
-    pub(crate) fn check(&mut self, of: &str, name: &str, case: &Case, is_valid: bool) {
-        let cause = case.made.cause(&verifier(of, &case.config), case.now_ms);
+    pub(crate) fn check(&mut self, of: &str, name: &str, judged: &Case, is_valid: bool) {
+        let cause = judged.made.cause(&verifier(of, &judged.config), judged.now_ms);
         if cause.is_none() != is_valid {
             self.disagreements.push(format!("{of}, {name}: expected {is_valid}, we say {cause:?}"));
         }
         if bodies::ONLY_SIGNING.contains(&of) {
             return;
         }
-        let answer = Self::ask(of, "verify", case);
+        let answer = Self::ask(of, "verify", judged);
         let is_same = answer["is_genuine"] == is_valid;
         let listed = DIFFERENCES.iter().position(|(other, its, _)| *other == of && *its == name);
         if !is_same && listed.is_none() {

@@ -108,7 +108,8 @@ pub(crate) fn config(scheme: &str, secrets: &[&str]) -> Map<String, Value> {
     fields.as_object().expect("an object").clone()
 }
 
-fn hex(text: &str) -> String {
+/// The hexadecimal digits of a text.
+pub(crate) fn hex(text: &str) -> String {
     let digit = |value: u8| char::from_digit(u32::from(value), 16).expect("a digit");
     text.bytes().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }

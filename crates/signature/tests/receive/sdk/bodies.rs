@@ -68,8 +68,7 @@ const LIBRARIES: [Library; 19] = [
 
 /// A secret as the type writes it.
 fn written(of: &str, secret: &str) -> String {
-    let digits = |text: &str| text.bytes().map(|byte| format!("{byte:02X}")).collect();
-    if of == "adyen-platform" { digits(secret) } else { secret.to_owned() }
+    if of == "adyen-platform" { crate::support::hex(secret) } else { secret.to_owned() }
 }
 
 /// A request signed by the library, or by us where it only verifies.

@@ -255,7 +255,9 @@ fn snss_library_agrees() {
     for version in ["1", "2"] {
         for subject in [None, Some("about")] {
             let mut message = plain.clone();
-            subject.map(|subject| message["Subject"] = json!(subject));
+            if let Some(subject) = subject {
+                message["Subject"] = json!(subject);
+            }
             let asked = json!({ "version": version, "private_key": private_key, "certificate": certificate });
             let case = Case::new(message.to_string().as_bytes(), json!({ "topicArns": topic }), asked.clone());
             let (mut case, _) = signed(of, case);
