@@ -2,8 +2,6 @@
 //!
 //! Shared by the targets of cargo-fuzz and by `tests/receive/fuzz.rs`, which runs them over random bytes.
 
-#![allow(dead_code, reason = "each target of cargo-fuzz uses one of these functions")]
-
 use std::fmt::Write as _;
 use std::sync::LazyLock;
 
