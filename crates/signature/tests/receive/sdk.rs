@@ -29,7 +29,7 @@ const DIFFERENCES: [(&str, &str, &str); 6] = [
     ("shopify", "empty", "the library does not take an empty body"),
     ("telnyx", "in the future", "the library looks at the past only; its successors look both ways"),
     ("paddle", "several, first", "the library looks at the last signature only"),
-    ("slack", "in the future", "the library looks at the past only; Slack's documents name both directions"),
+    ("slack", "in the future", "the library looks at the past only; that for Python looks both ways"),
 ];
 
 /// One process of Node, which ends with its input.
