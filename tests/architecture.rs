@@ -75,7 +75,9 @@ fn sources() -> Vec<Source> {
         let entries = std::fs::read_dir(&folder).expect("a folder of the repository");
         for entry in entries.map(|entry| entry.expect("an entry").path()) {
             if entry.is_dir() {
-                folders.push(entry);
+                // What is installed or built there is not ours.
+                let is_others = entry.ends_with("node_modules") || entry.ends_with("target");
+                folders.extend((!is_others).then_some(entry));
             } else if entry.extension().is_some_and(|extension| extension == "rs") {
                 let path = entry.strip_prefix(root).expect("inside the repository");
                 found.push(Source {

@@ -18,6 +18,9 @@ const KEPT_MAX: usize = 1_000;
 const KEPT_MS: i64 = 3_600_000;
 /// How long it is kept that something could not be had.
 const FAILURE_KEPT_MS: i64 = 30_000;
+/// How soon at the earliest what is kept is fetched again because it lacks a key: what strangers send may name
+/// keys that nobody has.
+const RENEWED_MS_MIN: i64 = 300_000;
 /// Fetches under way at once: what strangers send may name others without end.
 const FETCHING_MAX: usize = 16;
 /// How long one fetch may take.
@@ -28,6 +31,9 @@ const TIMEOUT: Duration = Duration::from_secs(3);
 pub trait Fetcher: Send + Sync + 'static {
     /// The bytes behind a URL, perhaps from memory; `None` where they cannot be had now.
     async fn fetch(&self, url: &str) -> Option<Bytes>;
+    /// The bytes behind a URL that [`Self::fetch`] has given and that lack a key, perhaps the same: they are
+    /// fetched again, unless that was tried some minutes ago. `None` where it is to be asked again soon.
+    async fn renew(&self, url: &str) -> Option<Bytes>;
     /// Calls a URL once, for what that does there.
     async fn call(&self, url: &str);
 }
@@ -36,9 +42,45 @@ pub trait Fetcher: Send + Sync + 'static {
 pub struct HttpFetcher {
     client: Client,
     clock: Arc<dyn Clock>,
-    /// What could not be had is kept as nothing, for a shorter time.
-    kept: Cache<Box<str>, (UnixMs, Option<Bytes>)>,
+    kept: Cache<Box<str>, Kept>,
     fetching: tokio::sync::Semaphore,
+}
+
+/// What is known of a URL.
+#[derive(Debug, Clone)]
+struct Kept {
+    /// `None`: it could not be had, which is kept for a shorter time.
+    bytes: Option<Bytes>,
+    /// When it was fetched.
+    at: UnixMs,
+    /// When it was last to be fetched again because it lacks a key.
+    renewed_at: Option<UnixMs>,
+}
+
+/// What is to be done where a document lacks a key.
+#[derive(Debug, PartialEq, Eq)]
+enum Renewal {
+    /// Fetch it.
+    Due,
+    /// Another request has it fetched, or that has just failed.
+    UnderWay,
+    /// It was fetched too short a time ago: there is no newer.
+    Newest,
+}
+
+impl Kept {
+    fn is_good(&self, now: UnixMs) -> bool {
+        now - self.at < if self.bytes.is_some() { KEPT_MS } else { FAILURE_KEPT_MS }
+    }
+
+    fn renewal(&self, now: UnixMs) -> Renewal {
+        match self.renewed_at.map(|at| now - at) {
+            Some(ago) if ago < FAILURE_KEPT_MS => Renewal::UnderWay,
+            Some(ago) if ago < RENEWED_MS_MIN => Renewal::Newest,
+            _ if now - self.at < RENEWED_MS_MIN => Renewal::Newest,
+            _ => Renewal::Due,
+        }
+    }
 }
 
 impl HttpFetcher {
@@ -60,21 +102,57 @@ impl HttpFetcher {
 impl Fetcher for HttpFetcher {
     async fn fetch(&self, url: &str) -> Option<Bytes> {
         let now = self.clock.now_ms();
-        if let Some((at, bytes)) = self.kept.get(url)
-            && now - at < if bytes.is_some() { KEPT_MS } else { FAILURE_KEPT_MS }
-        {
-            return bytes;
+        if let Some(kept) = self.kept.get(url).filter(|kept| kept.is_good(now)) {
+            return kept.bytes;
         }
         // Whoever finds too many under way is told to come again.
         let _one = self.fetching.try_acquire().ok()?;
         let bytes = self.get(url).await;
-        self.kept.insert(url.into(), (now, bytes.clone()));
+        self.kept.insert(url.into(), Kept { bytes: bytes.clone(), at: now, renewed_at: None });
         bytes
+    }
+
+    async fn renew(&self, url: &str) -> Option<Bytes> {
+        let now = self.clock.now_ms();
+        let mut kept = self.kept.get(url)?;
+        match kept.renewal(now) {
+            Renewal::Newest => return kept.bytes,
+            Renewal::UnderWay => return None,
+            Renewal::Due => {}
+        }
+        let _one = self.fetching.try_acquire().ok()?;
+        // What is kept serves the requests whose keys it has, whatever becomes of this.
+        kept.renewed_at = Some(now);
+        self.kept.insert(url.into(), kept);
+        let bytes = self.get(url).await?;
+        self.kept.insert(url.into(), Kept { bytes: Some(bytes.clone()), at: now, renewed_at: None });
+        Some(bytes)
     }
 
     async fn call(&self, url: &str) {
         if self.get(url).await.is_none() {
             tracing::warn!("a provider's subscription could not be confirmed; it will ask again");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MINUTE_MS: i64 = 60_000;
+
+    #[test]
+    fn what_lacks_a_key_is_fetched_again_once_in_five_minutes() {
+        let mut kept = Kept { bytes: Some(Bytes::new()), at: 0, renewed_at: None };
+        assert_eq!(kept.renewal(5 * MINUTE_MS - 1), Renewal::Newest, "it has just been fetched");
+        assert_eq!(kept.renewal(5 * MINUTE_MS), Renewal::Due);
+        kept.renewed_at = Some(10 * MINUTE_MS);
+        assert_eq!(kept.renewal(10 * MINUTE_MS), Renewal::UnderWay);
+        assert_eq!(kept.renewal(10 * MINUTE_MS + FAILURE_KEPT_MS), Renewal::Newest, "it failed: not at once again");
+        assert_eq!(kept.renewal(15 * MINUTE_MS), Renewal::Due);
+        assert!(kept.is_good(59 * MINUTE_MS) && !kept.is_good(60 * MINUTE_MS));
+        kept.bytes = None;
+        assert!(kept.is_good(FAILURE_KEPT_MS - 1) && !kept.is_good(FAILURE_KEPT_MS));
     }
 }

@@ -169,11 +169,33 @@ impl Receiving {
 
 /// What was fetched for one request.
 #[derive(Default)]
-struct Found(Vec<(String, Bytes)>);
+struct Found(Vec<Document>);
+
+struct Document {
+    url: String,
+    bytes: Bytes,
+    is_newest: bool,
+}
+
+impl Found {
+    fn find(&self, url: &str) -> Option<&Document> {
+        self.0.iter().find(|document| document.url == url)
+    }
+
+    /// In place of an older one.
+    fn keep(&mut self, document: Document) {
+        self.0.retain(|older| older.url != document.url);
+        self.0.push(document);
+    }
+}
 
 impl Fetched for Found {
     fn get(&self, url: &str) -> Option<&[u8]> {
-        self.0.iter().find(|(known, _)| known == url).map(|(_, bytes)| &bytes[..])
+        self.find(url).map(|document| &document.bytes[..])
+    }
+
+    fn is_newest(&self, url: &str) -> bool {
+        self.find(url).is_some_and(|document| document.is_newest)
     }
 }
 
@@ -330,11 +352,14 @@ impl Gateway {
                 prepared.verifier.judge(request, &context)
             };
             let Verdict::Needs(need) = verdict else { return verdict };
-            if found.0.len() == FETCHES_MAX {
+            // What is outdated is asked for once, and then is the newest.
+            if !need.is_outdated && found.0.len() == FETCHES_MAX {
                 return Verdict::Needs(need);
             }
-            let Some(bytes) = self.receiving.fetcher.fetch(&need.url).await else { return Verdict::Needs(need) };
-            found.0.push((need.url, bytes));
+            let fetcher = &self.receiving.fetcher;
+            let bytes = if need.is_outdated { fetcher.renew(&need.url).await } else { fetcher.fetch(&need.url).await };
+            let Some(bytes) = bytes else { return Verdict::Needs(need) };
+            found.keep(Document { url: need.url, bytes, is_newest: need.is_outdated });
         }
     }
 

@@ -187,6 +187,9 @@ pub(super) enum Kind {
     /// It is of another type.
     #[serde(rename = "type_error")]
     Type,
+    /// It names what is known and cannot be confirmed: a source type whose scheme nobody could tell.
+    #[serde(rename = "value_error.unconfirmed")]
+    Unconfirmed,
     /// It is out of bounds.
     #[serde(rename = "value_error")]
     Value,

@@ -452,9 +452,8 @@ fn check_config(fields: &mut Fields<'_, 12>, type_name: &str, config: &Map<Strin
         Ok(_) if type_name == cron::CRON => check_cron(fields, config),
         Ok(_) => {}
         Err(SetupError::Config(error)) => fields.problem_in("config", error.field, error.expected),
-        Err(error @ (SetupError::UnknownType(_) | SetupError::Unconfirmed { .. })) => {
-            fields.problem("type", error.to_string(), Kind::Value);
-        }
+        Err(error @ SetupError::UnknownType(_)) => fields.problem("type", error.to_string(), Kind::Value),
+        Err(error @ SetupError::Unconfirmed { .. }) => fields.problem("type", error.to_string(), Kind::Unconfirmed),
     }
 }
 

@@ -150,7 +150,7 @@ fn print_handshake(reply: &Reply) -> anyhow::Result<()> {
     if body.is_empty() { Ok(()) } else { print(&format!("\n{body}")) }
 }
 
-/// Runs a file of vectors: each that does not agree, and the three counts.
+/// Runs a file of vectors: each that does not agree, and the three counts. What cannot be mapped is an error.
 fn run_vectors(path: &Path) -> anyhow::Result<ExitCode> {
     let file = read_file(path)?;
     let file: Value = serde_json::from_slice(&file).with_context(|| format!("{} is no JSON", path.display()))?;
@@ -170,7 +170,11 @@ fn run_vectors(path: &Path) -> anyhow::Result<ExitCode> {
         }
     }
     print(&format!("{agree} agree, {disagree} disagree, {unsupported} unsupported"))?;
-    Ok(if disagree + unsupported == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(match (disagree, unsupported) {
+        (0, 0) => ExitCode::SUCCESS,
+        (0, _) => ExitCode::from(EXIT_USAGE),
+        _ => ExitCode::FAILURE,
+    })
 }
 
 impl RequestArgs {

@@ -4,10 +4,12 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod command_line;
 mod cron;
 mod dedupe;
 mod github;
 mod handshakes;
+mod other_handshakes;
 mod refused;
 mod requests;
 mod sources;

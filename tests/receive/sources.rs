@@ -166,6 +166,22 @@ async fn what_is_wrong_with_a_configuration_is_named() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_type_that_could_not_be_confirmed_has_an_error_of_its_own() {
+    let app = TestApp::start().await;
+    let refused = async |source_type: &str| {
+        let body = json!({ "name": "a", "type": source_type, "config": { "secret": "a" } });
+        let answer = app.client.post(SOURCES, body).await.expect(422).json();
+        let problems = answer["detail"].as_array().expect("a list").clone();
+        assert_eq!((problems.len(), &problems[0]["loc"]), (1, &json!(["body", "type"])), "{answer}");
+        problems[0]["type"].as_str().expect("a kind").to_owned()
+    };
+    for known in ["klaviyo", "smartsheet", "ebay", "orum-io", "vgs"] {
+        assert_eq!(refused(known).await, "value_error.unconfirmed", "{known}");
+    }
+    assert_eq!(refused("no-such-type").await, "value_error");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn every_type_is_listed_with_the_schema_of_its_configuration() {
     let app = TestApp::start().await;
     let listed = app.get("/ingest/api/v1/source-type").await.expect(200).json();

@@ -114,13 +114,18 @@ pub(crate) fn hmac_bytes(secret: &str, signed: &[u8]) -> Vec<u8> {
     hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes()), signed).as_ref().to_vec()
 }
 
-/// HMAC-SHA256 in hex.
-pub(crate) fn hmac_hex(secret: &str, signed: &[u8]) -> String {
+/// Lower-case hexadecimal digits.
+pub(crate) fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write as _;
-    hmac_bytes(secret, signed).iter().fold(String::new(), |mut text, byte| {
+    bytes.iter().fold(String::new(), |mut text, byte| {
         let _ = write!(text, "{byte:02x}");
         text
     })
+}
+
+/// HMAC-SHA256 in hex.
+pub(crate) fn hmac_hex(secret: &str, signed: &[u8]) -> String {
+    hex(&hmac_bytes(secret, signed))
 }
 
 /// Seconds since 1970.

@@ -64,6 +64,12 @@ pub struct Context<'a> {
 pub trait Fetched {
     /// The bytes behind a URL, if they have been fetched.
     fn get(&self, url: &str) -> Option<&[u8]>;
+
+    /// Whether what [`Self::get`] gives will not be another when it is fetched again now. Where it may be, a key
+    /// that it lacks becomes a [`Need`] that is outdated.
+    fn is_newest(&self, _url: &str) -> bool {
+        true
+    }
 }
 
 /// What is to become of a request.
@@ -108,6 +114,23 @@ pub struct Rejection {
 pub struct Need {
     /// From where.
     pub url: String,
+    /// It has been fetched, and lacks a key that the request names: the provider may have a new one.
+    pub is_outdated: bool,
+}
+
+impl Need {
+    /// What has not been fetched.
+    pub(crate) fn new(url: &str) -> Self {
+        Self { url: url.to_owned(), is_outdated: false }
+    }
+
+    /// What lacks a key: fetched again if that may help, else the cause.
+    pub(crate) fn newer(url: &str, fetched: &dyn Fetched, cause: Cause) -> Failure {
+        if fetched.is_newest(url) {
+            return cause.into();
+        }
+        Failure::Needs(Self { url: url.to_owned(), is_outdated: true })
+    }
 }
 
 /// Why a scheme does not accept a request, before there is a hint.

@@ -10,6 +10,7 @@ mod lists;
 mod maintenance;
 mod messages;
 mod policies;
+mod receiving;
 mod resources;
 mod support;
 mod table;

@@ -47,6 +47,10 @@ impl Fetcher for NoNetwork {
         None
     }
 
+    async fn renew(&self, _: &str) -> Option<Bytes> {
+        None
+    }
+
     async fn call(&self, _: &str) {}
 }
 
@@ -113,6 +117,11 @@ impl Answer {
 
 impl TestApi {
     pub(super) async fn start() -> Self {
+        Self::with_fetcher(Arc::new(NoNetwork)).await
+    }
+
+    /// With what is behind URLs.
+    pub(super) async fn with_fetcher(fetcher: Arc<dyn Fetcher>) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let sealer = Arc::new(Sealer::new(&[7; 32]));
         let options =
@@ -147,7 +156,7 @@ impl TestApi {
                 Duration::from_millis(server.body_timeout_ms),
             ),
             quotas: Quotas::new(limits.requests_per_second_per_key),
-            receiving: Receiving::new(Arc::new(NoNetwork)),
+            receiving: Receiving::new(fetcher),
             limits,
             server,
             listening: std::sync::OnceLock::new(),
@@ -193,7 +202,9 @@ impl TestApi {
         let body = self.gateway.body_budget.read(body).await.expect("a body");
         assert_eq!(parts.headers["x-content-type-options"], "nosniff");
         let may_be_kept = path.starts_with("/jwks/") && parts.status.is_success();
-        assert!(may_be_kept || parts.headers["cache-control"] == "no-store");
+        // A provider's request is answered as it expects, and by no cache.
+        let is_providers = path.starts_with("/in/");
+        assert!(may_be_kept || is_providers || parts.headers["cache-control"] == "no-store");
         let answer = Answer { status: parts.status, headers: parts.headers, body };
         judge(&method, &path, &answer, &asked::take());
         answer

@@ -178,13 +178,17 @@ fn verify_travis(settings: &Settings, request: &Request<'_>, context: &Context<'
         .chain(fetched.as_deref())
         .filter_map(|text| PublicKey::parse(Algorithm::RsaSha1, text))
         .any(|key| key.verifies(Algorithm::RsaSha1, payload, &signature));
-    if is_genuine { Ok(()) } else { Err(Cause::SignatureMismatch.into()) }
+    match fetched {
+        _ if is_genuine => Ok(()),
+        Some(_) => Err(Need::newer(TRAVIS_CONFIG_URL, context.fetched, Cause::SignatureMismatch)),
+        None => Err(Cause::SignatureMismatch.into()),
+    }
 }
 
 /// The key in Travis CI's public configuration: `/config/notifications/webhook/public_key`.
 fn fetched_travis_key(context: &Context<'_>) -> Result<String, Failure> {
     let Some(bytes) = context.fetched.get(TRAVIS_CONFIG_URL) else {
-        return Err(Failure::Needs(Need { url: TRAVIS_CONFIG_URL.to_owned() }));
+        return Err(Failure::Needs(Need::new(TRAVIS_CONFIG_URL)));
     };
     let config: serde_json::Value = serde_json::from_slice(bytes).map_err(|_| Cause::UnknownKey)?;
     let key = config.pointer("/config/notifications/webhook/public_key").and_then(serde_json::Value::as_str);

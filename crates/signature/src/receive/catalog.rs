@@ -291,6 +291,15 @@ impl SourceType {
 }
 
 impl How {
+    /// Whether the provider publishes its keys, so that a configuration needs none.
+    pub(crate) fn has_published_keys(&self) -> bool {
+        match self {
+            Self::Asymmetric(scheme) => *scheme == Asymmetric::TravisCi,
+            Self::Jwt(jwt) => matches!(jwt.keys, jwt::Keys::Set { url: Some(_) }),
+            _ => false,
+        }
+    }
+
     /// The header that has the signature, where there is one of its own.
     fn signature_header(&self) -> Option<&'static str> {
         match self {

@@ -112,7 +112,7 @@ fn check_web(
 }
 
 fn fetched<'a>(url: &str, context: &Context<'a>) -> Result<&'a [u8], Failure> {
-    context.fetched.get(url).ok_or_else(|| Failure::Needs(Need { url: url.to_owned() }))
+    context.fetched.get(url).ok_or_else(|| Failure::Needs(Need::new(url)))
 }
 
 /// A URL's host and path if it is plainly https: no user, no port, no query, no fragment, no way to go up, and

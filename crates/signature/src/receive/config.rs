@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 use super::catalog::{Field, How, Kind, SourceType, WithoutSecret};
 use super::configured;
 use super::hmac::{SECRETS_MAX, Unit};
+use super::jwt;
 use super::reading::WINDOW_SETTINGS;
 
 /// Most bytes of one text: a PEM key with room to spare.
@@ -62,7 +63,7 @@ pub(crate) fn check(source_type: &SourceType, config: Map<String, Value>) -> Res
         }
     }
     let mut secrets = fields.iter().filter(|field| field.is_secret || PUBLIC.contains(&field.name)).peekable();
-    let needs_one = source_type.without_secret == WithoutSecret::Refused;
+    let needs_one = source_type.without_secret == WithoutSecret::Refused && !has(source_type, How::has_published_keys);
     if let Some(first) = secrets.peek().copied().filter(|_| needs_one) {
         let has_one = secrets.any(|field| config.contains_key(field.name));
         has_one
@@ -74,6 +75,9 @@ pub(crate) fn check(source_type: &SourceType, config: Map<String, Value>) -> Res
     }
     if has(source_type, |how| matches!(how, How::ConfiguredToken)) {
         configured::check_token(&config)?;
+    }
+    if has(source_type, |how| matches!(how, How::Jwt(jwt) if jwt.algorithm.is_none())) {
+        jwt::check_config(&config)?;
     }
     Ok(config)
 }

@@ -15,6 +15,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Map, Value};
 
+use super::asymmetric::PublicKey;
+use super::config::ConfigError;
 use super::reading;
 use super::{Cause, Context, Failure, Request, Settings};
 pub(crate) use claims::{Audience, Claims, Sender};
@@ -182,6 +184,34 @@ impl Jwt {
         claims: Claims { is_exp_needed: true, leeway_s: 60, ..Claims::NONE },
         binding: Binding::None,
     };
+}
+
+/// Checks what no single field of a `generic-jwt` configuration tells: that its keys are of the algorithm's kind,
+/// and that tokens of an issuer's other customers are told from one's own.
+pub(crate) fn check_config(config: &Map<String, Value>) -> Result<(), ConfigError> {
+    let settings = Settings::new(config.clone());
+    let wrong = |field: &str, expected: &str| Err(ConfigError::new(field, expected));
+    let name = settings.text("algorithm").unwrap_or_default();
+    let Some(algorithm) = JwtAlgorithm::ALL.into_iter().find(|algorithm| algorithm.as_str() == name) else {
+        return wrong("algorithm", "the name of an algorithm");
+    };
+    let public = ["publicKey", "jwks", "jwksUrl"].into_iter().find(|field| config.contains_key(*field));
+    match (key::asymmetric(algorithm), public) {
+        (None, Some(field)) => wrong(field, "not beside an algorithm with a shared secret"),
+        (None, None) if settings.secrets().is_empty() => wrong("secret", "is needed for HS256, HS384 and HS512"),
+        (None, None) => Ok(()),
+        (Some(_), None) => wrong("publicKey", "is needed, or `jwks`, or `jwksUrl`"),
+        (Some(kind), Some(_)) => {
+            let is_right = |text: &str| PublicKey::of_kind(kind, text).is_some();
+            if !settings.texts("publicKey").into_iter().all(is_right) {
+                wrong("publicKey", "a public key of the algorithm's kind, in PEM")
+            } else if config.contains_key("jwksUrl") && !config.contains_key("audience") {
+                wrong("audience", "is needed with `jwksUrl`: who publishes keys signs for others, too")
+            } else {
+                Ok(())
+            }
+        }
+    }
 }
 
 /// Where Google publishes its keys.

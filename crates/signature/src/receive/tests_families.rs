@@ -9,12 +9,25 @@ use serde_json::Value;
 use super::{Cause, Failure, Fetched, Request, Settings};
 
 /// What a test has fetched.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Files(pub(super) HashMap<String, Vec<u8>>);
 
 impl Fetched for Files {
     fn get(&self, url: &str) -> Option<&[u8]> {
         self.0.get(url).map(Vec::as_slice)
+    }
+}
+
+/// The same, of which a later fetch may give another.
+pub(super) struct Kept(pub(super) Files);
+
+impl Fetched for Kept {
+    fn get(&self, url: &str) -> Option<&[u8]> {
+        self.0.get(url)
+    }
+
+    fn is_newest(&self, _url: &str) -> bool {
+        false
     }
 }
 

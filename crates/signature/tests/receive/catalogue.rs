@@ -52,6 +52,15 @@ const CONTRACT: [&str; 43] = [
     "zoom",
 ];
 
+/// A public key of P-256.
+const P256_KEY: &str = "MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEY2/ksTFqvqRyNM5/8HecEk5+SjNZwxbluQ8GEcK6zYlcLGWjzxO0p827DiIT\
+     5/wiwDF3jEaC1Uir5PwE/tPtpg==";
+/// A public key of RSA, of 2,048 bits.
+const RSA_KEY: &str = "MIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8AMIIBCgKCAQEAkI7sO7UCHoOyRPMY1d46W3yBv8wqEniNsEwFyUdwWBQBi0/ULqh7rgZz\
+     6lD6E27RLHeDaxM9tyRH8BfcyuP/c+GglYRxDR+K6EGYbmFEsqDNMZ7Wdj/JRyM0KnphfFVUJAcBV0IvAblBZyyjeW0+VONAvH6/\
+     9I3SMF60p0PYvXIHPqBKj43/4sPyEhKdLg8Ivy7qehnDrpPYOEeJHHuqLk8AHrZr7VY9qH0K4sasfIRP6XrQ7OuvmThcwxADIls7\
+     YWSKOBZSsh/dY8lhmtSmXtHJ1K4uV2RBAtii9iuWjyg82KpWDDK8Kki3MA367A5FyDBYKGseZhbV1mfEtv9h7QIDAQAB";
+
 fn config(value: Value) -> Map<String, Value> {
     match value {
         Value::Object(config) => config,
@@ -132,6 +141,12 @@ fn a_wrong_configuration_names_the_field() {
     refused("travis-ci", &json!({ "publicKey": "-----BEGIN PUBLIC KEY-----" }), "publicKey");
     refused("generic-jwt", &json!({ "algorithm": "HS256" }), "secret");
     refused("generic-jwt", &json!({ "algorithm": "none", "secret": "a" }), "algorithm");
+    refused("sendgrid", &json!({ "publicKey": "none" }), "publicKey");
+    refused("sendgrid", &json!({ "publicKey": [P256_KEY, RSA_KEY] }), "publicKey");
+    refused("wix", &json!({ "publicKey": P256_KEY }), "publicKey");
+    refused("google-pubsub", &json!({ "jwks": {} }), "serviceAccount");
+    refused("aws-sns", &json!({}), "topicArns");
+    refused("paypal", &json!({}), "webhookId");
     refused("hubspot", &json!({ "secret": "a", "signatureVersion": "v4" }), "signatureVersion");
     let hmac = |more: Value| {
         let mut given = config(json!({ "secret": "a", "header": "x-sig" }));
@@ -146,6 +161,38 @@ fn a_wrong_configuration_names_the_field() {
     refused("generic-hmac", &hmac(json!({ "timestampKey": "t", "template": "{ts}{body}" })), "timestampKey");
     refused("generic-hmac", &hmac(json!({ "prefix": "a", "signatureKey": "b" })), "prefix");
     refused("generic-hmac", &hmac(json!({ "secretEncoding": "hex" })), "secret");
+}
+
+#[test]
+fn a_token_needs_keys_of_its_kind_and_a_recipient() {
+    let refused = |given: Value, field: &str| refused("generic-jwt", &given, field);
+    refused(json!({ "algorithm": "HS256", "publicKey": RSA_KEY }), "publicKey");
+    refused(json!({ "algorithm": "HS256", "secret": "a", "jwks": {} }), "jwks");
+    refused(json!({ "algorithm": "RS256", "secret": "a" }), "publicKey");
+    refused(json!({ "algorithm": "RS256", "publicKey": P256_KEY }), "publicKey");
+    refused(json!({ "algorithm": "RS256", "jwksUrl": "https://a.example/" }), "audience");
+    for right in [
+        json!({ "algorithm": "HS256", "secrets": ["a", "b"] }),
+        json!({ "algorithm": "RS256", "publicKey": RSA_KEY }),
+        json!({ "algorithm": "ES256", "publicKey": [P256_KEY, P256_KEY] }),
+        json!({ "algorithm": "ES256", "jwks": { "keys": [] } }),
+        json!({ "algorithm": "RS256", "jwksUrl": "https://a.example/", "audience": "b" }),
+    ] {
+        assert!(Verifier::new("generic-jwt", config(right.clone())).is_ok(), "{right}");
+    }
+}
+
+#[test]
+fn published_keys_are_not_asked_of_the_owner() {
+    for (name, given) in [
+        ("google-pubsub", json!({ "serviceAccount": "a@b.iam.gserviceaccount.com" })),
+        ("travis-ci", json!({})),
+        ("aws-sns", json!({ "topicArns": ["arn:aws:sns:eu-central-1:1:t"] })),
+        ("paypal", json!({ "webhookId": "WH-1" })),
+    ] {
+        let made = Verifier::new(name, config(given)).map(|verifier| verifier.is_verifying());
+        assert_eq!(made, Ok(true), "{name}");
+    }
 }
 
 #[test]

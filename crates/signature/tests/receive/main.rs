@@ -3,7 +3,9 @@
 mod catalogue;
 mod choice;
 mod document;
+mod fuzz;
 mod mutations;
 mod presets;
 mod sample;
+mod sdk;
 mod support;

@@ -45,6 +45,9 @@ fn what_is_signed_is_accepted_and_nothing_else() {
         tampered.body = BODY.replace("evt_1", "evt_2").into_bytes();
         let expected = if is_token(verifier, made) { None } else { Some(Cause::SignatureMismatch) };
         assert_eq!(tampered.cause(verifier, AT_MS), expected, "{name}: tampered");
+        let again: serde_json::Value = serde_json::from_str(BODY).expect("JSON");
+        tampered.body = again.to_string().into_bytes();
+        assert_eq!(tampered.cause(verifier, AT_MS), expected, "{name}: written again");
         let other = crate::support::verifier(name, &[OTHER_SECRET]).expect("a verifier");
         let expected = if expected.is_none() { Cause::TokenMismatch } else { Cause::SignatureMismatch };
         assert_eq!(made.cause(&other, AT_MS), Some(expected), "{name}: wrong secret");

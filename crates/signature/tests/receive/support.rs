@@ -32,6 +32,14 @@ pub(crate) struct Made {
     pub(crate) url: String,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Vec<u8>,
+    /// What is behind URLs.
+    pub(crate) fetched: Vec<(String, Vec<u8>)>,
+}
+
+impl Fetched for Made {
+    fn get(&self, url: &str) -> Option<&[u8]> {
+        self.fetched.iter().find(|(known, _)| known == url).map(|(_, bytes)| bytes.as_slice())
+    }
 }
 
 impl Made {
@@ -43,6 +51,7 @@ impl Made {
             url: "https://hooks.example.com/in/abc?x=1".to_owned(),
             headers,
             body: body.into(),
+            fetched: Vec::new(),
         }
     }
 
@@ -69,7 +78,7 @@ impl Made {
     }
 
     pub(crate) fn judged(&self, verifier: &Verifier, now_ms: i64) -> Verdict {
-        verifier.judge(&self.request(), &Context { now_ms, fetched: &Nothing, is_registered: true })
+        verifier.judge(&self.request(), &Context { now_ms, fetched: self, is_registered: true })
     }
 
     /// The cause of a refusal; `None` if it was accepted.
@@ -99,7 +108,8 @@ pub(crate) fn config(scheme: &str, secrets: &[&str]) -> Map<String, Value> {
     fields.as_object().expect("an object").clone()
 }
 
-fn hex(text: &str) -> String {
+/// The hexadecimal digits of a text.
+pub(crate) fn hex(text: &str) -> String {
     let digit = |value: u8| char::from_digit(u32::from(value), 16).expect("a digit");
     text.bytes().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }

@@ -1,8 +1,9 @@
 //! Public keys as providers hand them out.
 
 use aws_lc_rs::signature::{
-    self, ECDSA_P256_SHA256_ASN1, ECDSA_P256_SHA256_FIXED, RSA_PKCS1_2048_8192_SHA1_FOR_LEGACY_USE_ONLY,
-    RSA_PKCS1_2048_8192_SHA256, RsaPublicKeyComponents, UnparsedPublicKey,
+    self, ECDSA_P256_SHA256_ASN1, ECDSA_P256_SHA256_FIXED, ParsedPublicKey,
+    RSA_PKCS1_2048_8192_SHA1_FOR_LEGACY_USE_ONLY, RSA_PKCS1_2048_8192_SHA256, RsaPublicKeyComponents,
+    UnparsedPublicKey, VerificationAlgorithm,
 };
 use base64::Engine as _;
 use base64::alphabet;
@@ -65,6 +66,18 @@ impl PublicKey {
         if algorithm == Algorithm::Ed25519 { Self::ed25519(&der) } else { Some(Self::Encoded(der)) }
     }
 
+    /// Reads a key as [`Self::parse`] does, if it is one of the algorithm's kind.
+    pub(crate) fn of_kind(algorithm: Algorithm, text: &str) -> Option<Self> {
+        let key = Self::parse(algorithm, text)?;
+        let is_of_kind = match &key {
+            Self::Encoded(der) => {
+                verification(algorithm).is_some_and(|algorithm| ParsedPublicKey::new(algorithm, der).is_ok())
+            }
+            Self::Ed25519(_) | Self::Rsa(_) => true,
+        };
+        is_of_kind.then_some(key)
+    }
+
     /// From the 32 bytes, alone or in their `SubjectPublicKeyInfo`.
     pub(crate) fn ed25519(bytes: &[u8]) -> Option<Self> {
         let raw = bytes.strip_prefix(&ED25519_SPKI_PREFIX[..]).unwrap_or(bytes);
@@ -84,18 +97,21 @@ impl PublicKey {
         match (self, algorithm) {
             (Self::Ed25519(key), Algorithm::Ed25519) => ed25519_dalek::Signature::from_slice(signature)
                 .is_ok_and(|signature| key.verify_strict(message, &signature).is_ok()),
-            (Self::Encoded(der), Algorithm::EcdsaP256Sha256Der) => {
-                UnparsedPublicKey::new(&ECDSA_P256_SHA256_ASN1, der).verify(message, signature).is_ok()
-            }
-            (Self::Encoded(der), Algorithm::EcdsaP256Sha256Fixed) => {
-                UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, der).verify(message, signature).is_ok()
-            }
-            (Self::Encoded(der), _) => {
-                rsa(algorithm).is_some_and(|rsa| UnparsedPublicKey::new(rsa, der).verify(message, signature).is_ok())
-            }
+            (Self::Encoded(der), _) => verification(algorithm)
+                .is_some_and(|algorithm| UnparsedPublicKey::new(algorithm, der).verify(message, signature).is_ok()),
             (Self::Rsa(key), _) => rsa(algorithm).is_some_and(|rsa| key.verify(rsa, message, signature).is_ok()),
             (Self::Ed25519(_), _) => false,
         }
+    }
+}
+
+/// How a key that is encoded verifies. Ed25519 has a form of its own.
+fn verification(algorithm: Algorithm) -> Option<&'static dyn VerificationAlgorithm> {
+    match algorithm {
+        Algorithm::EcdsaP256Sha256Der => Some(&ECDSA_P256_SHA256_ASN1),
+        Algorithm::EcdsaP256Sha256Fixed => Some(&ECDSA_P256_SHA256_FIXED),
+        Algorithm::RsaSha1 | Algorithm::RsaSha256 => rsa(algorithm).map(|rsa| rsa as &dyn VerificationAlgorithm),
+        Algorithm::Ed25519 => None,
     }
 }
 

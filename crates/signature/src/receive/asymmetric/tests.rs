@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
-use crate::receive::tests_families::{Files, Given, rejected, settings};
+use crate::receive::tests_families::{Files, Given, Kept, rejected, settings};
 use crate::standard::KeyPair;
 
 const NOW_MS: i64 = 1_760_000_000_000;
@@ -129,7 +129,7 @@ fn standard_webhooks_takes_v1a_only() {
 #[test]
 fn travis_asks_for_its_key_and_refuses_another_hash() {
     let given = Given::post(&[("signature", "AAAA")], b"payload=%7B%7D");
-    let needed = Failure::Needs(Need { url: TRAVIS_CONFIG_URL.to_owned() });
+    let needed = Failure::Needs(Need::new(TRAVIS_CONFIG_URL));
     assert_eq!(judge(&Asymmetric::TravisCi, json!({}), &given, NOW_MS), Err(needed));
     let bare = Given::post(&[("signature", "AAAA")], b"{}");
     assert_eq!(judge(&Asymmetric::TravisCi, json!({}), &bare, NOW_MS), rejected(Cause::MalformedBody));
@@ -150,6 +150,11 @@ fn travis_asks_for_its_key_and_refuses_another_hash() {
     let context = Context { now_ms: NOW_MS, fetched: &files, is_registered: false };
     let verdict = verify(&Asymmetric::TravisCi, &settings(json!({})), &given.request(), &context);
     assert_eq!(verdict, rejected(Cause::SignatureMismatch), "the fetched key is used");
+    let kept = Kept(files);
+    let context = Context { now_ms: NOW_MS, fetched: &kept, is_registered: false };
+    let verdict = verify(&Asymmetric::TravisCi, &settings(json!({})), &given.request(), &context);
+    let newer = Need { url: TRAVIS_CONFIG_URL.to_owned(), is_outdated: true };
+    assert_eq!(verdict, Err(Failure::Needs(newer)), "Travis may have another key by now");
 }
 
 proptest! {

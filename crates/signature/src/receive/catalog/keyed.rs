@@ -11,15 +11,15 @@ use super::fields::{self, Field, Kind};
 use super::{Answer, How, Scheme, SourceType};
 
 fn is_ed25519(text: &str) -> bool {
-    PublicKey::parse(Algorithm::Ed25519, text).is_some()
+    PublicKey::of_kind(Algorithm::Ed25519, text).is_some()
 }
 
 fn is_ecdsa(text: &str) -> bool {
-    PublicKey::parse(Algorithm::EcdsaP256Sha256Der, text).is_some()
+    PublicKey::of_kind(Algorithm::EcdsaP256Sha256Der, text).is_some()
 }
 
 fn is_rsa(text: &str) -> bool {
-    PublicKey::parse(Algorithm::RsaSha256, text).is_some()
+    PublicKey::of_kind(Algorithm::RsaSha256, text).is_some()
 }
 
 const ED25519: Kind = Kind::Checked(is_ed25519, "an ed25519 public key, in hexadecimal or base64");

@@ -97,7 +97,7 @@ fn paypal_headers_and_hosts() {
     let authority = Authority::new();
     let judge_now = |given: Given| judge(Certificate::Paypal, json!({"webhookId": "WH-1"}), &Files::default(), &given);
     let whole = || paypal(&authority, b"{}");
-    let needed = Err(Failure::Needs(Need { url: CERT_URL.to_owned() }));
+    let needed = Err(Failure::Needs(Need::new(CERT_URL)));
     assert_eq!(judge_now(whole()), needed);
     assert_eq!(judge_now(whole().without("paypal-cert-url")), rejected(Cause::MissingHeader));
     assert_eq!(judge_now(whole().with("paypal-auth-algo", "SHA1withRSA")), rejected(Cause::UnsupportedAlgorithm));

@@ -57,7 +57,7 @@ fn by_public_keys(algorithm: JwtAlgorithm, settings: &Settings, token: &Token<'_
 }
 
 /// The signature's algorithm; `None` for those with a shared secret.
-fn asymmetric(algorithm: JwtAlgorithm) -> Option<Algorithm> {
+pub(super) fn asymmetric(algorithm: JwtAlgorithm) -> Option<Algorithm> {
     match algorithm {
         JwtAlgorithm::Rs256 => Some(Algorithm::RsaSha256),
         JwtAlgorithm::Es256 => Some(Algorithm::EcdsaP256Sha256Fixed),
@@ -73,23 +73,23 @@ fn by_set(
     context: &Context<'_>,
     token: &Token<'_>,
 ) -> Result<bool, Failure> {
-    let fetched;
-    let set = match (settings.value("jwks"), url.or_else(|| settings.text("jwksUrl"))) {
-        (Some(set), _) => set,
-        (None, Some(url)) => {
-            let needed = || Failure::Needs(Need { url: url.to_owned() });
-            let bytes = context.fetched.get(url).ok_or_else(needed)?;
-            fetched = serde_json::from_slice::<Value>(bytes).map_err(|_| Cause::UnknownKey)?;
-            &fetched
-        }
-        (None, None) => return Err(Cause::UnknownKey.into()),
-    };
+    if let Some(set) = settings.value("jwks") {
+        return Ok(by_keys(set, algorithm, context.now_ms, token)?);
+    }
+    let url = url.or_else(|| settings.text("jwksUrl")).ok_or(Cause::UnknownKey)?;
+    let bytes = context.fetched.get(url).ok_or_else(|| Failure::Needs(Need::new(url)))?;
+    let set: Value = serde_json::from_slice(bytes).map_err(|_| Cause::UnknownKey)?;
+    by_keys(&set, algorithm, context.now_ms, token).map_err(|cause| Need::newer(url, context.fetched, cause))
+}
+
+/// Whether a token is signed with the key of a set that it names. Every error is [`Cause::UnknownKey`].
+fn by_keys(set: &Value, algorithm: JwtAlgorithm, now_ms: i64, token: &Token<'_>) -> Result<bool, Cause> {
     let kid = token.header.get("kid").and_then(Value::as_str);
     let entry = entry(set, kid).ok_or(Cause::UnknownKey)?;
-    let is_over = entry.get("expired_at").and_then(Value::as_i64).is_some_and(|end| context.now_ms / 1_000 >= end);
+    let is_over = entry.get("expired_at").and_then(Value::as_i64).is_some_and(|end| now_ms / 1_000 >= end);
     let is_other = entry.get("alg").and_then(Value::as_str).is_some_and(|alg| alg != algorithm.as_str());
     if is_over || is_other {
-        return Err(Cause::UnknownKey.into());
+        return Err(Cause::UnknownKey);
     }
     let Some(algorithm) = asymmetric(algorithm) else { return Ok(false) };
     let key = read(algorithm, entry).ok_or(Cause::UnknownKey)?;

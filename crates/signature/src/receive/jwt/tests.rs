@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::*;
 use crate::receive::Need;
-use crate::receive::tests_families::{Files, Given, rejected, settings};
+use crate::receive::tests_families::{Files, Given, Kept, rejected, settings};
 
 /// Seconds since 1970.
 const NOW_S: i64 = 1_760_000_000;
@@ -138,10 +138,15 @@ fn google_tokens_are_for_us_and_from_our_account() {
         judge(&Jwt::GOOGLE_PUBSUB, own(), files, &Given::post(&[("authorization", header)], b"{}"))
     };
     let bearer = format!("Bearer {}", rs256(&pair, "k1", &base));
-    let needed = Failure::Needs(Need { url: GOOGLE_KEYS_URL.to_owned() });
+    let needed = Failure::Needs(Need::new(GOOGLE_KEYS_URL));
     assert_eq!(send(&bearer, &Files::default()), Err(needed));
     let unknown = format!("Bearer {}", rs256(&pair, "k2", &base));
     assert_eq!(send(&unknown, &files), rejected(Cause::UnknownKey));
+    let given = Given::post(&[("authorization", &unknown)], b"{}");
+    let kept = Kept(files.clone());
+    let context = Context { now_ms: NOW_S * 1_000, fetched: &kept, is_registered: false };
+    let newer = Need { url: GOOGLE_KEYS_URL.to_owned(), is_outdated: true };
+    assert_eq!(verify(&Jwt::GOOGLE_PUBSUB, &settings(own()), &given.request(), &context), Err(Failure::Needs(newer)));
     let stranger = format!("Bearer {}", rs256(&rsa().0, "k1", &base));
     assert_eq!(send(&stranger, &files), rejected(Cause::SignatureMismatch));
     assert_eq!(send("Basic abc", &files), rejected(Cause::MalformedHeader));
@@ -229,7 +234,7 @@ fn what_is_configured_names_algorithm_header_and_claims() {
     assert_eq!(send(own(json!({"issuer": "you"}))), rejected(Cause::WrongIssuer));
     assert_eq!(send(own(json!({"audience": "c"}))), rejected(Cause::WrongRecipient));
     assert_eq!(send(own(json!({"header": "authorization"}))), rejected(Cause::MissingHeader));
-    let need = Failure::Needs(Need { url: "https://keys.test/".to_owned() });
+    let need = Failure::Needs(Need::new("https://keys.test/"));
     assert_eq!(send(own(json!({"jwksUrl": "https://keys.test/"}))), Err(need));
 }
 
