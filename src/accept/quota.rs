@@ -30,6 +30,12 @@ impl Bucket {
         Self { request_us: BURST_US / i64::from(requests_per_second.max(1)), full_at_us: AtomicI64::new(0) }
     }
 
+    /// Whether there is a request's worth.
+    pub fn has_some(&self, now: UnixMs) -> bool {
+        let full_at = self.full_at_us.load(Ordering::Relaxed).max(now.saturating_mul(1_000));
+        full_at + self.request_us <= now.saturating_mul(1_000) + BURST_US
+    }
+
     /// Takes a request's worth, if it is there.
     pub fn take(&self, now: UnixMs) -> bool {
         let now_us = now.saturating_mul(1_000);
@@ -84,6 +90,18 @@ mod tests {
 
     fn granted(quotas: &Quotas, key: [u8; 32], now: UnixMs, tries: usize) -> usize {
         (0..tries).filter(|_| quotas.spend(&key, now).is_ok()).count()
+    }
+
+    #[test]
+    fn what_there_is_can_be_seen_without_taking_it() {
+        let bucket = Bucket::new(2);
+        let (mut seen, mut taken) = (0, 0);
+        for _ in 0..5 {
+            seen += u32::from(bucket.has_some(7_000));
+            taken += u32::from(bucket.take(7_000));
+        }
+        assert_eq!((seen, taken), (2, 2));
+        assert!(!bucket.has_some(7_499) && bucket.has_some(7_500));
     }
 
     #[test]

@@ -240,7 +240,9 @@ impl Gateway {
         };
         let url = self.url_of(&arrival);
         let request = Request { method: arrival.method, url: &url, headers: arrival.headers, body: &body };
-        match self.judge(&prepared, &request, now).await {
+        // A hint that goes into no log is not looked for.
+        let explains = prepared.allowance.logged.has_some(now);
+        match self.judge(&prepared, &request, now, explains).await {
             Verdict::Accepted => {
                 let (_, answer) = self.accept(&prepared, &request, received, &body, None).await?;
                 Ok(answer)
@@ -316,7 +318,7 @@ impl Gateway {
         let (path, query) = (head.path.as_str(), head.query.as_deref());
         let url = self.url_of(&Arrival { token, path, query, method: &method, headers: &headers, peer: None });
         let request = Request { method: &method, url: &url, headers: &headers, body: &body };
-        if self.judge(prepared, &request, key_time(logged.id.key)).await != Verdict::Accepted {
+        if self.judge(prepared, &request, key_time(logged.id.key), false).await != Verdict::Accepted {
             counted.rejected += 1;
             return Ok(());
         }
@@ -343,12 +345,12 @@ impl Gateway {
     }
 
     /// Judges; what is needed by URL is fetched in between.
-    async fn judge(&self, prepared: &Prepared, request: &Request<'_>, at: UnixMs) -> Verdict {
+    async fn judge(&self, prepared: &Prepared, request: &Request<'_>, at: UnixMs, explains: bool) -> Verdict {
         let mut found = Found::default();
         let is_registered = prepared.source.has_secret();
         loop {
             let verdict = {
-                let context = Context { now_ms: at, fetched: &found, is_registered };
+                let context = Context { now_ms: at, fetched: &found, is_registered, explains };
                 prepared.verifier.judge(request, &context)
             };
             let Verdict::Needs(need) = verdict else { return verdict };

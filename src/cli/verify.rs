@@ -121,7 +121,7 @@ fn run_one(args: &VerifyArgs) -> anyhow::Result<ExitCode> {
         fetched.insert(url.to_owned(), read_file(Path::new(path))?);
     }
     let files = Files(fetched);
-    let context = Context { now_ms: given.now_ms, fetched: &files, is_registered: args.registered };
+    let context = Context { now_ms: given.now_ms, fetched: &files, is_registered: args.registered, explains: true };
     match given.verifier.judge(&given.request(), &context) {
         Verdict::Accepted => {
             let is_verified = given.verifier.is_verifying();
@@ -295,7 +295,7 @@ mod tests {
         let header = format!("Stripe-Signature: {header}");
         let again = given(&[&again[..], &["--header", &header, body]].concat()).expect("a request");
         let files = Files(HashMap::new());
-        let context = Context { now_ms: again.now_ms, fetched: &files, is_registered: false };
+        let context = Context { now_ms: again.now_ms, fetched: &files, is_registered: false, explains: true };
         assert_eq!(again.verifier.judge(&again.request(), &context), Verdict::Accepted);
         let basic =
             ["--type", "postmark", "--config", "username=1", "--config", "password=2", "--config", "password=3"];

@@ -103,8 +103,8 @@ static HEADERS: LazyLock<Vec<HeaderName>> = LazyLock::new(|| {
 fn judge(verifier: &Verifier, url: &str, headers: &HeaderMap, body: &[u8], document: Option<&[u8]>) -> Verdict {
     let request = Request { method: &Method::POST, url, headers, body };
     let document = Document(document);
-    let verdict =
-        verifier.judge(&request, &Context { now_ms: NOW_S * 1_000, fetched: &document, is_registered: false });
+    let verdict = verifier
+        .judge(&request, &Context { now_ms: NOW_S * 1_000, fetched: &document, is_registered: false, explains: true });
     let described = verifier.describe(&request);
     assert!(described.event_id.is_none_or(|id| id.len() <= receive::EVENT_ID_BYTES_MAX));
     assert!(described.event_type.is_none_or(|kind| kind.len() <= receive::EVENT_TYPE_BYTES_MAX));

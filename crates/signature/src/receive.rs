@@ -58,6 +58,8 @@ pub struct Context<'a> {
     pub fetched: &'a dyn Fetched,
     /// Whether a handshake has already given this source its key: a second one is refused.
     pub is_registered: bool,
+    /// Whether a rejection is to have its hint: to find one costs several times what judging does.
+    pub explains: bool,
 }
 
 /// What was fetched by URL, from the providers' own hosts only.

@@ -145,7 +145,7 @@ fn receive(suite: &mut Suite<'_>) -> anyhow::Result<()> {
     suite.row(
         name,
         format!("acknowledged p50 {:.2} ms, p99 {:.2} ms; {}", a.p50_ms, a.p99_ms, rate_text(&r)),
-        &format!("p99 {bound:.1} ms"),
+        format!("p99 {bound:.1} ms"),
         Some(a.p99_ms <= bound && r.unsent == 0),
     );
     Ok(())

@@ -1,11 +1,11 @@
 //! Requests rendered once; of each message only a few bytes are patched in place.
 
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use aws_lc_rs::hmac;
 
 use super::ledger::{Topology, mix};
+use crate::model::{Clock as _, SystemClock};
 
 /// Begins every payload; what follows are the sequence number and the time it was sent.
 const MARK: &[u8] = b"\"bench\":\"";
@@ -77,7 +77,9 @@ impl Template {
         text += ",v1=";
         let signature_at = text.len();
         text += &"0".repeat(SIGNATURE_DIGITS);
-        text += &format!("\r\ncontent-length: {}\r\n\r\n", body.len());
+        text += "\r\ncontent-length: ";
+        text += &body.len().to_string();
+        text += "\r\n\r\n";
         let body_at = text.len();
         text += &body;
         let bytes = text.into_bytes();
@@ -123,8 +125,8 @@ impl Stripe {
         let path = self.paths[application as usize].as_bytes();
         bytes[PATH_AT..PATH_AT + path.len()].copy_from_slice(path);
         write_decimal(&mut bytes[self.id_at..self.id_at + DIGITS], seq);
-        let now_s = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-        write_decimal(&mut bytes[self.time_at..self.time_at + TIME_DIGITS], now_s);
+        let now_s = SystemClock.now_ms() / 1_000;
+        write_decimal(&mut bytes[self.time_at..self.time_at + TIME_DIGITS], now_s as u64);
         let mut signing = hmac::Context::with_key(&self.key);
         signing.update(&bytes[self.time_at..self.time_at + TIME_DIGITS]);
         signing.update(b".");
@@ -250,7 +252,7 @@ mod tests {
         let verifier = Verifier::new("stripe", config).unwrap();
         let request = Request { method: &http::Method::POST, url: "", headers: &headers, body: body.as_bytes() };
         let signed_at: i64 = signature[2..2 + TIME_DIGITS].parse().unwrap();
-        let context = Context { now_ms: signed_at * 1_000, fetched: &Nothing, is_registered: true };
+        let context = Context { now_ms: signed_at * 1_000, fetched: &Nothing, is_registered: true, explains: true };
         assert_eq!(verifier.judge(&request, &context), Verdict::Accepted);
         assert_eq!(verifier.describe(&request).event_id.as_deref(), Some("evt_0000000000000042"));
     }

@@ -125,7 +125,8 @@ fn run_one(vector: &Value) -> Result<Outcome, String> {
     }
     let read = read(members)?;
     let request = Request { method: &read.method, url: &read.url, headers: &read.headers, body: &read.body };
-    let context = Context { now_ms: read.now_ms, fetched: &read.certificates, is_registered: read.is_registered };
+    let context =
+        Context { now_ms: read.now_ms, fetched: &read.certificates, is_registered: read.is_registered, explains: true };
     let verdict = read.verifier.judge(&request, &context);
     Ok(compare(expected, &verdict))
 }

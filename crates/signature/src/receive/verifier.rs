@@ -219,7 +219,8 @@ impl Verifier {
     }
 
     fn rejected(&self, cause: Cause, request: &Request, context: &Context) -> Verdict {
-        let hint = hint::hint(self.source_type, self.scheme(request), &self.settings, cause, request, context);
+        let find = || hint::hint(self.source_type, self.scheme(request), &self.settings, cause, request, context);
+        let hint = if context.explains { find() } else { None };
         Verdict::Rejected(Rejection { cause, hint })
     }
 }

@@ -170,7 +170,7 @@ fn no_changed_request_is_accepted_beyond_what_is_unsigned() {
     let ran = runner.run(&strategy, |(at, change)| {
         let valid = at.get(&all);
         let (made, now_ms) = changed(valid, &change);
-        let context = Context { now_ms, fetched: &Nothing, is_registered: true };
+        let context = Context { now_ms, fetched: &Nothing, is_registered: true, explains: true };
         if valid.verifier.judge(&made.request(), &context) == Verdict::Accepted {
             prop_assert!(is_within_what_is_signed(valid, &made), "{} accepted {made:?}", valid.name);
         }
@@ -210,7 +210,7 @@ fn nothing_panics_whatever_comes() {
                     made.headers.insert(HeaderName::from_bytes(name.as_bytes()).expect("a name"), value);
                 }
             }
-            let context = Context { now_ms, fetched: &Nothing, is_registered: false };
+            let context = Context { now_ms, fetched: &Nothing, is_registered: false, explains: true };
             for verifier in &verifiers {
                 let _ = verifier.judge(&made.request(), &context);
                 let described = verifier.describe(&made.request());

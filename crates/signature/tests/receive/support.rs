@@ -78,7 +78,7 @@ impl Made {
     }
 
     pub(crate) fn judged(&self, verifier: &Verifier, now_ms: i64) -> Verdict {
-        verifier.judge(&self.request(), &Context { now_ms, fetched: self, is_registered: true })
+        verifier.judge(&self.request(), &Context { now_ms, fetched: self, is_registered: true, explains: true })
     }
 
     /// The cause of a refusal; `None` if it was accepted.

@@ -13,7 +13,7 @@ const BODY: &[u8] = "{\"type\":2,\"name\":\"Ünï\"}\r\n".as_bytes();
 
 fn judge(scheme: &Asymmetric, own: serde_json::Value, given: &Given, now_ms: i64) -> Result<(), Failure> {
     let files = Files::default();
-    let context = Context { now_ms, fetched: &files, is_registered: false };
+    let context = Context { now_ms, fetched: &files, is_registered: false, explains: true };
     verify(scheme, &settings(own), &given.request(), &context)
 }
 
@@ -147,11 +147,11 @@ fn travis_asks_for_its_key_and_refuses_another_hash() {
 
     let config = json!({"config": {"notifications": {"webhook": {"public_key": key}}}}).to_string();
     let files = Files([(TRAVIS_CONFIG_URL.to_owned(), config.into_bytes())].into());
-    let context = Context { now_ms: NOW_MS, fetched: &files, is_registered: false };
+    let context = Context { now_ms: NOW_MS, fetched: &files, is_registered: false, explains: true };
     let verdict = verify(&Asymmetric::TravisCi, &settings(json!({})), &given.request(), &context);
     assert_eq!(verdict, rejected(Cause::SignatureMismatch), "the fetched key is used");
     let kept = Kept(files);
-    let context = Context { now_ms: NOW_MS, fetched: &kept, is_registered: false };
+    let context = Context { now_ms: NOW_MS, fetched: &kept, is_registered: false, explains: true };
     let verdict = verify(&Asymmetric::TravisCi, &settings(json!({})), &given.request(), &context);
     let newer = Need { url: TRAVIS_CONFIG_URL.to_owned(), is_outdated: true };
     assert_eq!(verdict, Err(Failure::Needs(newer)), "Travis may have another key by now");

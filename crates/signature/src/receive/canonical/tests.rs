@@ -14,7 +14,7 @@ const FORM: (&str, &str) = ("content-type", "application/x-www-form-urlencoded")
 
 fn judge(scheme: Canonical, own: serde_json::Value, given: &Given) -> Result<(), Failure> {
     let files = Files::default();
-    let context = Context { now_ms: NOW_MS, fetched: &files, is_registered: false };
+    let context = Context { now_ms: NOW_MS, fetched: &files, is_registered: false, explains: true };
     verify(&scheme, &settings(own), &given.request(), &context)
 }
 
@@ -180,7 +180,7 @@ fn contentful(now_ms: i64, change: impl Fn(Given) -> Given) -> Result<(), Failur
         ("x-contentful-signature", &signature),
     ];
     let files = Files::default();
-    let context = Context { now_ms, fetched: &files, is_registered: false };
+    let context = Context { now_ms, fetched: &files, is_registered: false, explains: true };
     let given = change(Given::post(&headers, b"{}"));
     verify(&Canonical::Contentful, &settings(json!({"secret": "key"})), &given.request(), &context)
 }

@@ -50,7 +50,7 @@ impl Authority {
 }
 
 fn judge(scheme: Certificate, own: Value, files: &Files, given: &Given) -> Result<(), Failure> {
-    let context = Context { now_ms: NOW_MS, fetched: files, is_registered: false };
+    let context = Context { now_ms: NOW_MS, fetched: files, is_registered: false, explains: true };
     verify(&scheme, &settings(own), &given.request(), &context)
 }
 

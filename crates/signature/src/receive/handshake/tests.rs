@@ -8,7 +8,7 @@ const URL: &str = "https://hooks.posthouse.test/in/abc";
 
 fn ask(handshake: Handshake, own: Value, given: &Given, is_registered: bool) -> Option<Result<Reply, Cause>> {
     let files = Files::default();
-    let context = Context { now_ms: 0, fetched: &files, is_registered };
+    let context = Context { now_ms: 0, fetched: &files, is_registered, explains: true };
     answer(handshake, &settings(own), &given.request(), &context)
 }
 

@@ -15,7 +15,7 @@ const NOW_S: i64 = 1_760_000_000;
 const URL: &str = "https://hooks.posthouse.test/in/abc";
 
 fn judge(scheme: &Jwt, own: Value, files: &Files, given: &Given) -> Result<(), Failure> {
-    let context = Context { now_ms: NOW_S * 1_000, fetched: files, is_registered: false };
+    let context = Context { now_ms: NOW_S * 1_000, fetched: files, is_registered: false, explains: true };
     verify(scheme, &settings(own), &given.request(), &context)
 }
 
@@ -144,7 +144,7 @@ fn google_tokens_are_for_us_and_from_our_account() {
     assert_eq!(send(&unknown, &files), rejected(Cause::UnknownKey));
     let given = Given::post(&[("authorization", &unknown)], b"{}");
     let kept = Kept(files.clone());
-    let context = Context { now_ms: NOW_S * 1_000, fetched: &kept, is_registered: false };
+    let context = Context { now_ms: NOW_S * 1_000, fetched: &kept, is_registered: false, explains: true };
     let newer = Need { url: GOOGLE_KEYS_URL.to_owned(), is_outdated: true };
     assert_eq!(verify(&Jwt::GOOGLE_PUBSUB, &settings(own()), &given.request(), &context), Err(Failure::Needs(newer)));
     let stranger = format!("Bearer {}", rs256(&rsa().0, "k1", &base));
