@@ -149,6 +149,7 @@ impl Ticker {
     /// Reads what was changed, and makes what is due.
     async fn round(&mut self) -> Result<(), NotAccepted> {
         if self.gateway.admission.is_draining() {
+            tokio::time::sleep(LOOK).await;
             return Ok(());
         }
         let now = Instant::now();

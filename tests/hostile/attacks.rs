@@ -44,6 +44,10 @@ pub(crate) enum Attack {
     PipelinedGarbage,
     /// A key that nobody knows, another each time.
     UnknownKeys,
+    /// A receiving URL that nobody has, another each time.
+    UnknownSources,
+    /// Megabytes of JSON for a source, with a signature by another secret.
+    WrongSignatures,
 }
 
 /// Hostile clients at work. Dropping it stops them.
@@ -52,7 +56,18 @@ pub(crate) struct Crowd(#[expect(dead_code, reason = "held until the attack is t
 impl Crowd {
     /// So many clients of each kind, on an application that is there.
     pub(crate) fn start(app: &TestApp, app_id: &str, attacks: &[(Attack, usize)]) -> Self {
-        let victim = Arc::new(Victim::new(app.address(), &app.key, app_id));
+        Self::at(Victim::new(app.address(), &app.key, app_id), attacks)
+    }
+
+    /// The same, beside a source with this receiving path.
+    pub(crate) fn start_at_source(app: &TestApp, path: &str, attacks: &[(Attack, usize)]) -> Self {
+        let mut victim = Victim::new(app.address(), &app.key, "none");
+        path.clone_into(&mut victim.receiving);
+        Self::at(victim, attacks)
+    }
+
+    fn at(victim: Victim, attacks: &[(Attack, usize)]) -> Self {
+        let victim = Arc::new(victim);
         let mut clients = JoinSet::new();
         for &(attack, count) in attacks {
             for number in 0..count {
@@ -76,6 +91,7 @@ impl Crowd {
 struct Victim {
     address: SocketAddr,
     publish: String,
+    receiving: String,
     deep: Vec<u8>,
     colliding: Vec<u8>,
 }
@@ -86,7 +102,8 @@ impl Victim {
             "POST /api/v1/app/{app_id}/msg HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {key}\r\n\
              content-type: application/json\r\n"
         );
-        Self { address, publish, deep: deep_json(BODY_BYTES), colliding: colliding_keys(BODY_BYTES) }
+        let receiving = String::new();
+        Self { address, publish, receiving, deep: deep_json(BODY_BYTES), colliding: colliding_keys(BODY_BYTES) }
     }
 
     async fn suffer(&self, attack: Attack, number: usize) -> io::Result<()> {
@@ -127,6 +144,21 @@ impl Victim {
                 let request =
                     format!("GET /api/v1/app HTTP/1.1\r\nhost: x\r\nauthorization: Bearer sk_{number}_{at}\r\n");
                 ask(&mut tcp, request.as_bytes(), b"").await
+            }
+            Attack::UnknownSources => {
+                let at = jiff::Timestamp::now().as_nanosecond();
+                let token = format!("{number:013}{at:019}");
+                let request = format!("POST /in/{token} HTTP/1.1\r\nhost: x\r\n");
+                ask(&mut tcp, request.as_bytes(), b"{}").await
+            }
+            Attack::WrongSignatures => {
+                let now_s = jiff::Timestamp::now().as_second();
+                let signature = "0".repeat(64);
+                let request = format!(
+                    "POST {} HTTP/1.1\r\nhost: x\r\nstripe-signature: t={now_s},v1={signature}\r\n",
+                    self.receiving
+                );
+                ask(&mut tcp, request.as_bytes(), &self.colliding).await
             }
         }
     }

@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use serde_json::json;
+
 use crate::attacks::{Attack, Crowd};
 use crate::support::app::TestApp;
 use crate::support::memory::{forget_peak, peak_kib, resident_kib};
@@ -30,13 +32,18 @@ async fn p99(app: &TestApp, app_id: &str) -> Duration {
 
 /// Others' 99th percentile during an attack is at most twice what it is without.
 async fn assert_others_stay_quick(app: &TestApp, attacks: &[(Attack, usize)]) {
-    let (good, target) = (app.application("Good").await, app.application("Target").await);
+    let target = app.application("Target").await;
+    assert_others_stay_quick_beside(app, attacks, || Crowd::start(app, &target, attacks)).await;
+}
+
+async fn assert_others_stay_quick_beside(app: &TestApp, attacks: &[(Attack, usize)], start: impl Fn() -> Crowd) {
+    let good = app.application("Good").await;
     // The first requests open connections and fill caches.
     p99(app, &good).await;
     let mut seen = Vec::new();
     for _ in 0..ROUNDS {
         let alone = p99(app, &good).await;
-        let crowd = Crowd::start(app, &target, attacks);
+        let crowd = start();
         let before = app.metric("posthouse_messages_accepted_total").await;
         let beside = p99(app, &good).await;
         drop(crowd);
@@ -102,4 +109,16 @@ async fn garbage_and_wrong_keys_slow_nobody() {
     let app = TestApp::start().await;
     let attacks = [(Attack::Compressed, 8), (Attack::PipelinedGarbage, 8), (Attack::UnknownKeys, 16)];
     assert_others_stay_quick(&app, &attacks).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn floods_at_receiving_urls_slow_nobody() {
+    let app = TestApp::start().await;
+    let source = json!({ "name": "S", "type": "stripe", "config": { "secret": "whsec_of_the_source" } });
+    let source = app.client.post("/ingest/api/v1/source", source).await.expect(201).json();
+    let url = source["ingestUrl"].as_str().expect("a URL").to_owned();
+    let path = &url[url.find("/in/").expect("a path")..];
+    let attacks = [(Attack::UnknownSources, 16), (Attack::WrongSignatures, 2)];
+    assert_others_stay_quick_beside(&app, &attacks, || Crowd::start_at_source(&app, path, &attacks)).await;
+    assert!(app.metric("posthouse_source_requests_rejected_total").await >= 10, "it was no test");
 }
