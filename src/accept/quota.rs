@@ -38,11 +38,17 @@ impl Bucket {
 
     /// Takes a request's worth, if it is there.
     pub fn take(&self, now: UnixMs) -> bool {
+        self.take_many(now, 1)
+    }
+
+    /// Takes so many requests' worth, or a whole second's where that is less, if it is there.
+    pub fn take_many(&self, now: UnixMs, requests: usize) -> bool {
+        let all_us = i64::try_from(requests).unwrap_or(i64::MAX).saturating_mul(self.request_us).min(BURST_US);
         let now_us = now.saturating_mul(1_000);
         // A clock that was set back costs no more than one bucket.
         self.full_at_us.fetch_min(now_us + BURST_US, Ordering::Relaxed);
         let filled = |full_at: i64| {
-            let full_at = full_at.max(now_us) + self.request_us;
+            let full_at = full_at.max(now_us) + all_us;
             (full_at <= now_us + BURST_US).then_some(full_at)
         };
         self.full_at_us.fetch_update(Ordering::Relaxed, Ordering::Relaxed, filled).is_ok()
@@ -102,6 +108,8 @@ mod tests {
         }
         assert_eq!((seen, taken), (2, 2));
         assert!(!bucket.has_some(7_499) && bucket.has_some(7_500));
+        assert!(!bucket.take_many(7_999, 2) && bucket.take_many(8_000, 2), "two of two");
+        assert!(!bucket.take_many(8_999, 100) && bucket.take_many(9_000, 100), "no more than there can be");
     }
 
     #[test]

@@ -36,6 +36,8 @@ const FETCHES_MAX: usize = 3;
 /// Requests that became no message, of one source, that go into its log in a second. What is more is only
 /// counted: a flood on one source leaves the journal to others.
 const LOGGED_PER_SECOND: u32 = 20;
+/// A long one counts as one more for each of these bytes.
+const LOGGED_UNIT_BYTES: usize = 64 << 10;
 /// Requests that were refused of which one call has verified again at most: all that a log keeps.
 const VERIFIED_AGAIN_MAX: usize = 1_000;
 /// Of these, how many are read at once.
@@ -493,7 +495,8 @@ impl Gateway {
     }
 
     async fn log(&self, prepared: &Prepared, request: LogRequest) -> Result<(), NotAccepted> {
-        if !prepared.allowance.logged.take(self.clock.now_ms()) {
+        let units = 1 + request.weight() / LOGGED_UNIT_BYTES;
+        if !prepared.allowance.logged.take_many(self.clock.now_ms(), units) {
             return Ok(());
         }
         match self.change(Change::LogRequest(Box::new(request)), None).await {

@@ -346,6 +346,7 @@ struct SourceIn {
     metadata: Option<Metadata>,
     source_type: Option<String>,
     config: Option<Map<String, Value>>,
+    forgets_key: bool,
     app: Option<String>,
     dedupe: Option<Dedupe>,
     answer: Field<Option<SourceAnswer>>,
@@ -368,13 +369,19 @@ fn with_secrets_kept(
     };
     let fields = receive::find(type_name).map(receive::effective_fields).unwrap_or_default();
     let is_secret = |name: &String| fields.iter().any(|field| field.name == name.as_str() && field.is_secret);
-    let is_named = fields.iter().any(|field| field.is_secret && config.contains_key(field.name));
-    if let Some(source) = existing.filter(|_| !is_named) {
+    let is_secret_named = names_secret(type_name, &config);
+    if let Some(source) = existing.filter(|_| !is_secret_named) {
         let kept = source.secret.config.iter().filter(|(name, _)| is_secret(name));
         config.extend(kept.map(|(name, value)| (name.clone(), value.clone())));
     }
     config.retain(|_, value| !value.is_null());
     config
+}
+
+/// Whether a configuration says something of a secret of this type, if only that it goes.
+fn names_secret(type_name: &str, config: &Map<String, Value>) -> bool {
+    let fields = receive::find(type_name).map(receive::effective_fields).unwrap_or_default();
+    fields.iter().any(|field| field.is_secret && config.contains_key(field.name))
 }
 
 /// Reads a body. A whole one has name and type.
@@ -413,11 +420,13 @@ fn read(body: &[u8], depth_max: usize, is_whole: bool, existing: Option<&Source>
         requests_per_second: fields.read("requestsPerSecond", Null::Taken, RATE, |rate| rate_rule(*rate)).patch(),
         forward_path: fields.boolean("forwardPath").value(),
         config,
+        forgets_key: false,
         source_type,
     };
     let known_type = existing.map(|source| source.spec.source_type.clone());
     let is_set = is_whole || read.config.is_some() || read.source_type.is_some();
     if let Some(type_name) = read.source_type.clone().or(known_type).filter(|_| is_set) {
+        read.forgets_key = read.config.as_ref().is_some_and(|config| names_secret(&type_name, config));
         let config = with_secrets_kept(read.config.take(), &type_name, existing);
         check_config(&mut fields, &type_name, &config);
         (read.source_type, read.config) = (Some(type_name), Some(config));
@@ -548,6 +557,7 @@ async fn patch_of(call: &Call, app: AppKey, source: SourceIn) -> Result<SourcePa
         uid: source.uid,
         metadata: source.metadata,
         type_and_config,
+        forgets_key: source.forgets_key,
         dedupe: source.dedupe,
         answer: source.answer,
         sync: sync_of(call, source.sync, Some(app)).await?,

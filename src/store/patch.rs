@@ -127,6 +127,8 @@ pub struct SourcePatch {
     pub metadata: Field<Metadata>,
     /// The type with its configuration, which belong together.
     pub type_and_config: Field<(String, Map<String, Value>)>,
+    /// The configuration names a secret, if only to take it away: the key that a handshake brought goes.
+    pub forgets_key: bool,
     /// How duplicates are told.
     pub dedupe: Field<Dedupe>,
     /// What senders are answered.
@@ -142,14 +144,16 @@ pub struct SourcePatch {
 }
 
 impl SourcePatch {
-    /// Sets what it names. Another configuration forgets the key that a handshake brought.
+    /// Sets what it names. Another type, or a secret, forgets the key that a handshake brought.
     pub fn apply(&self, source: &mut Source) {
         let spec = &mut source.spec;
         set(&mut spec.name, self.name.as_ref());
         set(&mut source.uid, self.uid.as_ref());
         set(&mut spec.metadata, self.metadata.as_ref());
         if let Some((source_type, config)) = &self.type_and_config {
-            source.secret.learned = None;
+            if self.forgets_key || spec.source_type != *source_type {
+                source.secret.learned = None;
+            }
             spec.source_type.clone_from(source_type);
             source.secret.config.clone_from(config);
         }

@@ -108,6 +108,14 @@ async fn a_secret_that_comes_with_the_first_request_is_kept_and_not_replaced() {
     send(&app, event("b537207f20cbfa02357cf448134da559", body)).await.expect(200);
     receiver.wait_for("/hook", 1, SOON).await;
     assert_eq!(source.messages(&app).await[0]["eventType"], "task.changed");
+
+    let whole = json!({ "name": "renamed", "type": "asana", "config": {} });
+    app.client.put(source.resource(), whole).await.expect(200);
+    refuses(&app, &source, ask("eeeeeeeeeeeeeeeeeeeeeeeeeeeeeeee"), "unexpected_handshake").await;
+    send(&app, event("b537207f20cbfa02357cf448134da559", body)).await.expect(200);
+    source.patch(&app, json!({ "config": { "secret": null } })).await;
+    send(&app, ask("eeeeeeeeeeeeeeeeeeeeeeeeeeeeeeee")).await.expect(200);
+    send(&app, event("eeeeeeeeeeeeeeeeeeeeeeeeeeeeeeee", body)).await.expect(200);
 }
 
 #[tokio::test(flavor = "multi_thread")]
