@@ -71,12 +71,13 @@ impl Gateway {
             idempotency: None,
             inbound: Some(Box::new(Inbound {
                 awaited: None,
+                is_logged: true,
                 source,
                 received: Arc::new(Received::nothing(headers)),
                 dedupe: None,
                 status: STATUS,
                 instead_of: None,
-                tick: Some(Tick { at, after: found.last_tick }),
+                tick: Some(Tick { at, after: found.last_tick, changed_at: found.source.updated_at }),
             })),
             at: now,
         };

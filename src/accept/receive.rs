@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode};
-use posthouse_signature::receive::{Cause, Context, Fetched, Reply, Request, Verdict, Verifier};
+use posthouse_signature::receive::{Cause, Context, Fetched, Need, Reply, Request, Verdict, Verifier};
 use quick_cache::sync::Cache;
 use serde_json::Value;
 use tokio::sync::oneshot;
@@ -38,10 +38,15 @@ const FETCHES_MAX: usize = 3;
 const LOGGED_PER_SECOND: u32 = 20;
 /// A long one counts as one more for each of these bytes.
 const LOGGED_UNIT_BYTES: usize = 64 << 10;
-/// Requests that were refused of which one call has verified again at most: all that a log keeps.
-const VERIFIED_AGAIN_MAX: usize = 1_000;
+/// Requests of a log that one call looks at at most: more than a log keeps.
+const VERIFIED_AGAIN_MAX: usize = 4_096;
 /// Of these, how many are read at once.
 const VERIFIED_AGAIN_PAGE: usize = 100;
+/// Fetches of one source under way at once, and how long others of it wait for their turn.
+const FETCHING_PER_SOURCE: usize = 2;
+const FETCH_WAIT: Duration = Duration::from_secs(5);
+/// The cause where a certificate or a key set could not be had.
+const KEY_UNAVAILABLE: &str = "key_unavailable";
 /// Tells these keyed hashes from others.
 const SAMENESS: &[u8] = b"dedupe";
 
@@ -91,6 +96,29 @@ enum Became {
     Nothing,
 }
 
+/// What a request became, and what its sender is answered.
+struct Accepted {
+    became: Became,
+    answer: Answer,
+    /// An endpoint's answer goes before, if it comes within so many milliseconds.
+    first_answer: Option<(oneshot::Receiver<EndpointAnswer>, u32)>,
+}
+
+impl Accepted {
+    fn plainly(became: Became, answer: Answer) -> Self {
+        Self { became, answer, first_answer: None }
+    }
+
+    /// The answer, when it is there.
+    async fn answer(self) -> Answer {
+        let from_endpoint = match self.first_answer {
+            Some((answer, timeout_ms)) => first_answer_within(answer, timeout_ms).await,
+            None => None,
+        };
+        from_endpoint.unwrap_or(self.answer)
+    }
+}
+
 /// What became of requests that were verified again.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct VerifiedAgain {
@@ -123,6 +151,7 @@ struct Allowance {
     /// Of `requests_per_second`.
     requests: Option<(u32, Bucket)>,
     logged: Bucket,
+    fetching: tokio::sync::Semaphore,
 }
 
 impl Receiving {
@@ -147,7 +176,11 @@ impl Receiving {
             return found;
         }
         let requests = rate.map(|rate| (rate, Bucket::new(rate)));
-        let allowance = Arc::new(Allowance { requests, logged: Bucket::new(LOGGED_PER_SECOND) });
+        let allowance = Arc::new(Allowance {
+            requests,
+            logged: Bucket::new(LOGGED_PER_SECOND),
+            fetching: tokio::sync::Semaphore::new(FETCHING_PER_SOURCE),
+        });
         self.allowances.insert(source.key(), Arc::clone(&allowance));
         allowance
     }
@@ -226,13 +259,10 @@ impl Gateway {
             return Ok(Answer::empty(StatusCode::METHOD_NOT_ALLOWED));
         }
         let now = self.clock.now_ms();
-        let source = self.snapshots.source(&*self.queries, arrival.token, now).await?;
-        let Some(prepared) = source.and_then(|source| self.receiving.prepare(&source)) else {
+        let Some(prepared) = self.prepared(arrival.token, now).await? else {
             return Ok(Answer::empty(StatusCode::NOT_FOUND));
         };
-        // What is not verified may be anybody's.
-        let is_standard = prepared.verifier.source_type().is_standard() || !prepared.verifier.is_verifying();
-        let received = Arc::new(head_of(&arrival, prepared.source.spec.forward_path, is_standard));
+        let received = Arc::new(prepared.head_of(&arrival));
         if let Err(refused) = prepared.admits(&arrival, now) {
             return self.refuse(&prepared, received, Bytes::new(), refused).await;
         }
@@ -240,14 +270,27 @@ impl Gateway {
             Ok(body) => body,
             Err(error) => return self.refuse(&prepared, received, Bytes::new(), error.into()).await,
         };
+        // The body may have taken long: what counts is the source as it is now.
+        let now = self.clock.now_ms();
+        let before = prepared;
+        let Some(prepared) = self.prepared(arrival.token, now).await? else {
+            return Ok(Answer::empty(StatusCode::NOT_FOUND));
+        };
+        let is_same = Arc::ptr_eq(&before, &prepared);
+        if !is_same && let Err(refused) = prepared.allows(arrival.peer) {
+            return self.refuse(&prepared, received, body, refused).await;
+        }
+        let received = if is_same { received } else { Arc::new(prepared.head_of(&arrival)) };
         let url = self.url_of(&arrival);
         let request = Request { method: arrival.method, url: &url, headers: arrival.headers, body: &body };
         // A hint that goes into no log is not looked for.
         let explains = prepared.allowance.logged.has_some(now);
         match self.judge(&prepared, &request, now, explains).await {
             Verdict::Accepted => {
-                let (_, answer) = self.accept(&prepared, &request, received, &body, None).await?;
-                Ok(answer)
+                let accepted = self.accept(&prepared, &request, received, &body, None).await?;
+                // Waiting for an endpoint needs nothing of the request.
+                drop(body);
+                Ok(accepted.answer().await)
             }
             Verdict::Handshake(reply) => self.shake(&prepared, received, &body, reply).await,
             Verdict::Rejected(rejection) => {
@@ -257,10 +300,16 @@ impl Gateway {
             }
             Verdict::Needs(_) => {
                 let hint = Some("the provider's certificate or keys could not be fetched".to_owned());
-                let refused = Refused { status: StatusCode::SERVICE_UNAVAILABLE, cause: "key_unavailable", hint };
+                let refused = Refused { status: StatusCode::SERVICE_UNAVAILABLE, cause: KEY_UNAVAILABLE, hint };
                 self.refuse(&prepared, received, body.clone(), refused).await
             }
         }
+    }
+
+    /// The source that a token opens now, if it receives.
+    async fn prepared(&self, token: &str, now: UnixMs) -> Result<Option<Arc<Prepared>>, NotAccepted> {
+        let source = self.snapshots.source(&*self.queries, token, now).await?;
+        Ok(source.and_then(|source| self.receiving.prepare(&source)))
     }
 
     /// Where a source receives.
@@ -295,7 +344,7 @@ impl Gateway {
                 if key_time(logged.id.key) >= until {
                     return Ok(counted);
                 }
-                if logged.kind == LogKind::Rejected && logged.status == StatusCode::UNAUTHORIZED.as_u16() {
+                if logged.kind == LogKind::Rejected && can_be_verified(&logged) {
                     self.verify_one_again(&prepared, logged, &mut counted).await?;
                 }
             }
@@ -324,12 +373,16 @@ impl Gateway {
             counted.rejected += 1;
             return Ok(());
         }
-        let received = Arc::new(head.clone());
-        match self.accept(prepared, &request, received, &body, Some(logged.id)).await {
-            Ok((Became::Message, _)) => counted.accepted += 1,
-            Ok((Became::Duplicate, _)) => counted.duplicates += 1,
+        let received = Arc::new(Received {
+            is_standard: prepared.is_standard(),
+            forward_path: prepared.source.spec.forward_path,
+            ..head.clone()
+        });
+        match self.accept(prepared, &request, received, &body, Some(logged.id)).await.map(|accepted| accepted.became) {
+            Ok(Became::Message) => counted.accepted += 1,
+            Ok(Became::Duplicate) => counted.duplicates += 1,
             // Somebody else had it verified at the same time.
-            Ok((Became::Nothing, _)) | Err(NotAccepted::Refused(Refusal::NotFound)) => {}
+            Ok(Became::Nothing) | Err(NotAccepted::Refused(Refusal::NotFound)) => {}
             Err(error) => return Err(error),
         }
         Ok(())
@@ -360,11 +413,22 @@ impl Gateway {
             if !need.is_outdated && found.0.len() == FETCHES_MAX {
                 return Verdict::Needs(need);
             }
-            let fetcher = &self.receiving.fetcher;
-            let bytes = if need.is_outdated { fetcher.renew(&need.url).await } else { fetcher.fetch(&need.url).await };
-            let Some(bytes) = bytes else { return Verdict::Needs(need) };
+            let Some(bytes) = self.fetch(prepared, &need).await else { return Verdict::Needs(need) };
             found.keep(Document { url: need.url, bytes, is_newest: need.is_outdated });
         }
+    }
+
+    /// What is needed by URL. What strangers send to one source may keep that one waiting, and no other.
+    async fn fetch(&self, prepared: &Prepared, need: &Need) -> Option<Bytes> {
+        let fetcher = &self.receiving.fetcher;
+        if !need.is_outdated
+            && let Some(bytes) = fetcher.known(&need.url)
+        {
+            return Some(bytes);
+        }
+        let place = tokio::time::timeout(FETCH_WAIT, prepared.allowance.fetching.acquire());
+        let _one = place.await.ok()?.ok()?;
+        if need.is_outdated { fetcher.renew(&need.url).await } else { fetcher.fetch(&need.url).await }
     }
 
     /// A message: stored, or known.
@@ -375,15 +439,17 @@ impl Gateway {
         received: Arc<Received>,
         body: &Bytes,
         instead_of: Option<Id>,
-    ) -> Result<(Became, Answer), NotAccepted> {
+    ) -> Result<Accepted, NotAccepted> {
         let source = &prepared.source;
         let plain = self.receiving.plain(request, self.limits.body_bytes_max);
         let readable = Request { body: plain.as_deref().unwrap_or(request.body), ..*request };
         let described = prepared.verifier.describe(&readable);
         let dedupe = self.dedupe_key(source, &readable, described.event_id.as_deref());
+        drop(plain);
+        let now = self.clock.now_ms();
         let answer = prepared.answer();
         let Some(config) = self.snapshots.app(source.app).await? else {
-            return Ok((Became::Nothing, Answer::empty(StatusCode::NOT_FOUND)));
+            return Ok(Accepted::plainly(Became::Nothing, Answer::empty(StatusCode::NOT_FOUND)));
         };
         let envelope = Envelope {
             event_type: described.event_type.unwrap_or_else(|| source.spec.source_type.clone()),
@@ -407,22 +473,21 @@ impl Gateway {
                 status: answer.status.as_u16(),
                 awaited: awaited.map(Arc::new),
                 instead_of,
+                is_logged: prepared.allowance.logged.has_some(now),
                 tick: None,
             })),
-            at: self.clock.now_ms(),
+            at: now,
         };
         match self.journal.commit(Command::Publish(Box::new(publish))).await?? {
             Done::Published(_) => {
                 self.metrics.messages_accepted.inc();
-                let from_endpoint = match (first_answer, &source.spec.sync) {
-                    (Some(answer), Some(sync)) => first_answer_within(answer, sync.timeout_ms).await,
-                    _ => None,
-                };
-                Ok((Became::Message, from_endpoint.unwrap_or(answer)))
+                let first_answer = first_answer.zip(source.spec.sync.map(|sync| sync.timeout_ms));
+                Ok(Accepted { became: Became::Message, answer, first_answer })
             }
             Done::Duplicate(_) => {
                 self.metrics.requests_duplicate.inc();
-                Ok((Became::Duplicate, answer))
+                prepared.allowance.logged.take(now);
+                Ok(Accepted::plainly(Became::Duplicate, answer))
             }
             _ => Err(Refusal::Failed.into()),
         }
@@ -530,15 +595,40 @@ impl Gateway {
 impl Prepared {
     /// Whether this sender may send now.
     fn admits(&self, arrival: &Arrival<'_>, now: UnixMs) -> Result<(), Refused> {
-        let networks = &self.source.spec.allowed_networks;
-        let is_allowed = |peer: IpAddr| networks.iter().any(|network| network.contains(&peer.to_canonical()));
-        if !networks.is_empty() && !arrival.peer.is_some_and(is_allowed) {
-            return Err(Refused::of(StatusCode::FORBIDDEN, "address_not_allowed"));
-        }
+        self.allows(arrival.peer)?;
         if self.allowance.requests.as_ref().is_some_and(|(_, bucket)| !bucket.take(now)) {
             return Err(Refused::of(StatusCode::TOO_MANY_REQUESTS, "rate_limited"));
         }
         Ok(())
+    }
+
+    /// Whether a sender may send from where it is.
+    fn allows(&self, peer: Option<IpAddr>) -> Result<(), Refused> {
+        let networks = &self.source.spec.allowed_networks;
+        let is_allowed = |peer: IpAddr| networks.iter().any(|network| network.contains(&peer.to_canonical()));
+        if networks.is_empty() || peer.is_some_and(is_allowed) {
+            Ok(())
+        } else {
+            Err(Refused::of(StatusCode::FORBIDDEN, "address_not_allowed"))
+        }
+    }
+
+    /// The sender signs by Standard Webhooks or Svix itself. What is not verified may be anybody's.
+    fn is_standard(&self) -> bool {
+        self.verifier.source_type().is_standard() || !self.verifier.is_verifying()
+    }
+
+    /// Everything of a request but its body, as it is kept.
+    fn head_of(&self, arrival: &Arrival<'_>) -> Received {
+        let text = |value: &http::HeaderValue| value.as_bytes().iter().map(|byte| char::from(*byte)).collect();
+        Received {
+            method: arrival.method.as_str().to_owned(),
+            path: arrival.path.to_owned(),
+            query: arrival.query.map(str::to_owned),
+            forward_path: self.source.spec.forward_path,
+            is_standard: self.is_standard(),
+            headers: arrival.headers.iter().map(|(name, value)| (name.as_str().to_owned(), text(value))).collect(),
+        }
     }
 
     /// What the sender of a message is answered: the source's own answer, or the provider's expectation.
@@ -588,17 +678,9 @@ async fn first_answer_within(answer: oneshot::Receiver<EndpointAnswer>, timeout_
     })
 }
 
-/// Everything of a request but its body, as it is kept.
-fn head_of(arrival: &Arrival<'_>, forward_path: bool, is_standard: bool) -> Received {
-    let text = |value: &http::HeaderValue| value.as_bytes().iter().map(|byte| char::from(*byte)).collect();
-    Received {
-        method: arrival.method.as_str().to_owned(),
-        path: arrival.path.to_owned(),
-        query: arrival.query.map(str::to_owned),
-        forward_path,
-        is_standard,
-        headers: arrival.headers.iter().map(|(name, value)| (name.as_str().to_owned(), text(value))).collect(),
-    }
+/// Whether judging it again may end otherwise: it was not verified, or could not be.
+fn can_be_verified(logged: &LoggedRequest) -> bool {
+    logged.status == StatusCode::UNAUTHORIZED.as_u16() || logged.cause.as_deref() == Some(KEY_UNAVAILABLE)
 }
 
 /// The media type as it was said; what says none is bytes.

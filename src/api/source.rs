@@ -287,7 +287,7 @@ pub(super) fn secret_texts(source: &Source) -> Vec<&str> {
         Value::Array(all) => all.iter().filter_map(Value::as_str).collect(),
         one => one.as_str().into_iter().collect::<Vec<_>>(),
     });
-    texts.filter(|text| text.len() >= 4).collect()
+    texts.chain(source.secret.learned.as_deref()).filter(|text| text.len() >= 4).collect()
 }
 
 fn shown(source: &Source, app: String, ingest_url: String) -> SourceOut<'_> {

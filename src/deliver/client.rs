@@ -10,7 +10,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST, RETRY_AFTER};
+use http::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HOST, RETRY_AFTER};
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
 use http_body::Body as _;
 use http_body_util::Full;
@@ -183,7 +183,8 @@ impl Client {
             // A slice would keep all of it in memory.
             outcome.body = Bytes::copy_from_slice(&body[..self.response_bytes_max]);
         }
-        let is_passed_on = outcome.is_success() && answer.is_whole && body.len() < bytes_max;
+        // What is compressed would have to be passed on with its coding, which nobody asked for.
+        let is_passed_on = outcome.is_success() && answer.is_whole && !answer.is_coded && body.len() < bytes_max;
         let whole =
             is_passed_on.then_some(EndpointAnswer { status: answer.status, content_type: answer.content_type, body });
         (outcome, whole)
@@ -270,6 +271,7 @@ struct Answer {
     content_type: Option<HeaderValue>,
     body: Vec<u8>,
     is_whole: bool,
+    is_coded: bool,
 }
 
 impl Answer {
@@ -277,6 +279,7 @@ impl Answer {
         self.came = true;
         self.status = response.status();
         self.coding = Coding::of(response.headers());
+        self.is_coded = response.headers().contains_key(CONTENT_ENCODING);
         self.content_type = response.headers().get(CONTENT_TYPE).cloned();
         let overloaded = [StatusCode::TOO_MANY_REQUESTS, StatusCode::SERVICE_UNAVAILABLE];
         if overloaded.contains(&self.status) {

@@ -653,6 +653,9 @@ pub enum Refusal {
     /// The tick was made before, or belongs to a schedule that was changed.
     #[error("the tick was made before")]
     Ticked,
+    /// The application that was made for the source is another source's, too.
+    #[error("another source uses the application that was made for this one")]
+    ApplicationShared,
     /// The endpoint is disabled.
     #[error("the endpoint is disabled")]
     EndpointDisabled,

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use crate::model::id::key_time;
 use crate::model::{Awaited, Id, LogKind, Received, SourceKey, UnixMs};
 
 /// How a message came in from outside.
@@ -21,6 +22,8 @@ pub struct Inbound {
     pub awaited: Option<Arc<Awaited>>,
     /// The entry of the source's log that it was refused as before, which it takes the place of.
     pub instead_of: Option<Id>,
+    /// Whether the log has room for it now, if it is a duplicate.
+    pub is_logged: bool,
     /// The tick that it was made for, where nobody sent it.
     pub tick: Option<Tick>,
 }
@@ -32,9 +35,16 @@ pub struct Tick {
     pub at: UnixMs,
     /// Up to when ticks had been made as it was decided: it is made only if that is still so.
     pub after: UnixMs,
+    /// When the source was last changed as it was decided: what another has to say is not said in its name.
+    pub changed_at: UnixMs,
 }
 
 impl Inbound {
+    /// When the request came: of one that was refused before, then.
+    pub fn came_at(&self, now: UnixMs) -> UnixMs {
+        self.instead_of.map_or(now, |before| key_time(before.key))
+    }
+
     /// What the source's log says where it is a duplicate: the bytes are the first's.
     pub fn as_duplicate(&self) -> LogRequest {
         LogRequest {

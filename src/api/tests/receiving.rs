@@ -52,6 +52,10 @@ impl Hosts {
 
 #[async_trait]
 impl Fetcher for Hosts {
+    fn known(&self, _: &str) -> Option<Bytes> {
+        None
+    }
+
     async fn fetch(&self, url: &str) -> Option<Bytes> {
         self.note("fetch", url);
         self.documents.lock().unwrap_or_else(PoisonError::into_inner).get(url)?.first().cloned()

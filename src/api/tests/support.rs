@@ -43,6 +43,10 @@ struct NoNetwork;
 
 #[async_trait::async_trait]
 impl Fetcher for NoNetwork {
+    fn known(&self, _: &str) -> Option<Bytes> {
+        None
+    }
+
     async fn fetch(&self, _: &str) -> Option<Bytes> {
         None
     }

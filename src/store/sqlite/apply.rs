@@ -79,7 +79,7 @@ pub(super) struct WriterState {
     /// The applications of environments that take operational webhooks.
     operational: rustc_hash::FxHashMap<EnvKey, Arc<AppConfig>>,
     /// Entries of each source's log since they were counted.
-    pub(super) source_logs: rustc_hash::FxHashMap<SourceKey, i64>,
+    pub(super) source_logs: rustc_hash::FxHashMap<(SourceKey, bool), i64>,
     /// What was raised in this transaction.
     pub(super) raised: Vec<Raised>,
     rng: rand::rngs::ThreadRng,
@@ -297,13 +297,15 @@ impl<'c> HotStatements<'c> {
         }
         if let Some(inbound) = &publish.inbound
             && let Some(dedupe) = &inbound.dedupe
-            && let Some(first) = self.first_of(state, dedupe, publish.at)?
+            && let Some(first) = self.first_of(state, dedupe, publish.at, inbound.came_at(publish.at))?
         {
             if !source_log::take_place(self.connection, inbound)? {
                 return Ok(Err(Refusal::NotFound));
             }
-            let request = inbound.as_duplicate();
-            source_log::log(self.connection, state, &request, Some(first), publish.at)?;
+            if inbound.is_logged {
+                let request = inbound.as_duplicate();
+                source_log::log(self.connection, state, &request, Some(first), publish.at)?;
+            }
             return Ok(Ok(Done::Duplicate(first)));
         }
         let rerouted = if version == publish.config.app.version {
@@ -431,9 +433,15 @@ impl<'c> HotStatements<'c> {
         self.connection.prepare_cached("SELECT 1 FROM source WHERE key = ?")?.exists([source.0])
     }
 
-    /// The newest message with the same dedupe key, if that is young enough.
-    fn first_of(&mut self, state: &WriterState, dedupe: &DedupeKey, now: UnixMs) -> rusqlite::Result<Option<Id>> {
-        let since = first_key_at(now - dedupe.window_ms + 1);
+    /// The newest message with the same dedupe key, if that is no older than the window before it came.
+    fn first_of(
+        &mut self,
+        state: &WriterState,
+        dedupe: &DedupeKey,
+        now: UnixMs,
+        came_at: UnixMs,
+    ) -> rusqlite::Result<Option<Id>> {
+        let since = first_key_at(came_at - dedupe.window_ms + 1);
         for candidate in state.seen.find_since(self.connection, Kind::EventId, dedupe_hash(&dedupe.hash), now, since)? {
             if candidate < since {
                 continue;

@@ -40,8 +40,11 @@ pub(super) fn by_key(connection: &Connection, sealer: &Sealer, key: SourceKey) -
 pub(super) fn tick(connection: &Connection, inbound: &Inbound) -> rusqlite::Result<bool> {
     let Some(tick) = inbound.tick else { return Ok(true) };
     let moved = connection
-        .prepare_cached("UPDATE source SET last_tick = ?1 WHERE key = ?2 AND last_tick = ?3 AND last_tick < ?1")?
-        .execute([tick.at, inbound.source.0, tick.after])?;
+        .prepare_cached(
+            "UPDATE source SET last_tick = ?1 
+             WHERE key = ?2 AND last_tick = ?3 AND last_tick < ?1 AND updated_at = ?4",
+        )?
+        .execute([tick.at, inbound.source.0, tick.after, tick.changed_at])?;
     Ok(moved == 1)
 }
 

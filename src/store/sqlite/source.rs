@@ -213,11 +213,12 @@ impl Changer<'_> {
 
     pub(super) fn delete_source(&mut self, key: SourceKey) -> Result<Changed, Stop> {
         let source = self.source(key)?;
+        if source.owns_app && self.has_other_sources(source.app, key)? {
+            return Err(Refusal::ApplicationShared.into());
+        }
         self.remove_source(key)?;
         let app = if source.owns_app {
             let endpoints = self.remove_application(source.app)?;
-            // Others may have been made for the same application.
-            self.sources_of_application_go(source.app)?;
             Some((source.app, endpoints))
         } else {
             None
@@ -225,12 +226,18 @@ impl Changer<'_> {
         Ok(Changed::SourceDeleted { source: key, app })
     }
 
+    fn has_other_sources(&self, app: AppKey, than: SourceKey) -> rusqlite::Result<bool> {
+        self.exists("SELECT 1 FROM source WHERE app = ? AND key <> ?", params![app.0, than.0])
+    }
+
     fn remove_source(&mut self, key: SourceKey) -> Result<(), Stop> {
         self.run("DELETE FROM source WHERE key = ?", [key.0])?;
         self.run("DELETE FROM source_token WHERE source = ?", [key.0])?;
         // Bounded by what is kept of each source.
         self.run("DELETE FROM source_log WHERE source = ?", [key.0])?;
-        self.state.source_logs.remove(&key);
+        for is_rejected in [false, true] {
+            self.state.source_logs.remove(&(key, is_rejected));
+        }
         self.keep_highest_key()?;
         Ok(())
     }

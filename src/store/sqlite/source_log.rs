@@ -11,7 +11,7 @@ use crate::model::{Id, LogKind, LoggedRequest, Received, SourceKey, UnixMs};
 use crate::store::command::{Changed, Inbound, LogRequest, Refusal};
 use crate::store::query::Rows;
 
-/// Requests that are kept of each source.
+/// Requests that are kept of each source, of those that were refused and of the others.
 const ENTRIES_MAX: i64 = 1_000;
 /// Their bytes.
 const BYTES_MAX: i64 = 16 << 20;
@@ -78,7 +78,7 @@ pub(super) fn log(
             &request.body[..],
             first.map(|first| first.key),
         ])?;
-    bound_log(connection, state, request.source)
+    bound_log(connection, state, request.source, request.kind == LogKind::Rejected)
 }
 
 /// What was refused before and is accepted now leaves the log; `false` where it has left it already.
@@ -111,17 +111,25 @@ pub(super) fn page(
     Ok(Rows { rows, done: true, resume: None })
 }
 
-/// The oldest go where there are too many.
-fn bound_log(connection: &Connection, state: &mut WriterState, source: SourceKey) -> rusqlite::Result<()> {
-    let added = state.source_logs.entry(source).or_insert(COUNTED_EVERY);
+/// The oldest go where there are too many: of those that were refused, which may have to be verified again,
+/// and of all others apart.
+fn bound_log(
+    connection: &Connection,
+    state: &mut WriterState,
+    source: SourceKey,
+    is_rejected: bool,
+) -> rusqlite::Result<()> {
+    let added = state.source_logs.entry((source, is_rejected)).or_insert(COUNTED_EVERY);
     *added += 1;
     if *added < COUNTED_EVERY {
         return Ok(());
     }
     *added = 0;
-    let mut statement = connection
-        .prepare_cached("SELECT key, length(head) + length(body) FROM source_log WHERE source = ? ORDER BY key DESC")?;
-    let mut rows = statement.query([source.0])?;
+    let mut statement = connection.prepare_cached(
+        "SELECT key, length(head) + length(body) FROM source_log
+         WHERE source = ? AND (kind = 3) = ? ORDER BY key DESC",
+    )?;
+    let mut rows = statement.query(params![source.0, is_rejected])?;
     let (mut count, mut bytes) = (0, 0);
     while let Some(row) = rows.next()? {
         count += 1;
@@ -129,8 +137,8 @@ fn bound_log(connection: &Connection, state: &mut WriterState, source: SourceKey
         if count > ENTRIES_MAX || bytes > BYTES_MAX {
             let last: i64 = row.get(0)?;
             connection
-                .prepare_cached("DELETE FROM source_log WHERE source = ? AND key <= ?")?
-                .execute([source.0, last])?;
+                .prepare_cached("DELETE FROM source_log WHERE source = ? AND key <= ? AND (kind = 3) = ?")?
+                .execute(params![source.0, last, is_rejected])?;
             break;
         }
     }

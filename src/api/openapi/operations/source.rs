@@ -58,7 +58,10 @@ fn of_sources() -> Vec<Described> {
             .body("IngestSourcePatch")
             .answers(200, "IngestSourceOut"),
         delete(ONE, "v1.ingest.source.delete", TAG)
-            .says("Delete a source", "An application that was made for it goes with it.")
+            .says(
+                "Delete a source",
+                "An application that was made for it goes with it. 409 while another source uses that application.",
+            )
             .answers(204, ""),
         post(ROTATE, "v1.ingest.source.rotate-token", TAG)
             .says(

@@ -29,12 +29,13 @@ fn source(store: &mut Store, app: &AppConfig) -> Arc<Source> {
 fn tick(store: &Store, app: &Arc<AppConfig>, source: &Source, at: UnixMs, after: UnixMs) -> Command {
     let inbound = Inbound {
         awaited: None,
+        is_logged: true,
         source: source.key(),
         received: Arc::new(Received::nothing(Vec::new())),
         dedupe: None,
         status: 200,
         instead_of: None,
-        tick: Some(Tick { at, after }),
+        tick: Some(Tick { at, after, changed_at: source.updated_at }),
     };
     Command::Publish(Box::new(Publish { inbound: Some(Box::new(inbound)), ..store.message(app) }))
 }
