@@ -129,6 +129,7 @@ fn the_payload_of_a_form_is_the_body() {
     check_type("github-sha256", &[FORM, event], r#"{"action":"opened"}"#, Some("issues.opened"));
     check_type("travis-ci", &[FORM], payload, Some("push.failed"));
     check_type("travis-ci", &[FORM], "payload=%7B", None);
+    check_type("slack", &[FORM], payload, Some("push"));
 }
 
 #[test]

@@ -76,7 +76,9 @@ fn multipart(content_type: &str, body: &[u8], names: &[&str]) -> Option<Fields> 
     let mut rest = body.strip_prefix(&delimiter.as_bytes()[2..])?;
     let mut fields = Fields::new();
     for _ in 0..PARTS_MAX {
-        let Some(part) = rest.strip_prefix(b"\r\n") else { return Some(fields) };
+        let Some(part) = rest.strip_prefix(b"\r\n") else {
+            return rest.starts_with(b"--").then_some(fields);
+        };
         let end = find(part, delimiter.as_bytes())?;
         let head_end = find(&part[..end], b"\r\n\r\n")?;
         let name = names.iter().find(|name| is_field(&part[..head_end], name));

@@ -114,6 +114,8 @@ fn mailgun_is_read_from_json_forms_and_multipart() {
     assert_eq!(mailgun("application/x-www-form-urlencoded", &twice), rejected(Cause::MalformedBody));
     let twice = format!("{parts}{}--x--\r\n", part("token", "u"));
     assert_eq!(mailgun("multipart/form-data; boundary=x", &twice), rejected(Cause::MalformedBody));
+    let padded = format!("{parts}{}--x--\r\n", part("token", "u").replace("--x\r\n", "--x \r\n"));
+    assert_eq!(mailgun("multipart/form-data; boundary=x", &padded), rejected(Cause::MalformedBody));
     assert_eq!(mailgun("application/json", "{\"signature\":{}}"), rejected(Cause::MalformedBody));
     assert_eq!(mailgun("application/json", ""), rejected(Cause::MalformedBody));
     assert_eq!(

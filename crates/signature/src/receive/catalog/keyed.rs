@@ -119,7 +119,11 @@ pub(super) const TYPES: &[SourceType] = &[
         .primary("paypalrestsdk"),
     SourceType::new("plaid", "Plaid", &[Scheme::new("plaid", How::Jwt(Jwt::PLAID))])
         .fields(&[
-            Field::required("jwks", Kind::Json, "The verification key, as `/webhook_verification_key/get` gives it; or several, as a list or by their ids"),
+            Field::required(
+                "jwks",
+                Kind::Json,
+                "The verification key, as `/webhook_verification_key/get` gives it, or a list of such",
+            ),
             TOLERANCE,
         ])
         .kind(&[&[Body("/webhook_type"), Body("/webhook_code")]])
