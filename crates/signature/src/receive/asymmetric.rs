@@ -167,9 +167,8 @@ fn verify_standard(settings: &Settings, request: &Request<'_>, context: &Context
 
 fn verify_travis(settings: &Settings, request: &Request<'_>, context: &Context<'_>) -> Result<(), Failure> {
     let signature = reading::header(request, "signature")?;
-    let fields = reading::form(request.body)?;
-    let payload = fields.iter().find(|(name, _)| name == b"payload").map(|(_, value)| value);
-    let payload = payload.ok_or(Cause::MalformedBody)?;
+    let fields = reading::sent_form(request)?;
+    let payload = reading::only_text(&fields, "payload")?.as_bytes();
     let configured = settings.texts("publicKey");
     let fetched = if configured.is_empty() { Some(fetched_travis_key(context)?) } else { None };
     let signature = STANDARD.decode(signature).map_err(|_| Cause::SignatureMismatch)?;

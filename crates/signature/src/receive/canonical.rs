@@ -12,6 +12,8 @@ mod twilio;
 
 pub(super) use braintree::{challenge_reply as braintree_challenge_reply, is_challenge as is_braintree_challenge};
 
+pub(super) use mailgun::token as mailgun_token;
+
 use super::{Cause, Context, Failure, Request, Settings};
 
 /// How a provider puts together what it signs.

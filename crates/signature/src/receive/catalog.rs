@@ -118,8 +118,15 @@ pub(crate) enum How {
 pub(crate) enum Where {
     /// In a header.
     Header(&'static str),
-    /// In the JSON body, at a pointer.
+    /// The id that the scheme signs which judges the request.
+    Signed,
+    /// In the JSON body, at a pointer. Where the body is a form, its field `payload` is that body.
     Body(&'static str),
+    /// The same, where it is a text: a number there is something else.
+    Text(&'static str),
+    /// In the JSON body, at a pointer whose `*` stand for every entry of a list: what all entries have. Entries
+    /// that differ have no one type, and a later place does not count either.
+    Each(&'static str),
     /// In the JSON body, in the only entry of a list: a batch of several has no one id.
     Only {
         /// Where the list is.

@@ -123,7 +123,9 @@ fn check_value(field: &Field, value: &Value) -> Result<(), ConfigError> {
         },
         Kind::Texts => each_text(field, value, |_| true, "a text that is not empty"),
         Kind::Keys(form) => each_text(field, value, |text| form.key(text).is_some(), form.expected()),
-        Kind::Checked(is_right, expected) => each_text(field, value, is_right, expected),
+        Kind::Checked(is_right, _) if one_text(value).is_some_and(is_right) => Ok(()),
+        Kind::Checked(_, expected) => wrong(expected),
+        Kind::CheckedEach(is_right, expected) => each_text(field, value, is_right, expected),
         Kind::Integer(from, to) => match value.as_i64() {
             Some(number) if (from..=to).contains(&number) => Ok(()),
             _ => wrong(&format!("a whole number from {from} to {to}")),
@@ -141,9 +143,8 @@ fn check_value(field: &Field, value: &Value) -> Result<(), ConfigError> {
 /// One text, or a list of at most [`SECRETS_MAX`].
 fn each_text(field: &Field, value: &Value, is_right: impl Fn(&str) -> bool, expected: &str) -> Result<(), ConfigError> {
     let is_right = |value: &Value| one_text(value).is_some_and(&is_right);
-    let can_be_list = matches!(field.kind, Kind::Texts | Kind::Keys(_) | Kind::Checked(..));
     let is_all_right = match value {
-        Value::Array(list) => can_be_list && (1..=SECRETS_MAX).contains(&list.len()) && list.iter().all(is_right),
+        Value::Array(list) => (1..=SECRETS_MAX).contains(&list.len()) && list.iter().all(is_right),
         one => field.name != SECRETS && is_right(one),
     };
     if is_all_right {
@@ -187,10 +188,10 @@ pub fn config_schema(source_type: &SourceType) -> Value {
 fn field_schema(field: &Field) -> Value {
     let text = json!({ "type": "string", "minLength": 1, "maxLength": TEXT_BYTES_MAX });
     match field.kind {
-        Kind::Texts | Kind::Keys(_) | Kind::Checked(..) if field.name == SECRETS => {
+        Kind::Texts | Kind::Keys(_) if field.name == SECRETS => {
             json!({ "type": "array", "items": text, "minItems": 1, "maxItems": SECRETS_MAX })
         }
-        Kind::Text | Kind::Texts | Kind::Keys(_) | Kind::Checked(..) => text,
+        Kind::Text | Kind::Texts | Kind::Keys(_) | Kind::Checked(..) | Kind::CheckedEach(..) => text,
         Kind::LongText => json!({ "type": "string", "minLength": 1, "maxLength": LONG_BYTES_MAX }),
         Kind::Integer(from, to) => json!({ "type": "integer", "minimum": from, "maximum": to }),
         Kind::Choice(choices) => json!({ "type": "string", "enum": choices }),

@@ -3,6 +3,7 @@
 //! A hint is never for the sender. It names headers, forms and times, and no secret or signature.
 
 use std::fmt::Write as _;
+use std::io;
 
 use serde_json::Value;
 
@@ -11,7 +12,10 @@ use super::hmac::{self, Hmac, Place};
 use super::{Cause, Context, Request, Settings, configured, lookup};
 
 /// Most bytes of a body that are serialised again to see whether that was what happened to it.
-const RESERIALIZED_BYTES_MAX: usize = 65_536;
+const RESERIALIZED_BYTES_MAX: usize = 16_384;
+/// How many times as long as the body another form of it may be to be tried: an escape makes six bytes of two,
+/// while indenting makes any number of one where lists are deep.
+const FORM_TIMES_MAX: usize = 3;
 
 /// A sentence, where something can be told.
 pub(crate) fn hint(
@@ -140,8 +144,12 @@ fn reserialized(hmac: &Hmac, settings: &Settings, request: &Request, context: &C
         return None;
     }
     let body: Value = serde_json::from_slice(request.body).ok()?;
-    let compact = serde_json::to_vec(&body).ok()?;
-    let pretty = serde_json::to_vec_pretty(&body).ok()?;
+    let bytes_max = request.body.len() * FORM_TIMES_MAX;
+    let mut compact = Bounded { bytes: Vec::new(), bytes_max };
+    serde_json::to_writer(&mut compact, &body).ok()?;
+    let compact = compact.bytes;
+    let mut pretty = Bounded { bytes: Vec::new(), bytes_max };
+    let pretty = serde_json::to_writer_pretty(&mut pretty, &body).map(|()| pretty.bytes).unwrap_or_default();
     let written: [(&'static str, Vec<u8>); 5] = [
         ("the escaped form", escaped(&compact)),
         ("the slash-escaped form", replaced(&compact, "/", "\\/")),
@@ -153,8 +161,28 @@ fn reserialized(hmac: &Hmac, settings: &Settings, request: &Request, context: &C
         let judged = hmac::judge(hmac, settings, request, body, context.now_ms);
         !matches!(judged, Err(Cause::SignatureMismatch | Cause::MissingHeader | Cause::MalformedHeader))
     };
-    let is_other = |bytes: &[u8]| bytes != request.body;
-    written.iter().find(|(_, bytes)| is_other(bytes) && is_right(bytes)).map(|(how, _)| *how)
+    let is_tried = |bytes: &[u8]| !bytes.is_empty() && bytes.len() <= bytes_max && bytes != request.body;
+    written.iter().find(|(_, bytes)| is_tried(bytes) && is_right(bytes)).map(|(how, _)| *how)
+}
+
+/// Bytes that are written up to a bound, beyond which writing fails.
+struct Bounded {
+    bytes: Vec<u8>,
+    bytes_max: usize,
+}
+
+impl io::Write for Bounded {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.bytes.len() + bytes.len() > self.bytes_max {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        self.bytes.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// JSON with what is not ASCII as `\u` escapes.

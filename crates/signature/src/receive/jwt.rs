@@ -317,7 +317,7 @@ fn check_binding(
             if is_bound { Ok(()) } else { Err(Cause::BodyHashMismatch) }
         }
         Binding::QueryHash => {
-            let hash = qsh::hash(request.method, request.url, settings.text("baseUrl"));
+            let hash = qsh::hash(request.method, request.url, settings.text("baseUrl"))?;
             if reading::is_same(claim("qsh"), &hash) { Ok(()) } else { Err(Cause::UrlMismatch) }
         }
     }

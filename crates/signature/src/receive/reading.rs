@@ -12,6 +12,9 @@ pub(super) const FIELDS_MAX: usize = 1_000;
 /// contract's name for Tailscale.
 pub(super) const WINDOW_SETTINGS: [&str; 2] = ["toleranceSeconds", "timestampGraceSeconds"];
 
+/// What a form is sent as.
+pub(super) const FORM: &str = "application/x-www-form-urlencoded";
+
 /// Milliseconds of a second.
 const MS_PER_S: i64 = 1_000;
 
@@ -211,6 +214,27 @@ pub(super) fn form(body: &[u8]) -> Result<Fields, Cause> {
 pub(super) fn form_text<'a>(fields: &'a [(Vec<u8>, Vec<u8>)], name: &str) -> Option<&'a str> {
     let (_, value) = fields.iter().find(|(other, _)| other == name.as_bytes())?;
     std::str::from_utf8(value).ok()
+}
+
+/// The one field of a name, as text. A second one is refused: what is signed is one of them, and the
+/// application may read the other.
+pub(super) fn only_text<'a>(fields: &'a [(Vec<u8>, Vec<u8>)], name: &str) -> Result<&'a str, Cause> {
+    let mut named = fields.iter().filter(|(other, _)| other == name.as_bytes());
+    match (named.next(), named.next()) {
+        (Some((_, value)), None) => std::str::from_utf8(value).map_err(|_| Cause::MalformedBody),
+        _ => Err(Cause::MalformedBody),
+    }
+}
+
+/// The fields of a body that is sent as a form. One that is sent as something else is refused: of a scheme
+/// that signs one field, the application would read the whole of it, most of which nobody has signed.
+pub(super) fn sent_form(request: &Request<'_>) -> Result<Fields, Cause> {
+    if could_be_form(request) { form(request.body) } else { Err(Cause::MalformedBody) }
+}
+
+/// Whether a body is sent as a form, or does not say as what.
+pub(super) fn could_be_form(request: &Request<'_>) -> bool {
+    !request.headers.contains_key("content-type") || is_media_type(request, FORM)
 }
 
 /// Undoes `+` and `%xx`; what is neither stays as it is.

@@ -116,7 +116,7 @@ impl Verifier {
 
     /// What the request says of itself. Worth something when it was accepted.
     pub fn describe(&self, request: &Request) -> Described {
-        describe::describe(self.source_type, request)
+        describe::describe(self.source_type, self.scheme(request), request)
     }
 
     /// What the provider expects as the answer to an accepted request.

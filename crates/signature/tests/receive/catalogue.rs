@@ -164,6 +164,34 @@ fn a_wrong_configuration_names_the_field() {
 }
 
 #[test]
+fn a_list_is_refused_where_one_is_read() {
+    for (name, value) in [
+        ("template", json!(["{url}{body}", "{body}"])),
+        ("header", json!(["x-sig"])),
+        ("timestampHeader", json!(["x-time"])),
+        ("notificationUrl", json!(["https://a.example/"])),
+        ("prefix", json!(["sha256="])),
+    ] {
+        let mut given = config(json!({ "secret": "a", "header": "x-sig" }));
+        given.insert(name.to_owned(), value);
+        refused("generic-hmac", &Value::Object(given), name);
+    }
+    refused("generic-token", &json!({ "token": "a", "pointer": ["/x"] }), "pointer");
+    refused("square", &json!({ "secret": "a", "notificationUrl": ["https://a.example/"] }), "notificationUrl");
+    for url in [json!(["https://a.example/"]), json!("http://a.example/"), json!("https://")] {
+        let given = json!({ "algorithm": "RS256", "jwksUrl": url, "audience": "b" });
+        refused("generic-jwt", &given, "jwksUrl");
+    }
+    for (name, given) in [
+        ("sendgrid", json!({ "publicKey": [P256_KEY, P256_KEY] })),
+        ("generic-hmac", json!({ "secret": ["a", "b"], "header": "x-sig" })),
+        ("postmark", json!({ "username": "a", "password": ["b", "c"] })),
+    ] {
+        assert!(Verifier::new(name, config(given)).is_ok(), "{name}");
+    }
+}
+
+#[test]
 fn a_token_needs_keys_of_its_kind_and_a_recipient() {
     let refused = |given: Value, field: &str| refused("generic-jwt", &given, field);
     refused(json!({ "algorithm": "HS256", "publicKey": RSA_KEY }), "publicKey");

@@ -50,6 +50,9 @@ const TAIL: &str = "
   `docusign`, `easypost`, `hubspot`, `segment`) a source without one does too.
 - `hubspot` accepts signatures of version 3 only, unless the configuration names another: versions 1 and 2 are
   plain hashes, which can be extended.
+- `travis-ci` signs with one key for all of its customers: that a request is Travis CI's does not say whose it is.
+  It may be about anybody's repository; look at the one that the payload names.
+- `twilio` signs with HMAC-SHA1 unless the configuration's `algorithm` says otherwise: a request chooses nothing.
 - `checkbook` signs body and nonce without anything between them.
 ";
 

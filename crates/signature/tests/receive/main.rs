@@ -2,6 +2,7 @@
 
 mod catalogue;
 mod choice;
+mod describe;
 mod document;
 mod fuzz;
 mod mutations;

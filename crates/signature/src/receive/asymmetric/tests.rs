@@ -9,6 +9,7 @@ use crate::receive::tests_families::{Files, Given, Kept, rejected, settings};
 use crate::standard::KeyPair;
 
 const NOW_MS: i64 = 1_760_000_000_000;
+const FORM: (&str, &str) = ("content-type", reading::FORM);
 const BODY: &[u8] = "{\"type\":2,\"name\":\"Ünï\"}\r\n".as_bytes();
 
 fn judge(scheme: &Asymmetric, own: serde_json::Value, given: &Given, now_ms: i64) -> Result<(), Failure> {
@@ -128,11 +129,20 @@ fn standard_webhooks_takes_v1a_only() {
 
 #[test]
 fn travis_asks_for_its_key_and_refuses_another_hash() {
-    let given = Given::post(&[("signature", "AAAA")], b"payload=%7B%7D");
+    let given = Given::post(&[FORM, ("signature", "AAAA")], b"payload=%7B%7D");
     let needed = Failure::Needs(Need::new(TRAVIS_CONFIG_URL));
     assert_eq!(judge(&Asymmetric::TravisCi, json!({}), &given, NOW_MS), Err(needed));
-    let bare = Given::post(&[("signature", "AAAA")], b"{}");
-    assert_eq!(judge(&Asymmetric::TravisCi, json!({}), &bare, NOW_MS), rejected(Cause::MalformedBody));
+    let json = ("content-type", "application/json");
+    let others: [((&str, &str), &[u8]); 4] = [
+        (FORM, b"{}"),
+        (FORM, b"payload=%7B%7D&payload=%7B%22evil%22%3A1%7D"),
+        (FORM, b"payload=%7B%7D&p%61yload=%7B%22evil%22%3A1%7D"),
+        (json, b"{\"payload\":\"evil\",\"a\":\"&payload=%7B%7D&\"}"),
+    ];
+    for (kind, body) in others {
+        let given = Given::post(&[kind, ("signature", "AAAA")], body);
+        assert_eq!(judge(&Asymmetric::TravisCi, json!({}), &given, NOW_MS), rejected(Cause::MalformedBody));
+    }
 
     let pair = RsaKeyPair::generate(KeySize::Rsa2048).unwrap();
     let mut signature = vec![0; pair.public_modulus_len()];

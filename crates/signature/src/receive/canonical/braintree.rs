@@ -15,9 +15,9 @@ const PAIRS_MAX: usize = 16;
 /// Verifies a notification. `publicKeyId` names the key whose signature counts; the secret is the private
 /// key. The payload's text is signed, line ends included; a last one may have been lost on the way.
 pub(super) fn verify(settings: &Settings, request: &Request<'_>) -> Result<(), Cause> {
-    let fields = reading::form(request.body)?;
-    let signatures = reading::form_text(&fields, "bt_signature").ok_or(Cause::MalformedBody)?;
-    let payload = reading::form_text(&fields, "bt_payload").ok_or(Cause::MalformedBody)?;
+    let fields = reading::sent_form(request)?;
+    let signatures = reading::only_text(&fields, "bt_signature")?;
+    let payload = reading::only_text(&fields, "bt_payload")?;
     if payload.is_empty() || !payload.bytes().all(is_payload_byte) || is_challenge(payload) {
         return Err(Cause::MalformedBody);
     }

@@ -7,7 +7,7 @@ use aws_lc_rs::hmac;
 use serde_json::Value;
 
 use crate::receive::canonical::any_secret;
-use crate::receive::reading::{self, Window};
+use crate::receive::reading::{self, Fields, Window};
 use crate::receive::{Cause, Context, Request, Settings};
 
 /// Most parts of a multipart body that are read; a route sends tens of them, and attachments.
@@ -37,15 +37,22 @@ pub(super) fn verify(settings: &Settings, request: &Request<'_>, context: &Conte
     Window::NONE.configured(settings).check(context.now_ms, signed_ms)
 }
 
+/// The token, which is signed and used once: it tells an event that is sent again.
+pub(in crate::receive) fn token(request: &Request<'_>) -> Option<String> {
+    Some(read(request)?.token).filter(|token| !token.is_empty())
+}
+
 fn read(request: &Request<'_>) -> Option<Signed> {
     let content_type = reading::optional_header(request, "content-type").unwrap_or("");
-    if reading::is_media_type(request, "application/x-www-form-urlencoded") {
-        let fields = reading::form(request.body).ok()?;
-        let field = |name| reading::form_text(&fields, name).map(str::to_owned);
-        return Some(Signed { timestamp: field("timestamp")?, token: field("token")?, signature: field("signature")? });
-    }
-    if reading::is_media_type(request, "multipart/form-data") {
-        let field = |name| multipart_field(content_type, request.body, name);
+    let fields = if reading::is_media_type(request, reading::FORM) {
+        Some(reading::form(request.body).ok()?)
+    } else if reading::is_media_type(request, "multipart/form-data") {
+        Some(multipart(content_type, request.body, &["timestamp", "token", "signature"])?)
+    } else {
+        None
+    };
+    if let Some(fields) = fields {
+        let field = |name| reading::only_text(&fields, name).ok().map(str::to_owned);
         return Some(Signed { timestamp: field("timestamp")?, token: field("token")?, signature: field("signature")? });
     }
     let body: Value = serde_json::from_slice(request.body).ok()?;
@@ -57,8 +64,9 @@ fn read(request: &Request<'_>) -> Option<Signed> {
     Some(Signed { timestamp: field("timestamp")?, token: field("token")?, signature: field("signature")? })
 }
 
-/// The first field of a name in a multipart body (RFC 7578).
-fn multipart_field(content_type: &str, body: &[u8], name: &str) -> Option<String> {
+/// The fields of these names in a multipart body (RFC 7578), in the order received. `None` if it is not of its
+/// form, or has more than [`PARTS_MAX`] parts.
+fn multipart(content_type: &str, body: &[u8], names: &[&str]) -> Option<Fields> {
     let boundary = content_type.split(';').find_map(|part| part.trim().strip_prefix("boundary="))?.trim_matches('"');
     if boundary.is_empty() || boundary.len() > BOUNDARY_CHARS_MAX {
         return None;
@@ -66,13 +74,15 @@ fn multipart_field(content_type: &str, body: &[u8], name: &str) -> Option<String
     let delimiter = format!("\r\n--{boundary}");
     // The first delimiter has no line before it.
     let mut rest = body.strip_prefix(&delimiter.as_bytes()[2..])?;
+    let mut fields = Fields::new();
     for _ in 0..PARTS_MAX {
-        let part = rest.strip_prefix(b"\r\n")?;
+        let Some(part) = rest.strip_prefix(b"\r\n") else {
+            return rest.starts_with(b"--").then_some(fields);
+        };
         let end = find(part, delimiter.as_bytes())?;
         let head_end = find(&part[..end], b"\r\n\r\n")?;
-        if is_field(&part[..head_end], name) {
-            return String::from_utf8(part[head_end + 4..end].to_vec()).ok();
-        }
+        let name = names.iter().find(|name| is_field(&part[..head_end], name));
+        fields.extend(name.map(|name| (name.as_bytes().to_vec(), part[head_end + 4..end].to_vec())));
         rest = &part[end + delimiter.len()..];
     }
     None
@@ -88,5 +98,5 @@ fn is_field(head: &[u8], name: &str) -> bool {
 }
 
 fn find(text: &[u8], wanted: &[u8]) -> Option<usize> {
-    text.windows(wanted.len()).position(|window| window == wanted)
+    text.windows(wanted.len()).position(|window| window.first() == wanted.first() && window == wanted)
 }

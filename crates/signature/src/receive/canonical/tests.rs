@@ -61,17 +61,18 @@ fn twilio_binds_json_by_its_hash_and_no_body_is_left_out() {
 }
 
 #[test]
-fn twilios_algorithm_is_one_of_two_and_can_be_pinned() {
+fn twilios_algorithm_is_the_configured_one() {
     let signature = STANDARD.encode(sha256(b"key", &format!("{URL}a1")));
     let make = |named: &str| {
         let headers = [FORM, ("x-twilio-signature", &signature), ("x-twilio-webhooks-signature-settings", named)];
         Given::new("POST", URL, &headers, b"a=1")
     };
     let shared = make("key=k1,algorithm=HMAC_SHA256");
-    assert_eq!(judge(Canonical::Twilio, json!({"secret": "key"}), &shared), Ok(()));
     assert_eq!(judge(Canonical::Twilio, json!({"secret": "key", "algorithm": "HMAC_SHA256"}), &shared), Ok(()));
     let unsupported = rejected(Cause::UnsupportedAlgorithm);
-    assert_eq!(judge(Canonical::Twilio, json!({"secret": "key", "algorithm": "HMAC_SHA1"}), &shared), unsupported);
+    for own in [json!({"secret": "key"}), json!({"secret": "key", "algorithm": "HMAC_SHA1"})] {
+        assert_eq!(judge(Canonical::Twilio, own, &shared), unsupported, "the request chooses nothing");
+    }
     assert_eq!(judge(Canonical::Twilio, json!({"secret": "key"}), &make("algorithm=HMAC_MD5")), unsupported);
     let downgraded = make("key=k1");
     assert_eq!(
@@ -109,6 +110,12 @@ fn mailgun_is_read_from_json_forms_and_multipart() {
         mailgun("multipart/form-data; boundary=y", &format!("{parts}--x--\r\n")),
         rejected(Cause::MalformedBody)
     );
+    let twice = form.replace("token=t", "token=t&token=u");
+    assert_eq!(mailgun("application/x-www-form-urlencoded", &twice), rejected(Cause::MalformedBody));
+    let twice = format!("{parts}{}--x--\r\n", part("token", "u"));
+    assert_eq!(mailgun("multipart/form-data; boundary=x", &twice), rejected(Cause::MalformedBody));
+    let padded = format!("{parts}{}--x--\r\n", part("token", "u").replace("--x\r\n", "--x \r\n"));
+    assert_eq!(mailgun("multipart/form-data; boundary=x", &padded), rejected(Cause::MalformedBody));
     assert_eq!(mailgun("application/json", "{\"signature\":{}}"), rejected(Cause::MalformedBody));
     assert_eq!(mailgun("application/json", ""), rejected(Cause::MalformedBody));
     assert_eq!(
@@ -163,6 +170,18 @@ fn braintree_takes_no_payload_that_could_be_a_challenge() {
     assert_eq!(judge_form("other%7Cab", "PGE%2B"), rejected(Cause::UnknownKey));
     assert_eq!(judge_form("ab", "PGE%2B"), rejected(Cause::MalformedBody));
     assert_eq!(judge_form(&signed("<a>"), "%3Ca%3E"), rejected(Cause::MalformedBody));
+    let good = format!("bt_signature={}&bt_payload=PGE%2B%0A", signed("PGE+\n"));
+    let judge_body = |kind: &str, body: &str| {
+        judge(Canonical::Braintree, own(), &Given::post(&[("content-type", kind)], body.as_bytes()))
+    };
+    assert_eq!(judge_body(FORM.1, &good), Ok(()));
+    for second in ["bt_payload=PGF%2B%0A", "bt%5Fpayload=PGF%2B%0A", "bt_signature=public%7Cab"] {
+        let (before, behind) = (format!("{second}&{good}"), format!("{good}&{second}"));
+        assert_eq!(judge_body(FORM.1, &before), rejected(Cause::MalformedBody), "{before}");
+        assert_eq!(judge_body(FORM.1, &behind), rejected(Cause::MalformedBody), "{behind}");
+    }
+    let both = format!("{{\"bt_payload\":\"evil\",\"a\":\"&{good}&\"}}");
+    assert_eq!(judge_body("application/json", &both), rejected(Cause::MalformedBody), "not what the application reads");
     let challenge = "20f9f8ed05f77439fe955c977e4c8a53";
     assert_eq!(judge_form(&signed(challenge), challenge), rejected(Cause::MalformedBody));
 }

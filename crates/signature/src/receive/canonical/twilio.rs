@@ -12,12 +12,14 @@ use super::any_secret;
 use crate::receive::reading::{self, Fields};
 use crate::receive::{Cause, Request, Settings};
 
+/// The algorithm of the account's token, as settings and requests name it.
+const SHA1: &str = "HMAC_SHA1";
+/// That of shared keys.
+const SHA256: &str = "HMAC_SHA256";
 /// Names the algorithm where a shared key signs in place of the account's token.
 const SETTINGS_HEADER: &str = "x-twilio-webhooks-signature-settings";
 /// The parameter of the URL that carries the body's hash where the body is no form.
 const HASH_PARAMETER: &str = "bodySHA256";
-/// What a form is sent as.
-const FORM: &str = "application/x-www-form-urlencoded";
 
 /// Verifies a request of Twilio.
 ///
@@ -27,7 +29,8 @@ const FORM: &str = "application/x-www-form-urlencoded";
 pub(super) fn verify(settings: &Settings, request: &Request<'_>) -> Result<(), Cause> {
     let signature = reading::header(request, "x-twilio-signature")?;
     let algorithm = algorithm(settings, request)?;
-    let hash = reading::parameter(request.url, HASH_PARAMETER).filter(|_| !reading::is_media_type(request, FORM));
+    let hash =
+        reading::parameter(request.url, HASH_PARAMETER).filter(|_| !reading::is_media_type(request, reading::FORM));
     let fields = if hash.is_some() { Vec::new() } else { sorted_unique(request.body)? };
     let urls = [without_port(request.url), with_port(request.url)];
     any_secret(settings, signature, |secret| {
@@ -41,22 +44,22 @@ pub(super) fn verify(settings: &Settings, request: &Request<'_>) -> Result<(), C
     }
 }
 
-/// HMAC-SHA1 with the account's token; with a shared key the request names HMAC-SHA256. Only these two can
-/// be chosen, and the setting `algorithm` (`HMAC_SHA1` or `HMAC_SHA256`) leaves no choice.
+/// HMAC-SHA1 with the account's token; HMAC-SHA256 with a shared key, where the setting `algorithm` says so.
+/// A request that names another is refused: it chooses nothing.
 fn algorithm(settings: &Settings, request: &Request<'_>) -> Result<hmac::Algorithm, Cause> {
     let header = reading::optional_header(request, SETTINGS_HEADER).unwrap_or("");
     let named = header
         .split(',')
         .filter_map(|part| part.split_once('='))
         .find(|(name, value)| name.trim() == "algorithm" && !value.trim().is_empty())
-        .map_or("HMAC_SHA1", |(_, value)| value.trim());
-    let pinned = settings.text("algorithm").unwrap_or(named);
+        .map_or(SHA1, |(_, value)| value.trim());
+    let pinned = settings.text("algorithm").unwrap_or(SHA1);
     if !pinned.eq_ignore_ascii_case(named) {
         return Err(Cause::UnsupportedAlgorithm);
     }
-    match named.to_ascii_uppercase().as_str() {
-        "HMAC_SHA1" => Ok(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY),
-        "HMAC_SHA256" => Ok(hmac::HMAC_SHA256),
+    match pinned {
+        SHA1 => Ok(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY),
+        SHA256 => Ok(hmac::HMAC_SHA256),
         _ => Err(Cause::UnsupportedAlgorithm),
     }
 }

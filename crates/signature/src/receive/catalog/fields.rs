@@ -32,6 +32,8 @@ pub(crate) enum Kind {
     Keys(KeyForm),
     /// A text with a form of its own: the check, and what it expects.
     Checked(fn(&str) -> bool, &'static str),
+    /// The same, or a list of such: any of them.
+    CheckedEach(fn(&str) -> bool, &'static str),
     /// A whole number in a range.
     Integer(i64, i64),
     /// One of these texts.
@@ -95,11 +97,17 @@ pub(crate) const NOTIFICATION_URL: Field = Field::optional(
 
 /// An absolute URL.
 pub(crate) const URL: Kind = Kind::Checked(is_url, "an absolute http or https URL");
+/// The same by https only, for what is fetched and believed.
+pub(crate) const HTTPS_URL: Kind = Kind::Checked(is_https_url, "an absolute https URL");
 /// The name of a header.
 pub(crate) const HEADER: Kind = Kind::Checked(is_header_name, "the name of a header");
 
 fn is_header_name(text: &str) -> bool {
     HeaderName::from_bytes(text.as_bytes()).is_ok()
+}
+
+fn is_https_url(text: &str) -> bool {
+    text.starts_with("https://") && is_url(text)
 }
 
 fn is_url(text: &str) -> bool {

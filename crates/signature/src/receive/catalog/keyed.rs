@@ -6,7 +6,7 @@ use super::super::certificate::Certificate;
 use super::super::handshake::Handshake;
 use super::super::hmac::KeyForm;
 use super::super::jwt::Jwt;
-use super::Where::{Body, Form, Header, Only};
+use super::Where::{Body, Each, Form, Header, Only, Signed};
 use super::fields::{self, Field, Kind};
 use super::{Answer, How, Scheme, SourceType};
 
@@ -22,9 +22,9 @@ fn is_rsa(text: &str) -> bool {
     PublicKey::of_kind(Algorithm::RsaSha256, text).is_some()
 }
 
-const ED25519: Kind = Kind::Checked(is_ed25519, "an ed25519 public key, in hexadecimal or base64");
-const ECDSA: Kind = Kind::Checked(is_ecdsa, "a public key of P-256, in base64 or PEM");
-const RSA: Kind = Kind::Checked(is_rsa, "an RSA public key in PEM");
+const ED25519: Kind = Kind::CheckedEach(is_ed25519, "an ed25519 public key, in hexadecimal or base64");
+const ECDSA: Kind = Kind::CheckedEach(is_ecdsa, "a public key of P-256, in base64 or PEM");
+const RSA: Kind = Kind::CheckedEach(is_rsa, "an RSA public key in PEM");
 
 /// The window of a timestamp, for schemes whose provider leaves it to the receiver.
 const TOLERANCE: Field = Field::optional(
@@ -47,7 +47,7 @@ const GENERIC_JWT: &[Field] = &[
     ),
     Field::optional("secret", Kind::Keys(KeyForm::Text), "The shared secret, for HS256, HS384 and HS512").secret(),
     JWKS,
-    Field::optional("jwksUrl", fields::URL, "Where the key set is, by https"),
+    Field::optional("jwksUrl", fields::HTTPS_URL, "Where the key set is, by https"),
     Field::optional("publicKey", Kind::Texts, "The public key in PEM, or several"),
     Field::optional("header", fields::HEADER, "The header of the token; Authorization behind Bearer if left out"),
     Field::optional("issuer", Kind::Texts, "The issuer that tokens must name, or several"),
@@ -78,7 +78,7 @@ pub(super) const TYPES: &[SourceType] = &[
     )
     .fields(&[Field::required("publicKey", ECDSA, "The verification key of the event webhook"), TOLERANCE])
     .id(&[Only { list: "", member: "/sg_event_id" }])
-    .kind(&[&[Body("/0/event")]])
+    .kind(&[&[Each("/*/event")]])
     .primary("sendgrid-python; @sendgrid/eventwebhook"),
     SourceType::new("telnyx", "Telnyx", &[Scheme::new("telnyx", How::Asymmetric(Asymmetric::TELNYX))])
         .fields(&[Field::required("publicKey", ED25519, "The public key of the account, in base64"), TOLERANCE])
@@ -87,6 +87,7 @@ pub(super) const TYPES: &[SourceType] = &[
         .primary("telnyx (npm): Webhooks"),
     SourceType::new("travis-ci", "Travis CI", &[Scheme::new("travis-ci", How::Asymmetric(Asymmetric::TravisCi))])
         .fields(&[Field::optional("publicKey", RSA, "The public key in PEM; asked of Travis CI if left out")])
+        .kind(&[&[Body("/type"), Body("/state")]])
         .primary("travis-ci/docs-travis-ci-com; webhook-signature-verifier"),
     SourceType::new("aws-sns", "Amazon SNS", &[Scheme::new("aws-sns", How::Certificate(Certificate::AwsSns))])
         .fields(&[
@@ -113,12 +114,16 @@ pub(super) const TYPES: &[SourceType] = &[
             TRUSTED_CA,
             TOLERANCE,
         ])
-        .id(&[Body("/id"), Header("paypal-transmission-id")])
+        .id(&[Signed])
         .kind(&[&[Body("/event_type")]])
         .primary("paypalrestsdk"),
     SourceType::new("plaid", "Plaid", &[Scheme::new("plaid", How::Jwt(Jwt::PLAID))])
         .fields(&[
-            Field::required("jwks", Kind::Json, "The verification keys, as `/webhook_verification_key/get` gives them"),
+            Field::required(
+                "jwks",
+                Kind::Json,
+                "The verification key, as `/webhook_verification_key/get` gives it, or a list of such",
+            ),
             TOLERANCE,
         ])
         .kind(&[&[Body("/webhook_type"), Body("/webhook_code")]])
@@ -168,11 +173,11 @@ pub(super) const TYPES: &[SourceType] = &[
             Field::optional(
                 "algorithm",
                 Kind::Choice(&["HMAC_SHA1", "HMAC_SHA256"]),
-                "The only algorithm that is accepted; HMAC_SHA256 is that of shared keys",
+                "The only algorithm that is accepted; HMAC_SHA1 if left out. HMAC_SHA256 is that of shared keys",
             ),
             fields::NOTIFICATION_URL,
         ])
-        .id(&[Header("i-twilio-idempotency-token"), Form("MessageSid"), Form("CallSid")])
+        .id(&[Header("i-twilio-idempotency-token")])
         .kind(&[&[Form("MessageStatus")], &[Form("SmsStatus")], &[Form("CallStatus")]])
         .answer(Answer::body("text/xml", "<?xml version=\"1.0\" encoding=\"UTF-8\"?><Response></Response>"))
         .primary("twilio-python; twilio-node"),
@@ -186,12 +191,12 @@ pub(super) const TYPES: &[SourceType] = &[
     .checked("a signed sample that verifies"),
     SourceType::new("mailgun", "Mailgun", &[Scheme::new("mailgun", How::Canonical(Canonical::Mailgun))])
         .fields(&[fields::secret("The HTTP webhook signing key"), TOLERANCE])
-        .id(&[Body("/event-data/id"), Body("/signature/token"), Form("token")])
+        .id(&[Signed])
         .kind(&[&[Body("/event-data/event")], &[Form("event")]])
         .primary("mailgun-php"),
     SourceType::new("adyen", "Adyen payments", &[Scheme::new("adyen", How::Canonical(Canonical::Adyen))])
         .fields(&[Field::required("secret", Kind::Keys(KeyForm::Hex), "The HMAC key, in hexadecimal").secret()])
-        .kind(&[&[Body("/notificationItems/0/NotificationRequestItem/eventCode")]])
+        .kind(&[&[Each("/notificationItems/*/NotificationRequestItem/eventCode")]])
         .answer(Answer::body("text/plain", "[accepted]"))
         .primary("@adyen/api-library"),
     SourceType::new("braintree", "Braintree", &[Scheme::new("braintree", How::Canonical(Canonical::Braintree))])

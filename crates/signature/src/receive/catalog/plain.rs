@@ -2,7 +2,7 @@
 
 use super::super::handshake::Handshake;
 use super::super::hmac::{Algorithm, Encoding, Frame, Hmac, KeyForm, Part};
-use super::Where::{Body, Header, Only};
+use super::Where::{Body, Each, Header, Only};
 use super::fields::{self, Field, Kind};
 use super::{Answer, Scheme, SourceType, When};
 
@@ -42,7 +42,13 @@ pub(super) const TYPES: &[SourceType] = &[
             Scheme::hmac("shopify", base64("x-shopify-hmac-sha256")),
         ],
     )
-    .id(&[Header("shopify-event-id"), Header("x-shopify-webhook-id"), Header("x-shopify-event-id")])
+    // One event can be several deliveries: to each of the webhooks that are registered for it.
+    .id(&[
+        Header("shopify-webhook-id"),
+        Header("shopify-event-id"),
+        Header("x-shopify-webhook-id"),
+        Header("x-shopify-event-id"),
+    ])
     .kind(&[&[Header("shopify-topic")], &[Header("x-shopify-topic")]])
     .primary("@shopify/shopify-api"),
     SourceType::new(
@@ -71,14 +77,14 @@ pub(super) const TYPES: &[SourceType] = &[
         Field::required("verifyToken", Kind::Texts, "The verify token that the subscription names").secret(),
     ])
     .handshakes(&[Handshake::Meta])
-    .kind(&[&[Body("/object"), Body("/entry/0/changes/0/field")]])
+    .kind(&[&[Body("/object"), Each("/entry/*/changes/*/field")]])
     .primary("fbsamples/graph-api-webhooks-samples"),
     SourceType::new("line", "LINE", &[Scheme::hmac("line", base64("x-line-signature"))])
         .id(&[Only { list: "/events", member: "/webhookEventId" }])
-        .kind(&[&[Body("/events/0/type")]])
+        .kind(&[&[Each("/events/*/type")]])
         .primary("@line/bot-sdk; line-bot-sdk"),
     SourceType::new("xero", "Xero", &[Scheme::hmac("xero", base64("x-xero-signature"))])
-        .kind(&[&[Body("/events/0/eventCategory"), Body("/events/0/eventType")]])
+        .kind(&[&[Each("/events/*/eventCategory"), Each("/events/*/eventType")]])
         .primary("developer.xero.com: configuring your server"),
     SourceType::new("razorpay", "Razorpay", &[Scheme::hmac("razorpay", Hmac::new("x-razorpay-signature"))])
         .id(&[Header("x-razorpay-event-id")])
@@ -90,7 +96,7 @@ pub(super) const TYPES: &[SourceType] = &[
         &[Scheme::hmac("woocommerce", base64("x-wc-webhook-signature").key(KeyForm::HtmlText))],
     )
     .handshakes(&[Handshake::Woocommerce])
-    .id(&[Header("x-wc-webhook-delivery-id")])
+    // No id: that of a delivery is made of the webhook and the second, and two of one second share it.
     .kind(&[&[Header("x-wc-webhook-topic")]])
     .primary("WooCommerce: WC_Webhook::generate_signature"),
     SourceType::new(
@@ -117,7 +123,7 @@ pub(super) const TYPES: &[SourceType] = &[
         &[Scheme::hmac("gocardless", Hmac::new("webhook-signature").encoding(Encoding::HexAnyCase))],
     )
     .id(&[Body("/meta/webhook_id"), Only { list: "/events", member: "/id" }])
-    .kind(&[&[Body("/events/0/resource_type"), Body("/events/0/action")]])
+    .kind(&[&[Each("/events/*/resource_type"), Each("/events/*/action")]])
     .answer(Answer::empty(204))
     .primary("gocardless-nodejs"),
     SourceType::new(
@@ -135,7 +141,7 @@ pub(super) const TYPES: &[SourceType] = &[
         .fields(fields::SECRET_LEARNED)
         .learning()
         .handshakes(&[Handshake::Asana])
-        .kind(&[&[Body("/events/0/resource/resource_type"), Body("/events/0/action")]])
+        .kind(&[&[Each("/events/*/resource/resource_type"), Each("/events/*/action")]])
         .primary("Asana/devrel-examples"),
     SourceType::new(
         "vercel",
@@ -278,7 +284,7 @@ pub(super) const TYPES: &[SourceType] = &[
         .kind(&[&[Body("/type")]])
         .primary("@nangohq/node: verifyIncomingWebhookRequest"),
     SourceType::new("panda-doc", "PandaDoc", &[Scheme::hmac("panda-doc", Hmac::new("signature").frame(Frame::Query))])
-        .kind(&[&[Body("/0/event")]])
+        .kind(&[&[Each("/*/event")]])
         .primary("developers.pandadoc.com: webhook verification"),
     SourceType::new(
         "segment",

@@ -4,7 +4,7 @@ use super::super::canonical::Canonical;
 use super::super::handshake::Handshake;
 use super::super::hmac::{Encoding, Frame, Hmac, Part, Place, Unit};
 use super::super::reading::Window;
-use super::Where::{Body, Header};
+use super::Where::{Body, Each, Header};
 use super::fields::{self, Field, Kind};
 use super::{How, Scheme, SourceType, When};
 use Part::{Text, Timestamp};
@@ -114,7 +114,6 @@ pub(super) const TYPES: &[SourceType] = &[
                 .when(When::Header("x-buildkite-token")),
         ],
     )
-    .id(&[Header("x-request-id")])
     .kind(&[&[Header("x-buildkite-event")], &[Body("/event")]])
     .primary("buildkite/docs: webhooks"),
     SourceType::new(
@@ -201,7 +200,7 @@ pub(super) const TYPES: &[SourceType] = &[
             "How far the timestamp may be from the clock, in seconds; not looked at if left out",
         ),
     ])
-    .kind(&[&[Body("/0/type")]])
+    .kind(&[&[Each("/*/type")]])
     .primary("tailscale/ts-webhook-adapter: signature.go"),
     SourceType::new(
         "airwallex",
@@ -267,6 +266,6 @@ pub(super) const TYPES: &[SourceType] = &[
         fields::NOTIFICATION_URL,
     ])
     .open()
-    .kind(&[&[Body("/0/subscriptionType")]])
+    .kind(&[&[Each("/*/subscriptionType")]])
     .primary("@hubspot/api-client; hubspot-api-client"),
 ];

@@ -3,7 +3,7 @@
 use super::super::asymmetric::Asymmetric;
 use super::super::hmac::{Encoding, Frame, Hmac, KeyForm, Part, Place, Unit};
 use super::super::reading::Window;
-use super::Where::{Body, Header};
+use super::Where::{Body, Header, Signed};
 use super::fields::{self, Field, Kind};
 use super::{How, Scheme, SourceType, When};
 use crate::standard::PublicKey;
@@ -41,7 +41,7 @@ const SVIX_SCHEMES: &[Scheme] = &[
 const fn svix(name: &'static str, title: &'static str) -> SourceType {
     SourceType::new(name, title, SVIX_SCHEMES)
         .fields(fields::WHSEC)
-        .id(&[Header("svix-id"), Header("webhook-id")])
+        .id(&[Signed])
         .kind(&[&[Body("/type")], &[Body("/event_type")], &[Body("/event")]])
         .primary("svix (Rust): ingest_source_in.rs; svix (npm, PyPI)")
 }
@@ -60,11 +60,11 @@ pub(super) const TYPES: &[SourceType] = &[
         Field::optional("secret", Kind::Keys(KeyForm::Whsec), "The signing secret, `whsec_…`").secret(),
         Field::optional(
             "publicKey",
-            Kind::Checked(is_public_key, "`whpk_` followed by base64 of 32 bytes"),
+            Kind::CheckedEach(is_public_key, "`whpk_` followed by base64 of 32 bytes"),
             "The public key, `whpk_…`, where messages are signed with a private one; a secret is not looked at then",
         ),
     ])
-    .id(&[Header("webhook-id")])
+    .id(&[Signed])
     .kind(&[&[Body("/type")]])
     .primary("standard-webhooks/standard-webhooks: specification and libraries"),
     svix("svix", "Svix"),
@@ -87,12 +87,12 @@ pub(super) const TYPES: &[SourceType] = &[
         .fields(
             &[Field::required("secret", Kind::Keys(KeyForm::WhsecOrText), "The signing secret, `whsec_…`").secret()],
         )
-        .id(&[Header("webhook-id"), Body("/id")])
+        .id(&[Signed])
         .kind(&[&[Body("/type")]])
         .primary("openai-node"),
     SourceType::new("bigcommerce", "BigCommerce", &[Scheme::hmac("bigcommerce", STANDARD.key(KeyForm::Text))])
         .fields(&[fields::secret("The client secret of the app")])
-        .id(&[Header("webhook-id"), Body("/hash")])
+        .id(&[Signed])
         .kind(&[&[Body("/scope")]])
         .primary("bigcommerce/docs: webhooks"),
     SourceType::new(
@@ -112,7 +112,8 @@ pub(super) const TYPES: &[SourceType] = &[
         )
         .secret(),
     ])
-    .id(&[Header("webhook-id"), Header("idempotency-key"), Header("x-gitlab-event-uuid")])
+    // `x-gitlab-event-uuid` is that of a whole chain of hooks which set each other off.
+    .id(&[Signed, Header("idempotency-key")])
     .kind(&[&[Body("/object_kind")], &[Body("/event_name")], &[Header("x-gitlab-event")]])
     .primary("gitlabhq: webhooks.md; gitlab-org merge request 230944"),
 ];

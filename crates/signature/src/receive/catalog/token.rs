@@ -2,7 +2,7 @@
 
 use super::super::handshake::Handshake;
 use super::super::token::{Token, TokenScheme};
-use super::Where::{Body, Form, Only};
+use super::Where::{Body, Each, Form, Only, Text};
 use super::fields::{self, Field, Kind};
 use super::{Answer, How, Scheme, SourceType, When};
 
@@ -21,14 +21,14 @@ pub(super) const TYPES: &[SourceType] = &[
         .checked("a signed sample that verifies"),
     SourceType::new("postmark", "Postmark", &[Scheme::token("postmark", BASIC)])
         .fields(fields::BASIC)
-        .id(&[Body("/ID"), Body("/MessageID")])
+        .id(&[Body("/ID")])
         .kind(&[&[Body("/RecordType")]])
         .secondary("Hookdeck's list of sources; hookdeck/webhook-skills"),
     SourceType::new("okta", "Okta event hooks", &[Scheme::token("okta", in_header("authorization"))])
         .fields(&[fields::secret("The authentication secret: the whole value of the Authorization header")])
         .handshakes(&[Handshake::Okta])
         .id(&[Body("/eventId"), Only { list: "/data/events", member: "/uuid" }])
-        .kind(&[&[Body("/data/events/0/eventType")]])
+        .kind(&[&[Each("/data/events/*/eventType")]])
         .primary("okta/okta-developer-docs: event hooks"),
     SourceType::new("flutterwave", "Flutterwave v3", &[Scheme::token("flutterwave", in_header("verif-hash"))])
         .fields(&[fields::secret("The secret hash")])
@@ -42,7 +42,7 @@ pub(super) const TYPES: &[SourceType] = &[
     .fields(&[fields::secret("`clientState` of the subscription")])
     .handshakes(&[Handshake::MicrosoftGraph])
     .id(&[Only { list: "/value", member: "/id" }])
-    .kind(&[&[Body("/value/0/changeType")]])
+    .kind(&[&[Each("/value/*/changeType")]])
     .answer(Answer::empty(202))
     .primary("microsoft-graph-docs-contrib: change notifications"),
     SourceType::new("chargebee", "Chargebee", &[Scheme::token("chargebee", BASIC)])
@@ -52,8 +52,9 @@ pub(super) const TYPES: &[SourceType] = &[
         .secondary("Hookdeck's list of sources; hookdeck/webhook-skills"),
     SourceType::new("pipedrive", "Pipedrive", &[Scheme::token("pipedrive", BASIC)])
         .fields(fields::BASIC)
-        .id(&[Body("/meta/id")])
-        .kind(&[&[Body("/meta/action"), Body("/meta/object")], &[Body("/meta/action"), Body("/meta/entity")]])
+        // Version 1 has the id of the object here, a number; version 2 has the event's.
+        .id(&[Text("/meta/id")])
+        .kind(&[&[Body("/meta/action"), Body("/meta/object"), Body("/meta/entity")]])
         .secondary("Hookdeck's list of sources"),
     SourceType::new(
         "vapi",

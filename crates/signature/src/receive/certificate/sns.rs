@@ -9,8 +9,8 @@ use crate::receive::{Cause, Context, Failure, Request, Settings};
 
 /// What AWS names its certificates' files.
 const FILE_PREFIX: &str = "/SimpleNotificationService-";
-/// Shortest name of a region, as AWS's validators have it.
-const REGION_CHARS_MIN: usize = 3;
+/// Most parts of a region's name.
+const REGION_PARTS_MAX: usize = 4;
 
 /// AWS serves the certificate alone, without the one of its issuer, and its own validators rely on the host.
 const RULE: Rule = Rule { is_name: is_sns_name, trust: Trust::Host };
@@ -95,11 +95,26 @@ pub(in crate::receive) fn is_sns_url(url: &str) -> bool {
 
 fn is_sns_host(host: &str) -> bool {
     let Some(rest) = host.strip_prefix("sns.") else { return false };
-    let region = rest.strip_suffix(".amazonaws.com").or_else(|| rest.strip_suffix(".amazonaws.com.cn"));
-    region.is_some_and(|region| {
-        let is_region_byte = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-        region.len() >= REGION_CHARS_MIN && region.bytes().all(is_region_byte)
-    })
+    let (region, is_china) = match rest.strip_suffix(".amazonaws.com.cn") {
+        Some(region) => (Some(region), true),
+        None => (rest.strip_suffix(".amazonaws.com"), false),
+    };
+    region.is_some_and(|region| is_region(region) && region.starts_with("cn-") == is_china)
+}
+
+/// Whether a name has the form of a region: a country's two letters, one or two words, a number, as `us-east-1`
+/// and `us-gov-west-1`. Other names are of other services: at `s3-us-west-2` anybody can have a bucket `sns`.
+fn is_region(name: &str) -> bool {
+    let parts: Vec<&str> = name.splitn(REGION_PARTS_MAX + 1, '-').collect();
+    let is_word = |part: &&str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_lowercase());
+    let is_number = |part: &str| (1..=2).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_digit());
+    match parts.as_slice() {
+        [country, words @ .., number] => {
+            let has_words = (1..=2).contains(&words.len()) && words.iter().all(is_word);
+            country.len() == 2 && is_word(country) && has_words && is_number(number)
+        }
+        _ => false,
+    }
 }
 
 /// AWS's certificates carry the name without a region, or the region's host.

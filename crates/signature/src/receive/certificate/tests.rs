@@ -143,7 +143,7 @@ fn sns_messages_and_their_causes() {
     assert_eq!(judge_body(json!({"topicArns": [TOPIC], "toleranceSeconds": 60}), same), Ok(()));
     assert_eq!(judge_body(json!({"topicArns": "arn:other"}), same), rejected(Cause::WrongRecipient));
     assert_eq!(judge_body(json!({"signatureVersion": "1"}), same), rejected(Cause::UnsupportedVersion));
-    let cases: [(&str, Value, Cause); 7] = [
+    let cases: [(&str, Value, Cause); 8] = [
         ("Message", json!("ho"), Cause::SignatureMismatch),
         ("Subject", json!("new"), Cause::SignatureMismatch),
         ("Signature", json!(null), Cause::MalformedBody),
@@ -151,6 +151,11 @@ fn sns_messages_and_their_causes() {
         ("SignatureVersion", json!("3"), Cause::UnsupportedVersion),
         ("SignatureVersion", json!("1"), Cause::SignatureMismatch),
         ("SigningCertURL", json!("https://sns.evil.test/SimpleNotificationService-1.pem"), Cause::CertUrlUntrusted),
+        (
+            "SigningCertURL",
+            json!("https://sns.s3-us-west-2.amazonaws.com/SimpleNotificationService-1.pem"),
+            Cause::CertUrlUntrusted,
+        ),
     ];
     for (name, value, cause) in cases {
         assert_eq!(judge_body(json!({}), &|body| body[name] = value.clone()), rejected(cause), "{name}");
@@ -168,6 +173,8 @@ fn sns_urls() {
     for url in [
         "https://sns.us-west-2.amazonaws.com/?Action=ConfirmSubscription&Token=a",
         "https://sns.cn-north-1.amazonaws.com.cn/x",
+        "https://sns.us-gov-west-1.amazonaws.com/",
+        "https://sns.ap-southeast-2.amazonaws.com/",
     ] {
         assert!(is_sns_url(url), "{url}");
     }
@@ -176,6 +183,17 @@ fn sns_urls() {
         "https://sns.us-west-2.amazonaws.com@evil.test/",
         "https://sns.us-west-2.amazonaws.com.evil.test/",
         "https://sns.x.y.amazonaws.com/",
+        // Buckets of S3, of which anybody may have had the name `sns`.
+        "https://sns.s3-us-west-2.amazonaws.com/",
+        "https://sns.s3.amazonaws.com/",
+        "https://sns.s3-website-us-east-1.amazonaws.com/",
+        "https://sns.s3-accelerate.amazonaws.com/",
+        "https://sns.us-west.amazonaws.com/",
+        "https://sns.us-2.amazonaws.com/",
+        "https://sns.us-gov-far-west-1.amazonaws.com/",
+        "https://sns.us--1.amazonaws.com/",
+        "https://sns.cn-north-1.amazonaws.com/",
+        "https://sns.us-west-2.amazonaws.com.cn/",
         "https://sns.us-west-2.amazonaws.com:80/",
         "https://evil.test/?sns.us-west-2.amazonaws.com/",
         "https://sns.us-west-2.amazonaws.com\\@evil.test/",

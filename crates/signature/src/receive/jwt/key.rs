@@ -96,14 +96,18 @@ fn by_keys(set: &Value, algorithm: JwtAlgorithm, now_ms: i64, token: &Token<'_>)
     Ok(key.verifies(algorithm, token.signed, &token.signature))
 }
 
-/// A set is `{"keys": [...]}` (RFC 7517), or an object of keys by their ids, as Plaid's and Google's old ones
-/// are. A token without an id can only mean the one key of a set of one.
+/// A set is `{"keys": [...]}` (RFC 7517) or the list alone, or an object of keys by their ids, as Google's old
+/// ones are, or what Plaid answers: `{"key": {...}}`, which may be an item of a list, too. A token without an id
+/// can only mean the one key of a set of one.
 fn entry<'a>(set: &'a Value, kid: Option<&str>) -> Option<&'a Value> {
-    match (set.get("keys").and_then(Value::as_array), kid) {
+    let answered = set.get("key").filter(|key| key.is_object());
+    let listed = set.get("keys").unwrap_or(set).as_array().map(Vec::as_slice);
+    match (answered.map(std::slice::from_ref).or(listed), kid) {
         (Some(keys), Some(kid)) => {
-            keys.iter().take(KEYS_MAX).find(|key| key.get("kid").and_then(Value::as_str) == Some(kid))
+            let named = |key: &&Value| key.get("kid").and_then(Value::as_str) == Some(kid);
+            keys.iter().take(KEYS_MAX).map(|key| key.get("key").unwrap_or(key)).find(named)
         }
-        (Some(keys), None) if keys.len() == 1 => keys.first(),
+        (Some([key]), None) => Some(key.get("key").unwrap_or(key)),
         (None, Some(kid)) => set.get(kid),
         _ => None,
     }

@@ -6,15 +6,16 @@ use std::collections::BTreeMap;
 
 use http::Method;
 
-use crate::receive::reading;
+use crate::receive::{Cause, reading};
 
 /// SHA-256 of `METHOD&path&query` in lower-case hexadecimal digits.
 ///
 /// The path is relative to the app's base URL, whose path is cut off where it begins with it. Parameters are
-/// sorted by name, several values of one joined by commas; `jwt` is left out.
-pub(super) fn hash(method: &Method, url: &str, base_url: Option<&str>) -> String {
-    let canonical = [method.as_str().to_ascii_uppercase(), path(url, base_url), query(url)].join("&");
-    reading::sha256_hex(&[canonical.as_bytes()])
+/// sorted by name, several values of one joined by commas; `jwt` is left out. A query of more parameters than
+/// are read has no hash.
+pub(super) fn hash(method: &Method, url: &str, base_url: Option<&str>) -> Result<String, Cause> {
+    let canonical = [method.as_str().to_ascii_uppercase(), path(url, base_url), query(url)?].join("&");
+    Ok(reading::sha256_hex(&[canonical.as_bytes()]))
 }
 
 fn path(url: &str, base_url: Option<&str>) -> String {
@@ -25,9 +26,9 @@ fn path(url: &str, base_url: Option<&str>) -> String {
     if relative.starts_with('/') { relative.to_owned() } else { format!("/{relative}") }
 }
 
-fn query(url: &str) -> String {
+fn query(url: &str) -> Result<String, Cause> {
     let mut parameters: BTreeMap<Vec<u8>, Vec<Vec<u8>>> = BTreeMap::new();
-    for (name, value) in reading::form(reading::query(url).as_bytes()).unwrap_or_default() {
+    for (name, value) in reading::form(reading::query(url).as_bytes()).map_err(|_| Cause::UrlMismatch)? {
         if name != b"jwt" {
             parameters.entry(name).or_default().push(value);
         }
@@ -37,7 +38,7 @@ fn query(url: &str) -> String {
         let values: Vec<String> = values.iter().map(|value| encode(value)).collect();
         format!("{}={}", encode(&name), values.join(","))
     });
-    written.collect::<Vec<_>>().join("&")
+    Ok(written.collect::<Vec<_>>().join("&"))
 }
 
 /// Percent-encodes all but the unreserved characters of RFC 3986.

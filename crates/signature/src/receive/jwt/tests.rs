@@ -177,6 +177,15 @@ fn plaid_binds_the_body_and_ends_keys() {
     assert_eq!(send(valid(), json!(NOW_S), b"{}"), rejected(Cause::BodyHashMismatch));
     assert_eq!(send(key(json!(NOW_S - 1)), json!(NOW_S), b"{\n}"), rejected(Cause::UnknownKey));
     assert_eq!(send(json!({}), json!(NOW_S), b"{\n}"), rejected(Cause::UnknownKey));
+    // As Plaid's API answers: one key with its id in it. Several answers are a list.
+    let answered = |kid: &str| {
+        let mut key = valid()["jwks"]["k1"].clone();
+        key["kid"] = json!(kid);
+        json!({"key": key, "request_id": "r1"})
+    };
+    assert_eq!(send(json!({"jwks": answered("k1")}), json!(NOW_S), b"{\n}"), Ok(()));
+    assert_eq!(send(json!({"jwks": [answered("k0"), answered("k1")]}), json!(NOW_S), b"{\n}"), Ok(()));
+    assert_eq!(send(json!({"jwks": answered("k0")}), json!(NOW_S), b"{\n}"), rejected(Cause::UnknownKey));
 }
 
 #[test]
@@ -195,7 +204,7 @@ fn wix_is_a_body_and_takes_a_key_in_several_forms() {
 
 #[test]
 fn atlassian_signs_method_path_and_query() {
-    let hash = |url: &str, base: Option<&str>| qsh::hash(&http::Method::POST, url, base);
+    let hash = |url: &str, base: Option<&str>| qsh::hash(&http::Method::POST, url, base).unwrap();
     let expected = reading::sha256_hex(&[b"POST&/a%26b&a%20b=1%2C2,3&c="]);
     let base = Some("https://x.test/in/t/");
     assert_eq!(hash("https://x.test/in/t/a&b/?jwt=z&c&a+b=3&a%20b=1,2", base), expected);
@@ -214,6 +223,11 @@ fn atlassian_signs_method_path_and_query() {
     assert_eq!(send(&format!("{url}&jwt={}", hs256(&claims)), None), Ok(()));
     assert_eq!(send(&format!("{URL}?a=2"), Some(&jwt)), rejected(Cause::UrlMismatch));
     assert_eq!(send(&url, None), rejected(Cause::MissingHeader));
+    // What is too much to be read is not taken for nothing.
+    let none = format!("JWT {}", hs256(&json!({"exp": NOW_S + 9, "qsh": hash(URL, None)})));
+    let many = format!("{URL}?{}", "a=1&".repeat(reading::FIELDS_MAX + 1));
+    assert_eq!(send(URL, Some(&none)), Ok(()));
+    assert_eq!(send(&many, Some(&none)), rejected(Cause::UrlMismatch));
 }
 
 #[test]

@@ -142,7 +142,9 @@ fn adyens_library_agrees() {
 fn braintrees_library_agrees() {
     let (mut libraries, of) = (Libraries::default(), "braintree");
     let config = json!({ "secret": SECRET, "publicKeyId": "public_1" });
-    let (case, _) = signed(of, with_secret(Made::new(b""), config));
+    let mut made = Made::new(b"");
+    made.set("content-type", "application/x-www-form-urlencoded");
+    let (case, _) = signed(of, with_secret(made, config));
     libraries.check(of, "valid", &case, true);
     libraries.check(of, "tampered payload", &replaced(&case, "bt_payload=PG", "bt_payload=PH"), false);
     libraries.check(of, "other public key", &replaced(&case, "public_1", "public_2"), false);
