@@ -4,6 +4,8 @@
 //! Whatever becomes of it, the source's log says so. The sender of a request that is refused learns
 //! nothing of the cause.
 
+mod again;
+
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -15,19 +17,19 @@ use quick_cache::sync::Cache;
 use serde_json::Value;
 use tokio::sync::oneshot;
 
+pub use again::VerifiedAgain;
+
 use super::fetch::Fetcher;
 use super::limited::BodyError;
 use super::quota::Bucket;
 use super::{Gateway, NotAccepted};
 use crate::deliver::decode::Coding;
-use crate::model::id::{first_key_at, key_time};
 use crate::model::routing::{Route, route};
 use crate::model::{
-    Awaited, Dedupe, DedupeBy, EndpointAnswer, EndpointKey, Envelope, Id, LogKind, LoggedRequest, Received, Source,
-    SourceAnswer, SourceKey, UnixMs,
+    Awaited, Dedupe, DedupeBy, EndpointAnswer, EndpointKey, Envelope, Id, LogKind, Received, Source, SourceAnswer,
+    SourceKey, UnixMs,
 };
 use crate::store::command::{Change, Command, DedupeKey, Done, Inbound, LogRequest, Publish, Refusal};
-use crate::store::query::{Order, Page};
 
 /// Sources whose verifiers are kept ready.
 const PREPARED_MAX: usize = 10_000;
@@ -35,13 +37,11 @@ const PREPARED_MAX: usize = 10_000;
 const FETCHES_MAX: usize = 3;
 /// Requests that became no message, of one source, that go into its log in a second. What is more is only
 /// counted: a flood on one source leaves the journal to others.
-const LOGGED_PER_SECOND: u32 = 20;
+const LOGGED_PER_SECOND: u32 = 100;
+/// Duplicates of one source that go into its log in a second: no more are kept.
+const DUPLICATES_LOGGED_PER_SECOND: u32 = 1_000;
 /// A long one counts as one more for each of these bytes.
-const LOGGED_UNIT_BYTES: usize = 64 << 10;
-/// Requests of a log that one call looks at at most: more than a log keeps.
-const VERIFIED_AGAIN_MAX: usize = 4_096;
-/// Of these, how many are read at once.
-const VERIFIED_AGAIN_PAGE: usize = 100;
+const LOGGED_UNIT_BYTES: usize = 16 << 10;
 /// Fetches of one source under way at once, and how long others of it wait for their turn.
 const FETCHING_PER_SOURCE: usize = 2;
 const FETCH_WAIT: Duration = Duration::from_secs(5);
@@ -119,17 +119,6 @@ impl Accepted {
     }
 }
 
-/// What became of requests that were verified again.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct VerifiedAgain {
-    /// Messages now.
-    pub accepted: usize,
-    /// Known as messages before.
-    pub duplicates: usize,
-    /// Still refused.
-    pub rejected: usize,
-}
-
 /// Verifiers of sources, and how full their buckets are. One a process.
 pub struct Receiving {
     prepared: Cache<SourceKey, Arc<Prepared>>,
@@ -151,6 +140,7 @@ struct Allowance {
     /// Of `requests_per_second`.
     requests: Option<(u32, Bucket)>,
     logged: Bucket,
+    duplicates: Bucket,
     fetching: tokio::sync::Semaphore,
 }
 
@@ -179,6 +169,7 @@ impl Receiving {
         let allowance = Arc::new(Allowance {
             requests,
             logged: Bucket::new(LOGGED_PER_SECOND),
+            duplicates: Bucket::new(DUPLICATES_LOGGED_PER_SECOND),
             fetching: tokio::sync::Semaphore::new(FETCHING_PER_SOURCE),
         });
         self.allowances.insert(source.key(), Arc::clone(&allowance));
@@ -322,72 +313,6 @@ impl Gateway {
         self.receiving.prepare(&Arc::new(source)).map_or(StatusCode::OK, |prepared| prepared.answer().status)
     }
 
-    /// Verifies what a source has refused between two moments again, by its configuration as it is now and
-    /// as of the time when it came: what is right becomes a message and leaves the log.
-    pub async fn verify_again(
-        &self,
-        source: Source,
-        since: UnixMs,
-        until: UnixMs,
-    ) -> Result<VerifiedAgain, NotAccepted> {
-        self.admission.check().map_err(NotAccepted::Closed)?;
-        let Some(prepared) = self.receiving.prepare(&Arc::new(source)) else { return Ok(VerifiedAgain::default()) };
-        let mut counted = VerifiedAgain::default();
-        let (mut after, mut looked_at) = (Some(first_key_at(since) - 1), 0);
-        while looked_at < VERIFIED_AGAIN_MAX {
-            let page = Page { after, order: Order::Ascending, limit: VERIFIED_AGAIN_PAGE };
-            let found = self.queries.source_log(prepared.source.key(), page).await?;
-            let Some(last) = found.rows.last().map(|row| row.id.key) else { break };
-            looked_at += found.rows.len();
-            after = Some(last);
-            for logged in found.rows {
-                if key_time(logged.id.key) >= until {
-                    return Ok(counted);
-                }
-                if logged.kind == LogKind::Rejected && can_be_verified(&logged) {
-                    self.verify_one_again(&prepared, logged, &mut counted).await?;
-                }
-            }
-            if found.done {
-                break;
-            }
-        }
-        Ok(counted)
-    }
-
-    async fn verify_one_again(
-        &self,
-        prepared: &Prepared,
-        logged: LoggedRequest,
-        counted: &mut VerifiedAgain,
-    ) -> Result<(), NotAccepted> {
-        let (Some(head), Some(body)) = (logged.head, logged.body) else { return Ok(()) };
-        let (Ok(method), headers) = (Method::from_bytes(head.method.as_bytes()), head.header_map()) else {
-            return Ok(());
-        };
-        let token = &prepared.source.secret.token;
-        let (path, query) = (head.path.as_str(), head.query.as_deref());
-        let url = self.url_of(&Arrival { token, path, query, method: &method, headers: &headers, peer: None });
-        let request = Request { method: &method, url: &url, headers: &headers, body: &body };
-        if self.judge(prepared, &request, key_time(logged.id.key), false).await != Verdict::Accepted {
-            counted.rejected += 1;
-            return Ok(());
-        }
-        let received = Arc::new(Received {
-            is_standard: prepared.is_standard(),
-            forward_path: prepared.source.spec.forward_path,
-            ..head.clone()
-        });
-        match self.accept(prepared, &request, received, &body, Some(logged.id)).await.map(|accepted| accepted.became) {
-            Ok(Became::Message) => counted.accepted += 1,
-            Ok(Became::Duplicate) => counted.duplicates += 1,
-            // Somebody else had it verified at the same time.
-            Ok(Became::Nothing) | Err(NotAccepted::Refused(Refusal::NotFound)) => {}
-            Err(error) => return Err(error),
-        }
-        Ok(())
-    }
-
     /// What schemes that sign the URL are verified with, where the source's configuration has no other.
     fn url_of(&self, arrival: &Arrival<'_>) -> String {
         let mut url = self.receiving_url(arrival.token);
@@ -473,7 +398,7 @@ impl Gateway {
                 status: answer.status.as_u16(),
                 awaited: awaited.map(Arc::new),
                 instead_of,
-                is_logged: prepared.allowance.logged.has_some(now),
+                is_logged: prepared.allowance.duplicates.has_some(now),
                 tick: None,
             })),
             at: now,
@@ -486,7 +411,7 @@ impl Gateway {
             }
             Done::Duplicate(_) => {
                 self.metrics.requests_duplicate.inc();
-                prepared.allowance.logged.take(now);
+                prepared.allowance.duplicates.take(now);
                 Ok(Accepted::plainly(Became::Duplicate, answer))
             }
             _ => Err(Refusal::Failed.into()),
@@ -676,11 +601,6 @@ async fn first_answer_within(answer: oneshot::Receiver<EndpointAnswer>, timeout_
         headers: content_type.map(|value| ("content-type", value)).into_iter().collect(),
         body: answer.body,
     })
-}
-
-/// Whether judging it again may end otherwise: it was not verified, or could not be.
-fn can_be_verified(logged: &LoggedRequest) -> bool {
-    logged.status == StatusCode::UNAUTHORIZED.as_u16() || logged.cause.as_deref() == Some(KEY_UNAVAILABLE)
 }
 
 /// The media type as it was said; what says none is bytes.

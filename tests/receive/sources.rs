@@ -6,7 +6,9 @@ use crate::support::app::{TestApp, id_of};
 use crate::support::http::Request;
 use crate::support::receiver::Receiver;
 use crate::support::wait::SOON;
-use crate::world::{STRIPE_SECRET, Source, receiving_path, send, stripe_event, stripe_request};
+use crate::world::{
+    STRIPE_SECRET, Source, now_s, receiving_path, send, stripe_event, stripe_request, stripe_signature,
+};
 
 const SOURCES: &str = "/ingest/api/v1/source";
 
@@ -197,4 +199,58 @@ async fn every_type_is_listed_with_the_schema_of_its_configuration() {
     assert!(validator.is_valid(&json!({ "secret": "whsec_a" })));
     assert!(!validator.is_valid(&json!({ "secert": "whsec_a" })) && !validator.is_valid(&json!({})));
     assert!(find("klaviyo").is_none(), "what is not confirmed is not offered");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_application_that_others_use_does_not_go_with_its_first_source() {
+    let app = TestApp::start().await;
+    let first = Source::make(&app, "generic-webhook", json!({})).await;
+    let second = Source::with(&app, "generic-webhook", json!({}), json!({ "appId": first.app_id })).await;
+    app.client.delete(first.resource()).await.expect(409);
+    send(&app, Request::new("POST", &second.path).body("{}")).await.expect(200);
+    app.client.delete(second.resource()).await.expect(204);
+    app.client.delete(first.resource()).await.expect(204);
+    app.get(format!("/api/v1/app/{}", first.app_id)).await.expect(404);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_that_takes_long_is_judged_by_the_source_as_it_is_in_the_end() {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    let app = TestApp::start().await;
+    let source = Source::stripe(&app).await;
+    let body = r#"{"id":"evt_slow","type":"a.b"}"#;
+    let signature = stripe_signature(STRIPE_SECRET, now_s(), body.as_bytes());
+    let head = format!(
+        "POST {} HTTP/1.1\r\nhost: x\r\nstripe-signature: {signature}\r\ncontent-length: {}\r\n\r\n",
+        source.path,
+        body.len()
+    );
+    let (begin, end) = body.split_at(10);
+    let half_sent = async || {
+        let mut tcp = tokio::net::TcpStream::connect(app.address()).await.expect("connected");
+        tcp.write_all(format!("{head}{begin}").as_bytes()).await.expect("sent");
+        // The head is read when another request on another connection is answered after it.
+        send(&app, stripe_request(&source.path, r#"{"id":"evt_other","type":"a"}"#)).await;
+        tcp
+    };
+    let status = async |mut tcp: tokio::net::TcpStream| {
+        tcp.write_all(end.as_bytes()).await.expect("sent");
+        let mut answer = [0; 12];
+        tcp.read_exact(&mut answer).await.expect("an answer");
+        String::from_utf8_lossy(&answer[9..]).into_owned()
+    };
+    let before = half_sent().await;
+    source.patch(&app, json!({ "allowedNetworks": ["203.0.113.0/24"] })).await;
+    assert_eq!(status(before).await, "403");
+    source.patch(&app, json!({ "allowedNetworks": [] })).await;
+    let before = half_sent().await;
+    source.patch(&app, json!({ "config": { "secret": "whsec_another" } })).await;
+    assert_eq!(status(before).await, "401");
+    let before = half_sent().await;
+    source.patch(&app, json!({ "config": { "secret": STRIPE_SECRET } })).await;
+    assert_eq!(status(before).await, "200");
+    let before = half_sent().await;
+    app.client.delete(source.resource()).await.expect(204);
+    assert_eq!(status(before).await, "404");
 }
