@@ -165,7 +165,7 @@ impl Client {
     /// An attempt that fails after the answer's head came keeps its status and what was read. A
     /// compressed body is kept as what it says, if that can be told.
     pub async fn attempt(&self, request: OutboundRequest, timeout: Duration, clock: &dyn Clock) -> Outcome {
-        self.send(request, timeout, clock, self.response_bytes_max).await.0
+        self.send(request, timeout, clock, self.response_bytes_max, false).await.0
     }
 
     /// As [`Self::attempt`], with the whole answer where it is 2xx and has fewer than `bytes_max` bytes; the
@@ -177,7 +177,7 @@ impl Client {
         clock: &dyn Clock,
         bytes_max: usize,
     ) -> (Outcome, Option<EndpointAnswer>) {
-        let (mut outcome, answer) = self.send(request, timeout, clock, bytes_max).await;
+        let (mut outcome, answer) = self.send(request, timeout, clock, bytes_max, true).await;
         let body = outcome.body.clone();
         if body.len() > self.response_bytes_max {
             // A slice would keep all of it in memory.
@@ -196,10 +196,11 @@ impl Client {
         timeout: Duration,
         clock: &dyn Clock,
         bytes_max: usize,
+        is_asked_for: bool,
     ) -> (Outcome, Answer) {
         let started_at = clock.now_ms();
         let began = Instant::now();
-        let mut answer = Answer::default();
+        let mut answer = Answer { is_asked_for, ..Answer::default() };
         let run = self.run(request, began, clock, &mut answer, bytes_max);
         // Without tokio's budget of operations per task, which would be handed to wakers that
         // do nothing (see `exchange`); an attempt's own work is bounded by its caps.
@@ -265,6 +266,8 @@ impl Client {
 #[derive(Default)]
 struct Answer {
     came: bool,
+    /// Somebody waits for all of it: what of its head goes with it is kept.
+    is_asked_for: bool,
     status: StatusCode,
     retry_after_s: Option<RetryAfterS>,
     coding: Option<Coding>,
@@ -279,8 +282,10 @@ impl Answer {
         self.came = true;
         self.status = response.status();
         self.coding = Coding::of(response.headers());
-        self.is_coded = response.headers().contains_key(CONTENT_ENCODING);
-        self.content_type = response.headers().get(CONTENT_TYPE).cloned();
+        if self.is_asked_for {
+            self.is_coded = response.headers().contains_key(CONTENT_ENCODING);
+            self.content_type = response.headers().get(CONTENT_TYPE).cloned();
+        }
         let overloaded = [StatusCode::TOO_MANY_REQUESTS, StatusCode::SERVICE_UNAVAILABLE];
         if overloaded.contains(&self.status) {
             let header = response.headers().get(RETRY_AFTER);
