@@ -42,7 +42,7 @@ const LOGGED_PER_SECOND: u32 = 100;
 const DUPLICATES_LOGGED_PER_SECOND: u32 = 1_000;
 /// A long one counts as one more for each of these bytes.
 const LOGGED_UNIT_BYTES: usize = 16 << 10;
-/// Fetches of one source under way at once, and how long others of it wait for their turn.
+/// Fetches of one source under way at once, and how long a request waits for its turn and for what it needs.
 const FETCHING_PER_SOURCE: usize = 2;
 const FETCH_WAIT: Duration = Duration::from_secs(5);
 /// The cause where a certificate or a key set could not be had.
@@ -351,9 +351,11 @@ impl Gateway {
         {
             return Some(bytes);
         }
-        let place = tokio::time::timeout(FETCH_WAIT, prepared.allowance.fetching.acquire());
-        let _one = place.await.ok()?.ok()?;
-        if need.is_outdated { fetcher.renew(&need.url).await } else { fetcher.fetch(&need.url).await }
+        let fetch = async {
+            let _one = prepared.allowance.fetching.acquire().await.ok()?;
+            if need.is_outdated { fetcher.renew(&need.url).await } else { fetcher.fetch(&need.url).await }
+        };
+        tokio::time::timeout(FETCH_WAIT, fetch).await.ok().flatten()
     }
 
     /// A message: stored, or known.
@@ -369,7 +371,7 @@ impl Gateway {
         let plain = self.receiving.plain(request, self.limits.body_bytes_max);
         let readable = Request { body: plain.as_deref().unwrap_or(request.body), ..*request };
         let described = prepared.verifier.describe(&readable);
-        let dedupe = self.dedupe_key(source, &readable, described.event_id.as_deref());
+        let dedupe = self.dedupe_key(source, body, &readable, described.event_id.as_deref());
         drop(plain);
         let now = self.clock.now_ms();
         let answer = prepared.answer();
@@ -496,16 +498,23 @@ impl Gateway {
         }
     }
 
-    /// What a request is told from others by; `None` where nothing is.
-    fn dedupe_key(&self, source: &Source, request: &Request<'_>, event_id: Option<&str>) -> Option<DedupeKey> {
+    /// What a request is told from others by; `None` where nothing is. `readable` may be cut where it is long,
+    /// so that all of the content is the body as it came.
+    fn dedupe_key(
+        &self,
+        source: &Source,
+        body: &[u8],
+        readable: &Request<'_>,
+        event_id: Option<&str>,
+    ) -> Option<DedupeKey> {
         let Dedupe { by, window_s } = &source.spec.dedupe;
         let key = source.id.key.to_be_bytes();
         let hash = match by {
             DedupeBy::Off => return None,
             DedupeBy::Provider => self.sealer.keyed_hash(&[SAMENESS, &key, b"id", event_id?.as_bytes()]),
-            DedupeBy::Content => self.sealer.keyed_hash(&[SAMENESS, &key, b"content", request.body]),
+            DedupeBy::Content => self.sealer.keyed_hash(&[SAMENESS, &key, b"content", body]),
             DedupeBy::Fields(places) => {
-                let values = fields(places, request)?;
+                let values = fields(places, readable)?;
                 let parts: Vec<&[u8]> =
                     [SAMENESS, &key, b"fields"].into_iter().chain(values.iter().map(Vec::as_slice)).collect();
                 self.sealer.keyed_hash(&parts)

@@ -433,7 +433,8 @@ impl<'c> HotStatements<'c> {
         self.connection.prepare_cached("SELECT 1 FROM source WHERE key = ?")?.exists([source.0])
     }
 
-    /// The newest message with the same dedupe key, if that is no older than the window before it came.
+    /// The newest message with the same dedupe key that came within the window: before this, or behind it where
+    /// this was refused first.
     fn first_of(
         &mut self,
         state: &WriterState,
@@ -442,8 +443,9 @@ impl<'c> HotStatements<'c> {
         came_at: UnixMs,
     ) -> rusqlite::Result<Option<Id>> {
         let since = first_key_at(came_at - dedupe.window_ms + 1);
+        let until = first_key_at(came_at + dedupe.window_ms);
         for candidate in state.seen.find_since(self.connection, Kind::EventId, dedupe_hash(&dedupe.hash), now, since)? {
-            if candidate < since {
+            if !(since..until).contains(&candidate) {
                 continue;
             }
             let same = self

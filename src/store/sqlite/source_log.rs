@@ -127,9 +127,9 @@ fn bound_log(
     *added = 0;
     let mut statement = connection.prepare_cached(
         "SELECT key, length(head) + length(body) FROM source_log
-         WHERE source = ? AND (kind = 3) = ? ORDER BY key DESC",
+         WHERE source = ?1 AND (kind = ?2) = ?3 ORDER BY key DESC",
     )?;
-    let mut rows = statement.query(params![source.0, is_rejected])?;
+    let mut rows = statement.query(params![source.0, LogKind::Rejected.code(), is_rejected])?;
     let (mut count, mut bytes) = (0, 0);
     while let Some(row) = rows.next()? {
         count += 1;
@@ -137,8 +137,8 @@ fn bound_log(
         if count > ENTRIES_MAX || bytes > BYTES_MAX {
             let last: i64 = row.get(0)?;
             connection
-                .prepare_cached("DELETE FROM source_log WHERE source = ? AND key <= ? AND (kind = 3) = ?")?
-                .execute(params![source.0, last, is_rejected])?;
+                .prepare_cached("DELETE FROM source_log WHERE source = ?1 AND key <= ?2 AND (kind = ?3) = ?4")?
+                .execute(params![source.0, last, LogKind::Rejected.code(), is_rejected])?;
             break;
         }
     }

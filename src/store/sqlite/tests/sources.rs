@@ -81,19 +81,26 @@ fn what_is_verified_late_is_a_duplicate_of_what_came_soon_after_it() {
         publish.inbound = Some(Box::new(Inbound { instead_of, ..inbound(source, 7) }));
         Command::Publish(Box::new(publish))
     };
-    store.change(Change::LogRequest(Box::new(refused(source, 10))));
-    let (key, nonce) = store
-        .writer
-        .connection
-        .query_row("SELECT key, nonce FROM source_log", [], |row| Ok((row.get(0)?, row.get(1)?)))
-        .expect("logged");
+    let refuse = |store: &mut Store| {
+        store.change(Change::LogRequest(Box::new(refused(source, 10))));
+        let newest = "SELECT key, nonce FROM source_log WHERE kind = 3 ORDER BY key DESC LIMIT 1";
+        let read = |row: &rusqlite::Row<'_>| Ok(Id { key: row.get(0)?, nonce: row.get(1)? });
+        store.writer.connection.query_row(newest, [], read).expect("logged")
+    };
+    let before = refuse(&mut store);
     store.now += 10_000;
     let first = published(&store.commit(&[inbound(&store, None)])[0]);
     store.now += 600_000;
-    let replies = store.commit(&[inbound(&store, Some(Id { key, nonce })), inbound(&store, None)]);
+    let replies = store.commit(&[inbound(&store, Some(before)), inbound(&store, None)]);
     assert!(matches!(&replies[0], Ok(Done::Duplicate(id)) if id.key == first.0), "{:?}", replies[0]);
     published(&replies[1]);
     assert_eq!(store.count("source_log WHERE kind = 3"), 0, "its place is the duplicate's");
+
+    store.now += 600_000;
+    let long_before = refuse(&mut store);
+    store.now += 120_000;
+    published(&store.commit(&[inbound(&store, None)])[0]);
+    published(&store.commit(&[inbound(&store, Some(long_before))])[0]);
 }
 
 #[test]
