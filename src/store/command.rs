@@ -517,7 +517,7 @@ pub struct Settled {
 }
 
 /// A message that the writer made by itself, in the transaction of what it tells of.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Raised {
     /// What was stored.
     pub publish: Publish,

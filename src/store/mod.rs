@@ -19,9 +19,11 @@ pub mod key_file;
 pub mod maintenance;
 pub mod memory;
 pub mod patch;
+pub mod postgres;
 pub mod query;
 pub mod seal;
 pub mod snapshots;
+mod sql;
 pub mod sqlite;
 
 use async_trait::async_trait;

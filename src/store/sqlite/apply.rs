@@ -2,47 +2,30 @@
 
 use std::sync::Arc;
 
-use rand::Rng;
 use rusqlite::{CachedStatement, Connection, OptionalExtension, params};
 
 use super::index::{DeferredIndex, Definition};
 use super::keys::{KeyIndex, dedupe_hash, event_hash};
 use super::purge::Purge;
 use super::retention::Retention;
-use super::{cron, raise, rows, source_log};
 use crate::model::id::first_key_at;
 use crate::model::operational::{LastAttempt, MessageHappening};
 use crate::model::routing::Route;
-use crate::model::{
-    AppConfig, AppKey, AppKind, Application, EnvKey, Id, KeyMaker, Message, Next, Nonce, Parked, SourceKey, Taken,
-    Trigger, UnixMs,
-};
+use crate::model::{AppKey, Id, KeyMaker, Message, Next, Parked, SourceKey, Taken, Trigger, UnixMs};
 use crate::store::command::{
     DedupeKey, Done, Idempotency, Publish, Published, Raised, Refusal, Reply, Settle, Settled,
 };
 use crate::store::idempotency::Kind;
 use crate::store::seal::Sealer;
+use crate::store::sql::core::{Core, Owner};
+use crate::store::sql::db::{Db, Optional, Result};
+use crate::store::sql::{cron, raise, rows, source_log};
 
 pub(super) const DAY_MS: i64 = 86_400_000;
 /// Bits of a payload's id behind the day of its expiry.
 pub(super) const PAYLOAD_SEQUENCE_BITS: u32 = 47;
 /// The last day that fits in front of them, in the year 2149.
 const EXPIRY_DAY_MAX: i64 = (1 << (63 - PAYLOAD_SEQUENCE_BITS)) - 1;
-/// Days that the bytes of operational webhooks are kept, unless set.
-const OWN_PAYLOAD_DAYS: u16 = 90;
-/// Applications whose versions the writer remembers.
-const VERSIONS_MAX: usize = 200_000;
-/// Environments whose operational endpoints the writer remembers.
-const OPERATIONAL_MAX: usize = 1_000;
-
-/// What the writer knows of an application.
-#[derive(Clone, Copy)]
-pub(super) struct Owner {
-    pub(super) version: i64,
-    pub(super) env: EnvKey,
-    pub(super) kind: AppKind,
-}
-
 const MESSAGE_BY_APP: Definition = Definition {
     name: "message_by_app",
     select_tail: "SELECT app, key, 0 FROM message WHERE key > ? ORDER BY key",
@@ -64,8 +47,7 @@ const ATTEMPT_BY_ENDPOINT: Definition = Definition {
 
 /// What the writer knows beside the file; all of it can be read from the file again.
 pub(super) struct WriterState {
-    pub(super) sealer: Arc<Sealer>,
-    pub(super) keys: KeyMaker,
+    pub(super) core: Core,
     pub(super) seen: KeyIndex,
     pub(super) messages_by_app: DeferredIndex,
     pub(super) attempts_by_message: DeferredIndex,
@@ -73,20 +55,15 @@ pub(super) struct WriterState {
     pub(super) payload_sequence: i64,
     pub(super) retention: Retention,
     pub(super) purge: Purge,
-    /// Days that the bytes of operational webhooks are kept.
-    pub(super) own_payload_days: u16,
-    versions: rustc_hash::FxHashMap<AppKey, Owner>,
-    /// The applications of environments that take operational webhooks.
-    operational: rustc_hash::FxHashMap<EnvKey, Arc<AppConfig>>,
-    /// Entries of each source's log since they were counted.
-    pub(super) source_logs: rustc_hash::FxHashMap<(SourceKey, bool), i64>,
-    /// What was raised in this transaction.
-    pub(super) raised: Vec<Raised>,
-    rng: rand::rngs::ThreadRng,
 }
 
 impl WriterState {
-    pub(super) fn open(connection: &Connection, sealer: Arc<Sealer>, now: UnixMs) -> rusqlite::Result<Self> {
+    pub(super) fn open(
+        connection: &Connection,
+        sealer: Arc<Sealer>,
+        endpoints_max: usize,
+        now: UnixMs,
+    ) -> Result<Self> {
         let highest = [
             "SELECT max(key) FROM environment",
             "SELECT max(key) FROM api_key",
@@ -112,8 +89,7 @@ impl WriterState {
             last = last.max(connection.query_row(sql, [], |row| row.get::<_, Option<i64>>(0))?.unwrap_or(0));
         }
         Ok(Self {
-            sealer,
-            keys: KeyMaker::new(0, last),
+            core: Core::new(sealer, KeyMaker::new(0, last), endpoints_max),
             seen: KeyIndex::open(connection, now)?,
             messages_by_app: DeferredIndex::open(connection, MESSAGE_BY_APP)?,
             attempts_by_message: DeferredIndex::open(connection, ATTEMPT_BY_MESSAGE)?,
@@ -121,12 +97,6 @@ impl WriterState {
             payload_sequence: last_payload_sequence(connection)?,
             retention: Retention::default(),
             purge: Purge::default(),
-            own_payload_days: OWN_PAYLOAD_DAYS,
-            versions: rustc_hash::FxHashMap::default(),
-            operational: rustc_hash::FxHashMap::default(),
-            source_logs: rustc_hash::FxHashMap::default(),
-            raised: Vec::new(),
-            rng: rand::rng(),
         })
     }
 
@@ -135,7 +105,7 @@ impl WriterState {
     }
 
     pub(super) fn begin(&mut self) {
-        self.raised.clear();
+        self.core.begin();
         self.seen.begin();
         for index in self.indexes() {
             index.begin();
@@ -143,9 +113,7 @@ impl WriterState {
     }
 
     pub(super) fn rollback(&mut self) {
-        self.versions.clear();
-        self.operational.clear();
-        self.raised.clear();
+        self.core.rollback();
         // What they had removed is there again: they begin anew.
         self.retention = Retention::default();
         self.purge = Purge::default();
@@ -161,69 +129,11 @@ impl WriterState {
             index.committed();
         }
     }
-
-    pub(super) fn new_id(&mut self, now: UnixMs) -> Id {
-        Id { key: self.keys.next_key(now), nonce: self.nonce() }
-    }
-
-    fn nonce(&mut self) -> Nonce {
-        let mut nonce = [0; 12];
-        self.rng.fill_bytes(&mut nonce);
-        nonce
-    }
-
-    /// An application as stored now, as far as each command needs it; `None` when it is not there.
-    pub(super) fn owner(&mut self, connection: &Connection, app: AppKey) -> rusqlite::Result<Option<Owner>> {
-        if let Some(owner) = self.versions.get(&app) {
-            return Ok(Some(*owner));
-        }
-        let read = |row: &rusqlite::Row<'_>| {
-            let (env, kind) = (EnvKey(row.get(1)?), AppKind::from_code(row.get(2)?));
-            Ok(Owner { version: row.get(0)?, env, kind })
-        };
-        let owner = connection
-            .prepare_cached("SELECT version, env, kind FROM application WHERE key = ?")?
-            .query_row([app.0], read)
-            .optional()?;
-        if let Some(owner) = owner {
-            if self.versions.len() >= VERSIONS_MAX {
-                self.versions.clear();
-            }
-            self.versions.insert(app, owner);
-        }
-        Ok(owner)
-    }
-
-    /// The endpoints that take operational webhooks of an environment.
-    pub(super) fn operational(
-        &mut self,
-        connection: &Connection,
-        env: EnvKey,
-    ) -> rusqlite::Result<Option<Arc<AppConfig>>> {
-        if let Some(config) = self.operational.get(&env) {
-            return Ok(Some(Arc::clone(config)));
-        }
-        let Some(key) = rows::operational_app(connection, env)? else { return Ok(None) };
-        let config = rows::app_config(connection, &self.sealer, key)?.map(Arc::new);
-        if let Some(config) = &config {
-            if self.operational.len() >= OPERATIONAL_MAX {
-                self.operational.clear();
-            }
-            self.operational.insert(env, Arc::clone(config));
-        }
-        Ok(config)
-    }
-
-    /// An application was changed or is gone.
-    pub(super) fn forget_version(&mut self, app: AppKey) {
-        self.versions.remove(&app);
-        self.operational.retain(|_, config| config.app.key() != app);
-    }
 }
 
 /// The highest sequence number in any payload's id: one seek for each day that has payloads, and
 /// the newest message, whose payload may have expired before it.
-fn last_payload_sequence(connection: &Connection) -> rusqlite::Result<i64> {
+fn last_payload_sequence(connection: &Connection) -> Result<i64> {
     const SEQUENCE: i64 = (1 << PAYLOAD_SEQUENCE_BITS) - 1;
     let newest: Option<i64> = connection
         .query_row("SELECT payload FROM message ORDER BY key DESC LIMIT 1", [], |row| row.get(0))
@@ -251,7 +161,7 @@ pub(super) struct HotStatements<'c> {
 }
 
 impl<'c> HotStatements<'c> {
-    pub(super) fn new(connection: &'c Connection) -> rusqlite::Result<Self> {
+    pub(super) fn new(connection: &'c Connection) -> Result<Self> {
         let prepare = |sql| connection.prepare_cached(sql);
         Ok(Self {
             connection,
@@ -275,9 +185,9 @@ impl<'c> HotStatements<'c> {
     }
 
     /// Stores a message with its deliveries, unless it was stored before.
-    pub(super) fn publish(&mut self, state: &mut WriterState, publish: &Publish) -> rusqlite::Result<Reply> {
+    pub(super) fn publish(&mut self, state: &mut WriterState, publish: &Publish) -> Result<Reply> {
         let app = publish.config.app.key();
-        let Some(Owner { version, .. }) = state.owner(self.connection, app)? else {
+        let Some(Owner { version, .. }) = state.core.owner(self.connection.into(), app)? else {
             return Ok(Err(Refusal::NotFound));
         };
         if let Some(key) = &publish.idempotency
@@ -299,19 +209,19 @@ impl<'c> HotStatements<'c> {
             && let Some(dedupe) = &inbound.dedupe
             && let Some(first) = self.first_of(state, dedupe, publish.at, inbound.came_at(publish.at))?
         {
-            if !source_log::take_place(self.connection, inbound)? {
+            if !source_log::take_place(self.connection.into(), inbound)? {
                 return Ok(Err(Refusal::NotFound));
             }
             if inbound.is_logged {
                 let request = inbound.as_duplicate();
-                source_log::log(self.connection, state, &request, Some(first), publish.at)?;
+                source_log::log(self.connection.into(), &mut state.core, &request, Some(first), publish.at)?;
             }
             return Ok(Ok(Done::Duplicate(first)));
         }
         let rerouted = if version == publish.config.app.version {
             None
         } else {
-            let Some(config) = rows::app_config(self.connection, &state.sealer, app)? else {
+            let Some(config) = rows::app_config(self.connection.into(), &state.core.sealer, app)? else {
                 return Ok(Err(Refusal::NotFound));
             };
             match publish.routed_by(&config) {
@@ -320,26 +230,21 @@ impl<'c> HotStatements<'c> {
             }
         };
         if let Some(inbound) = &publish.inbound {
-            if !source_log::take_place(self.connection, inbound)? {
+            if !source_log::take_place(self.connection.into(), inbound)? {
                 return Ok(Err(Refusal::NotFound));
             }
-            if !cron::tick(self.connection, inbound)? {
+            if !cron::tick(self.connection.into(), inbound)? {
                 return Ok(Err(Refusal::Ticked));
             }
         }
-        let id = state.new_id(publish.at);
+        let id = state.core.new_id(publish.at);
         self.insert_message(state, id, publish)?;
         let routes = rerouted.as_ref().map_or(&publish.routes, |(_, routes)| routes);
         self.insert_deliveries(id, publish, routes)?;
         Ok(Ok(Done::Published(Published { id, rerouted })))
     }
 
-    pub(super) fn insert_message(
-        &mut self,
-        state: &mut WriterState,
-        id: Id,
-        publish: &Publish,
-    ) -> rusqlite::Result<()> {
+    pub(super) fn insert_message(&mut self, state: &mut WriterState, id: Id, publish: &Publish) -> Result<()> {
         let app = publish.config.app.key();
         let envelope = &publish.envelope;
         state.payload_sequence += 1;
@@ -381,7 +286,16 @@ impl<'c> HotStatements<'c> {
         Ok(())
     }
 
-    pub(super) fn insert_deliveries(&mut self, id: Id, publish: &Publish, routes: &[Route]) -> rusqlite::Result<()> {
+    /// Writes what was raised by what was just done.
+    pub(super) fn insert_raised(&mut self, state: &mut WriterState) -> Result<()> {
+        for Raised { publish, published } in state.core.take_unwritten() {
+            self.insert_message(state, published.id, &publish)?;
+            self.insert_deliveries(published.id, &publish, &publish.routes)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn insert_deliveries(&mut self, id: Id, publish: &Publish, routes: &[Route]) -> Result<()> {
         let delayed = publish.envelope.deliver_at.filter(|&at| at > publish.at);
         for route in routes {
             if route.held {
@@ -402,7 +316,7 @@ impl<'c> HotStatements<'c> {
         app: AppKey,
         key: &Idempotency,
         now: UnixMs,
-    ) -> rusqlite::Result<Option<Reply>> {
+    ) -> Result<Option<Reply>> {
         for candidate in state.seen.find(self.connection, kind_of(key), short(key), now)? {
             let Some((stored, message)) = self.stored_with_key(candidate)? else { continue };
             let expected = stored_key(key);
@@ -417,20 +331,20 @@ impl<'c> HotStatements<'c> {
         Ok(None)
     }
 
-    fn stored_with_key(&self, message: i64) -> rusqlite::Result<Option<(Vec<u8>, Message)>> {
+    fn stored_with_key(&self, message: i64) -> Result<Option<(Vec<u8>, Message)>> {
         let sql = format!(
             "SELECT {}, payload.body, payload.head, message.idempotency FROM message LEFT JOIN payload ON payload.id = message.payload
              WHERE message.key = ? AND message.idempotency IS NOT NULL",
             rows::MESSAGE
         );
-        self.connection
+        Db::from(self.connection)
             .prepare_cached(&sql)?
             .query_row([message], |row| Ok((row.get(12)?, rows::message_with_payload(row)?)))
             .optional()
     }
 
-    fn source_exists(&self, source: SourceKey) -> rusqlite::Result<bool> {
-        self.connection.prepare_cached("SELECT 1 FROM source WHERE key = ?")?.exists([source.0])
+    fn source_exists(&self, source: SourceKey) -> Result<bool> {
+        Ok(self.connection.prepare_cached("SELECT 1 FROM source WHERE key = ?")?.exists([source.0])?)
     }
 
     /// The newest message with the same dedupe key that came within the window: before this, or behind it where
@@ -441,7 +355,7 @@ impl<'c> HotStatements<'c> {
         dedupe: &DedupeKey,
         now: UnixMs,
         came_at: UnixMs,
-    ) -> rusqlite::Result<Option<Id>> {
+    ) -> Result<Option<Id>> {
         let since = first_key_at(came_at - dedupe.window_ms + 1);
         let until = first_key_at(came_at + dedupe.window_ms);
         for candidate in state.seen.find_since(self.connection, Kind::EventId, dedupe_hash(&dedupe.hash), now, since)? {
@@ -460,13 +374,7 @@ impl<'c> HotStatements<'c> {
         Ok(None)
     }
 
-    fn event_exists(
-        &mut self,
-        state: &WriterState,
-        app: AppKey,
-        event_id: &str,
-        now: UnixMs,
-    ) -> rusqlite::Result<bool> {
+    fn event_exists(&mut self, state: &WriterState, app: AppKey, event_id: &str, now: UnixMs) -> Result<bool> {
         for candidate in state.seen.find(self.connection, Kind::EventId, event_hash(app.0, event_id), now)? {
             let same = self
                 .connection
@@ -481,7 +389,7 @@ impl<'c> HotStatements<'c> {
     }
 
     /// Appends an attempt, and moves its delivery if that is still in the state it was taken in.
-    pub(super) fn settle(&mut self, state: &mut WriterState, settle: &Settle) -> rusqlite::Result<Settled> {
+    pub(super) fn settle(&mut self, state: &mut WriterState, settle: &Settle) -> Result<Settled> {
         let (endpoint, message) = (settle.endpoint.0, settle.message.0);
         let removed = match settle.taken {
             Taken::Pending => self.pending_done.execute([message, endpoint])?,
@@ -509,7 +417,7 @@ impl<'c> HotStatements<'c> {
                 .execute([endpoint, message, Parked::Cancelled.code()])?;
         }
         if let Some(record) = &settle.attempt {
-            let id = state.new_id(record.outcome.started_at);
+            let id = state.core.new_id(record.outcome.started_at);
             let next_due = match next {
                 Next::Retry { due, .. } if applied => Some(due),
                 _ => None,
@@ -534,7 +442,7 @@ impl<'c> HotStatements<'c> {
             state.attempts_by_endpoint.push(endpoint, id.key, success);
             if let Some(what) = tell {
                 let last = LastAttempt { id, status: outcome.status, at: outcome.started_at };
-                raise::message(self, state, what, settle, last)?;
+                raise::message(self.connection.into(), &mut state.core, what, settle, last)?;
             }
         }
         Ok(Settled { applied, next, endpoint: None })
@@ -542,7 +450,7 @@ impl<'c> HotStatements<'c> {
 
     /// Gives a delivery its place in the order of due times, or the first free one behind it: the
     /// resend that may be there is known to its lane by its place. Says when it is due.
-    fn wait(&mut self, settle: &Settle, mut due: UnixMs, attempts: u16) -> rusqlite::Result<UnixMs> {
+    fn wait(&mut self, settle: &Settle, mut due: UnixMs, attempts: u16) -> Result<UnixMs> {
         let (endpoint, message) = (settle.endpoint.0, settle.message.0);
         let manual = settle.trigger.code();
         while self.waiting.execute(params![endpoint, due, message, attempts, manual])? == 0 {
@@ -572,19 +480,4 @@ fn stored_key(key: &Idempotency) -> [u8; 25] {
 
 fn json_list(list: &[String]) -> Option<String> {
     if list.is_empty() { None } else { serde_json::to_string(list).ok() }
-}
-
-/// Raises an application's version: every message routed before is routed again.
-pub(super) fn touch_routing(connection: &Connection, state: &mut WriterState, app: AppKey) -> rusqlite::Result<()> {
-    connection.prepare_cached("UPDATE application SET version = version + 1 WHERE key = ?")?.execute([app.0])?;
-    state.forget_version(app);
-    Ok(())
-}
-
-/// The application of a key.
-pub(super) fn application(connection: &Connection, app: AppKey) -> rusqlite::Result<Option<Application>> {
-    connection
-        .prepare_cached(&format!("SELECT {} FROM application WHERE key = ?", rows::APPLICATION))?
-        .query_row([app.0], rows::application)
-        .optional()
 }

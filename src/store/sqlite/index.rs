@@ -83,13 +83,6 @@ impl DeferredIndex {
         first.map_or(i64::MAX, |first| first - 1)
     }
 
-    /// Rows of one leading value, of at least this key, that are not in the index yet (some of a slice
-    /// under way may be in both).
-    pub(super) fn in_tail(&self, leading: i64, first: i64) -> usize {
-        let sliced = self.slice.iter().flat_map(|slice| &slice.sorted[slice.done..]);
-        sliced.chain(&self.tail).filter(|entry| entry.leading == leading && entry.key >= first).count()
-    }
-
     /// The newest rows of one leading value that are not in the index yet (some of a slice under way may
     /// be in both).
     pub(super) fn newest_in_tail(&self, leading: i64, limit: usize) -> Vec<i64> {

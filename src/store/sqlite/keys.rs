@@ -43,9 +43,6 @@ pub(super) fn dedupe_hash(dedupe: &[u8]) -> i64 {
     dedupe.first_chunk().map_or(0, |first| i64::from_le_bytes(*first))
 }
 
-/// Fingerprint of a change, status and sealed body of the answer to it.
-type Remembered = (Vec<u8>, u16, Vec<u8>);
-
 impl KeyIndex {
     pub(super) fn open(connection: &Connection, now: UnixMs) -> rusqlite::Result<Self> {
         let mut index = Self {
@@ -323,20 +320,6 @@ impl KeyIndex {
             run.expires_at = 0;
         }
     }
-
-    /// The remembered answer to a change.
-    pub(super) fn remembered(
-        connection: &Connection,
-        hash: &[u8; 16],
-        now: UnixMs,
-    ) -> rusqlite::Result<Option<Remembered>> {
-        connection
-            .prepare_cached(
-                "SELECT fingerprint, status, body FROM remembered_change WHERE hash = ? AND expires_at > ?",
-            )?
-            .query_row(params![hash.as_slice(), now], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
-            .optional()
-    }
 }
 
 /// Where `meta` keeps the floor of a kind.
@@ -375,7 +358,7 @@ pub(super) fn event_tail(connection: &Connection) -> rusqlite::Result<i64> {
 
 /// The newest message of an application with this event id, for a reader: the messages behind the
 /// runs first, then the runs.
-pub(super) fn message_of_event(
+pub(in crate::store) fn message_of_event(
     connection: &Connection,
     app: crate::model::AppKey,
     event_id: &str,

@@ -5,28 +5,14 @@
 //! what is filled later.
 
 mod apply;
-mod catalog;
-mod change;
 mod counters;
-mod cron;
-mod deliveries;
-mod expunge;
-mod health;
 mod index;
 mod keys;
 mod purge;
-mod query;
-mod raise;
 mod reader;
-mod recover;
-mod reseal;
 mod resent;
 mod restore;
 mod retention;
-mod rows;
-mod sealed;
-mod source;
-mod source_log;
 mod sweep;
 #[cfg(test)]
 mod tests;
@@ -40,8 +26,11 @@ use anyhow::{Context, bail};
 use rusqlite::{Connection, OpenFlags};
 
 use super::seal::Sealer;
+use super::sql::reseal;
+pub(in crate::store) use keys::message_of_event;
 pub use reader::SqliteReader;
 pub use restore::restore;
+pub(in crate::store) use retention::due as maintenance_due;
 pub use writer::SqliteWriter;
 
 /// The oldest SQLite that may run: 3.51.3 mends a fault by which a reset of the log could lose data.
@@ -88,7 +77,9 @@ pub fn prepare(options: &SqliteOptions) -> anyhow::Result<()> {
     }
     let mut connection = open_writer(&file)?;
     migrate(&mut connection)?;
-    reseal::check_key(&mut connection, &options.sealer)
+    let transaction = connection.transaction()?;
+    reseal::check_key((&*transaction).into(), &options.sealer)?;
+    Ok(transaction.commit()?)
 }
 
 /// Makes an empty file that only its owner can read and write. SQLite takes an empty file as an

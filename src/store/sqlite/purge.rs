@@ -6,21 +6,15 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::apply::WriterState;
 use super::sweep::{ATTEMPTS_OF_DELETED, Candidate, MESSAGES_OF_DELETED, Sweep};
+use crate::model::UnixMs;
 use crate::model::id::first_key_at;
-use crate::model::{AppKey, EndpointKey, UnixMs};
 use crate::store::maintenance::Maintained;
+use crate::store::sql::purged::Kind;
 
 /// How long after a deletion attempts may still be recorded: longer than any attempt lasts.
 const IN_FLIGHT_MS: i64 = 120_000;
 /// How long a job is left alone that has to wait for an index.
 const AGAIN_MS: i64 = 10_000;
-
-/// What was deleted, by stored code.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    Application,
-    Endpoint,
-}
 
 /// The job under way. It can be begun anew.
 #[derive(Default)]
@@ -36,28 +30,6 @@ struct Job {
     kind: Kind,
     url: Option<i64>,
     deleted_at: UnixMs,
-}
-
-/// An application was deleted.
-pub(super) fn of_application(connection: &Connection, app: AppKey, at: UnixMs) -> rusqlite::Result<()> {
-    add(connection, app.0, Kind::Application, None, at)
-}
-
-/// An endpoint was deleted, or goes with its application.
-pub(super) fn of_endpoint(
-    connection: &Connection,
-    endpoint: EndpointKey,
-    url: i64,
-    at: UnixMs,
-) -> rusqlite::Result<()> {
-    add(connection, endpoint.0, Kind::Endpoint, Some(url), at)
-}
-
-fn add(connection: &Connection, target: i64, kind: Kind, url: Option<i64>, at: UnixMs) -> rusqlite::Result<()> {
-    connection
-        .prepare_cached("INSERT OR IGNORE INTO purge (target, kind, url, deleted_at, next_at) VALUES (?, ?, ?, ?, ?)")?
-        .execute(params![target, kind as i64, url, at, at])?;
-    Ok(())
 }
 
 /// Removes a slice of what was deleted longest ago.
@@ -93,7 +65,7 @@ fn next(connection: &Connection, now: UnixMs) -> rusqlite::Result<Option<Job>> {
     connection
         .prepare_cached("SELECT target, kind, url, deleted_at FROM purge WHERE next_at <= ? ORDER BY next_at LIMIT 1")?
         .query_row([now], |row| {
-            let kind = if row.get::<_, i64>(1)? == 0 { Kind::Application } else { Kind::Endpoint };
+            let kind = Kind::from_code(row.get(1)?);
             Ok(Job { target: row.get(0)?, kind, url: row.get(2)?, deleted_at: row.get(3)? })
         })
         .optional()

@@ -7,14 +7,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use rusqlite::{Connection, ErrorCode, OptionalExtension, params};
+use rusqlite::{Connection, ErrorCode};
 use tokio::sync::Semaphore;
 
-use super::{SqliteOptions, rows};
+use super::SqliteOptions;
 use crate::model::{
     AppConfig, AppKey, EndpointKey, EnvKey, EnvPolicy, Message, MessageKey, Pending, Trigger, UnixMs, Waiting,
 };
 use crate::store::seal::Sealer;
+use crate::store::sql::db::{self, Db, Error, Optional, params};
+use crate::store::sql::lines::{Line, Lines};
+use crate::store::sql::rows;
 use crate::store::{ReadError, StoreReader};
 
 /// Connections that read at once for deliveries and publishing, and for lists.
@@ -85,32 +88,19 @@ impl SqliteReader {
         let strangers = Pool::new(options.clone(), STRANGERS_READERS, LIST_READ_MS_MAX);
         Self { core, lists: Pool::new(options, LIST_READERS, LIST_READ_MS_MAX), strangers }
     }
+}
 
-    /// Runs one read that deliveries or publishing wait for.
-    pub(super) async fn read<T, F>(&self, query: F) -> Result<T, ReadError>
+impl Lines for SqliteReader {
+    async fn read<T, F>(&self, line: Line, query: F) -> Result<T, ReadError>
     where
         T: Send + 'static,
-        F: FnOnce(&Connection, &Sealer) -> rusqlite::Result<T> + Send + 'static,
+        F: FnOnce(Db<'_>, &Sealer) -> db::Result<T> + Send + 'static,
     {
-        self.core.read(query).await
-    }
-
-    /// Runs one read that anybody can ask for.
-    pub(super) async fn stranger<T, F>(&self, query: F) -> Result<T, ReadError>
-    where
-        T: Send + 'static,
-        F: FnOnce(&Connection, &Sealer) -> rusqlite::Result<T> + Send + 'static,
-    {
-        self.strangers.read(query).await
-    }
-
-    /// Runs one read of a list, or of what is shown.
-    pub(super) async fn list<T, F>(&self, query: F) -> Result<T, ReadError>
-    where
-        T: Send + 'static,
-        F: FnOnce(&Connection, &Sealer) -> rusqlite::Result<T> + Send + 'static,
-    {
-        self.lists.read(query).await
+        match line {
+            Line::Core => self.core.read(query).await,
+            Line::Lists => self.lists.read(query).await,
+            Line::Strangers => self.strangers.read(query).await,
+        }
     }
 }
 
@@ -119,7 +109,7 @@ impl Pool {
     async fn read<T, F>(self: &Arc<Self>, query: F) -> Result<T, ReadError>
     where
         T: Send + 'static,
-        F: FnOnce(&Connection, &Sealer) -> rusqlite::Result<T> + Send + 'static,
+        F: FnOnce(Db<'_>, &Sealer) -> db::Result<T> + Send + 'static,
     {
         let permits = Arc::clone(&self.permits);
         let permit = permits.acquire_owned().await.map_err(|error| ReadError::Engine(error.to_string()))?;
@@ -131,7 +121,7 @@ impl Pool {
             let reading = reading.map_or_else(|| Reading::open(&pool.options), Ok)?;
             reading.start(pool.read_ms_max);
             reading.connection.execute_batch("BEGIN")?;
-            let result = query(&reading.connection, &pool.options.sealer);
+            let result = query((&reading.connection).into(), &pool.options.sealer);
             reading.connection.execute_batch("ROLLBACK")?;
             pool.idle.lock().unwrap_or_else(PoisonError::into_inner).push(reading);
             result
@@ -139,7 +129,7 @@ impl Pool {
         .await;
         match result {
             Ok(Ok(value)) => Ok(value),
-            Ok(Err(error)) if error.sqlite_error_code() == Some(ErrorCode::OperationInterrupted) => {
+            Ok(Err(Error::Sqlite(error))) if error.sqlite_error_code() == Some(ErrorCode::OperationInterrupted) => {
                 Err(ReadError::TooSlow(self.read_ms_max))
             }
             Ok(Err(error)) => Err(ReadError::Engine(error.to_string())),
@@ -151,14 +141,13 @@ impl Pool {
 #[async_trait]
 impl StoreReader for SqliteReader {
     async fn app_config(&self, app: AppKey) -> Result<Option<AppConfig>, ReadError> {
-        self.read(move |connection, sealer| rows::app_config(connection, sealer, app)).await
+        self.read(Line::Core, move |db, sealer| rows::app_config(db, sealer, app)).await
     }
 
     async fn app_by_uid(&self, env: EnvKey, uid: &str) -> Result<Option<AppKey>, ReadError> {
         let uid = uid.to_owned();
-        self.read(move |connection, _| {
-            connection
-                .prepare_cached("SELECT key FROM application WHERE env = ? AND uid = ?")?
+        self.read(Line::Core, move |db, _| {
+            db.prepare_cached("SELECT key FROM application WHERE env = ? AND uid = ?")?
                 .query_row(params![env.0, uid], |row| row.get(0).map(AppKey))
                 .optional()
         })
@@ -166,17 +155,17 @@ impl StoreReader for SqliteReader {
     }
 
     async fn operational_app(&self, env: EnvKey) -> Result<Option<AppKey>, ReadError> {
-        self.read(move |connection, _| rows::operational_app(connection, env)).await
+        self.read(Line::Core, move |db, _| rows::operational_app(db, env)).await
     }
 
     async fn env_policy(&self, env: EnvKey) -> Result<Option<EnvPolicy>, ReadError> {
-        self.read(move |connection, _| rows::env_policy(connection, env)).await
+        self.read(Line::Core, move |db, _| rows::env_policy(db, env)).await
     }
 
     async fn apps_of(&self, endpoints: &[EndpointKey]) -> Result<Vec<(EndpointKey, AppKey)>, ReadError> {
         let endpoints = endpoints.to_vec();
-        self.read(move |connection, _| {
-            let mut statement = connection.prepare_cached("SELECT app FROM endpoint WHERE key = ?")?;
+        self.read(Line::Core, move |db, _| {
+            let mut statement = db.prepare_cached("SELECT app FROM endpoint WHERE key = ?")?;
             let mut found = Vec::with_capacity(endpoints.len());
             for endpoint in endpoints {
                 if let Some(app) = statement.query_row([endpoint.0], |row| row.get(0)).optional()? {
@@ -190,8 +179,8 @@ impl StoreReader for SqliteReader {
 
     async fn messages(&self, keys: &[MessageKey]) -> Result<Vec<Message>, ReadError> {
         let keys = keys.to_vec();
-        self.read(move |connection, _| {
-            let mut statement = connection.prepare_cached(&message_by_key())?;
+        self.read(Line::Core, move |db, _| {
+            let mut statement = db.prepare_cached(&rows::message_by_key())?;
             let mut found = Vec::with_capacity(keys.len());
             for key in keys {
                 if let Some(message) = statement.query_row([key.0], rows::message_with_payload).optional()? {
@@ -205,24 +194,23 @@ impl StoreReader for SqliteReader {
 
     async fn pending(&self, after: Option<Pending>, limit: usize) -> Result<Vec<Pending>, ReadError> {
         let (message, endpoint) = after.map_or((0, 0), |after| (after.message.0, after.endpoint.0));
-        self.read(move |connection, _| {
-            connection
-                .prepare_cached(
-                    "SELECT message, endpoint FROM pending WHERE (message, endpoint) > (?, ?)
+        self.read(Line::Core, move |db, _| {
+            db.prepare_cached(
+                "SELECT message, endpoint FROM pending WHERE (message, endpoint) > (?, ?)
                      ORDER BY message, endpoint LIMIT ?",
-                )?
-                .query_map(params![message, endpoint, limit as i64], |row| {
-                    Ok(Pending { message: MessageKey(row.get(0)?), endpoint: EndpointKey(row.get(1)?) })
-                })?
-                .collect()
+            )?
+            .query_map(params![message, endpoint, limit as i64], |row| {
+                Ok(Pending { message: MessageKey(row.get(0)?), endpoint: EndpointKey(row.get(1)?) })
+            })?
+            .collect()
         })
         .await
     }
 
     async fn waiting_endpoints(&self) -> Result<Vec<(EndpointKey, UnixMs)>, ReadError> {
-        self.read(move |connection, _| {
+        self.read(Line::Core, move |db, _| {
             // One seek an endpoint, however many deliveries each has.
-            let mut next = connection.prepare_cached(
+            let mut next = db.prepare_cached(
                 "SELECT endpoint, due FROM waiting WHERE endpoint > ? ORDER BY endpoint, due LIMIT 1",
             )?;
             let mut found: Vec<(EndpointKey, UnixMs)> = Vec::new();
@@ -245,30 +233,21 @@ impl StoreReader for SqliteReader {
         limit: usize,
     ) -> Result<Vec<Waiting>, ReadError> {
         let (due, message) = after.map_or((i64::MIN, i64::MIN), |(due, message)| (due, message.0));
-        self.read(move |connection, _| {
-            connection
-                .prepare_cached(
-                    "SELECT due, message, attempts, manual FROM waiting WHERE endpoint = ? AND (due, message) > (?, ?)
+        self.read(Line::Core, move |db, _| {
+            db.prepare_cached(
+                "SELECT due, message, attempts, manual FROM waiting WHERE endpoint = ? AND (due, message) > (?, ?)
                      ORDER BY due, message LIMIT ?",
-                )?
-                .query_map(params![endpoint.0, due, message, limit as i64], |row| {
-                    Ok(Waiting {
-                        due: row.get(0)?,
-                        message: MessageKey(row.get(1)?),
-                        attempts: row.get(2)?,
-                        trigger: Trigger::from_code(row.get(3)?),
-                    })
-                })?
-                .collect()
+            )?
+            .query_map(params![endpoint.0, due, message, limit as i64], |row| {
+                Ok(Waiting {
+                    due: row.get(0)?,
+                    message: MessageKey(row.get(1)?),
+                    attempts: row.get(2)?,
+                    trigger: Trigger::from_code(row.get(3)?),
+                })
+            })?
+            .collect()
         })
         .await
     }
-}
-
-/// A message with its bytes, by key.
-pub(super) fn message_by_key() -> String {
-    format!(
-        "SELECT {}, payload.body, payload.head FROM message LEFT JOIN payload ON payload.id = message.payload WHERE message.key = ?",
-        rows::MESSAGE
-    )
 }

@@ -9,8 +9,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use rusqlite::{Connection, OpenFlags, OptionalExtension};
 
-use super::{SqliteOptions, VERSION, VERSION_FIRST, create_private, open_writer, reseal};
+use super::{SqliteOptions, VERSION, VERSION_FIRST, create_private, open_writer};
 use crate::store::seal::Sealer;
+use crate::store::sql::reseal;
 use crate::store::{suffixed, sync_folder_of};
 
 /// What every file of SQLite begins with.
@@ -94,10 +95,10 @@ fn check(file: &Path, copy: &Path, sealer: &Sealer) -> anyhow::Result<()> {
     if found != "ok" {
         bail!("{shown} is damaged: {found}");
     }
-    if !reseal::opens(&connection, sealer).with_context(damaged)? {
+    if !reseal::opens((&connection).into(), sealer).with_context(damaged)? {
         bail!("the key file does not open {shown}: put the key file in place that was in use when it was made");
     }
-    let others = reseal::sealed_by_others(&connection, sealer).with_context(damaged)?;
+    let others = reseal::sealed_by_others((&connection).into(), sealer).with_context(damaged)?;
     if others > 0 {
         bail!(
             "{shown} was made while its encryption key was being replaced, and {others} values in it are sealed with \

@@ -32,7 +32,7 @@ pub(super) const fn first_alive_payload(now: UnixMs) -> i64 {
 }
 
 /// Which kinds of work there are.
-pub(super) fn due(connection: &Connection, horizon: Horizon) -> rusqlite::Result<Due> {
+pub(in crate::store) fn due(connection: &Connection, horizon: Horizon) -> rusqlite::Result<Due> {
     let any = |sql: &str, value: i64| connection.prepare_cached(sql)?.exists([value]);
     Ok(Due {
         payloads: any("SELECT 1 FROM payload WHERE id < ? LIMIT 1", first_alive_payload(horizon.now))?,

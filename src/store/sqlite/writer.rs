@@ -12,11 +12,12 @@ use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, ErrorCode};
 
 use super::apply::{HotStatements, WriterState};
-use super::change::Changer;
 use super::{SqliteOptions, index, purge, retention};
 use crate::model::UnixMs;
 use crate::store::command::{Command, Done, Raised, Reply};
 use crate::store::maintenance::{Maintained, Maintenance, Work};
+use crate::store::sql::change::Changer;
+use crate::store::sql::db::{Error, Result};
 use crate::store::{CommitError, StoreWriter};
 
 /// Index entries inserted in a commit for each message in it, and at least.
@@ -33,7 +34,6 @@ pub struct SqliteWriter {
     pub(super) connection: Rc<Connection>,
     state: WriterState,
     folder: PathBuf,
-    endpoints_max: usize,
     log: Arc<Log>,
     wal_pages_max: i64,
     /// Pages in the log at which the writer checkpoints itself.
@@ -93,19 +93,19 @@ impl SqliteWriter {
             Ok(())
         }))?;
         let page: i64 = connection.pragma_query_value(None, "page_size", |row| row.get(0))?;
-        let state = WriterState::open(&connection, Arc::clone(&options.sealer), now)?;
+        let state = WriterState::open(&connection, Arc::clone(&options.sealer), endpoints_max, now)?;
         let wal_pages_max = (options.wal_bytes_max as i64 / page).max(1_000);
         let checkpointer = Some(spawn_checkpointer(&options.file(), &log, wal_pages_max)?);
         let (connection, bound) = (Rc::new(connection), wal_pages_max);
         let folder = options.folder.clone();
-        Ok(Self { connection, state, folder, endpoints_max, log, wal_pages_max, bound, commits: 0, checkpointer })
+        Ok(Self { connection, state, folder, log, wal_pages_max, bound, commits: 0, checkpointer })
     }
 
     /// Days that the bytes of the messages are kept that the writer makes by itself, operational webhooks;
     /// 90 unless set.
     #[must_use]
     pub fn keeping_own_payloads(mut self, days: u16) -> Self {
-        self.state.own_payload_days = days;
+        self.state.core.own_payload_days = days;
         self
     }
 
@@ -139,7 +139,7 @@ impl SqliteWriter {
         Ok(())
     }
 
-    fn apply(&mut self, batch: &[Command]) -> rusqlite::Result<Vec<Reply>> {
+    fn apply(&mut self, batch: &[Command]) -> Result<Vec<Reply>> {
         let connection = Rc::clone(&self.connection);
         connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
         let mut replies = Vec::with_capacity(batch.len());
@@ -158,6 +158,9 @@ impl SqliteWriter {
                 Command::Maintain(slice) => Ok(Done::Maintained(Box::new(self.maintain(&connection, *slice)?))),
             };
             replies.push(reply);
+            if self.state.core.has_unwritten() {
+                hot.insert_raised(&mut self.state)?;
+            }
         }
         drop(hot);
         let share = SHARE_MIN + SHARE_PER_COMMAND * batch.len();
@@ -173,7 +176,7 @@ impl SqliteWriter {
     }
 
     /// One slice of work that keeps the store tidy.
-    fn maintain(&mut self, connection: &Connection, slice: Maintenance) -> rusqlite::Result<Maintained> {
+    fn maintain(&mut self, connection: &Connection, slice: Maintenance) -> Result<Maintained> {
         let (began, rows) = (Instant::now(), slice.rows);
         let state = &mut self.state;
         let done = match slice.work {
@@ -192,13 +195,13 @@ impl SqliteWriter {
             }
             Work::Leftovers { before } => retention::leftovers(connection, state, before, rows),
             Work::Purge => purge::slice(connection, state, slice.at, rows),
-            Work::Recover => self.changer(connection, slice.at).recover_slice(rows),
+            Work::Recover => return self.changer(connection, slice.at).recover_slice(rows).map(timed(began)),
         };
-        Ok(Maintained { took: began.elapsed(), ..done? })
+        Ok(timed(began)(done?))
     }
 
     fn changer<'c>(&'c mut self, connection: &'c Connection, at: UnixMs) -> Changer<'c> {
-        Changer { connection, state: &mut self.state, endpoints_max: self.endpoints_max, at }
+        Changer { db: connection.into(), state: &mut self.state.core, at }
     }
 
     fn fill(&mut self, connection: &Connection, share: usize) -> rusqlite::Result<()> {
@@ -215,7 +218,7 @@ impl SqliteWriter {
         self.state.begin();
     }
 
-    fn roll_back(&mut self, error: &rusqlite::Error) -> CommitError {
+    fn roll_back(&mut self, error: &Error) -> CommitError {
         self.state.rollback();
         // Where SQLite has rolled back by itself there is nothing to roll back.
         if !self.connection.is_autocommit()
@@ -281,7 +284,7 @@ impl StoreWriter for SqliteWriter {
     }
 
     fn take_raised(&mut self) -> Vec<Raised> {
-        std::mem::take(&mut self.state.raised)
+        std::mem::take(&mut self.state.core.raised)
     }
 
     fn backup(&mut self, file: &Path, between: &mut dyn FnMut(&mut dyn StoreWriter)) -> anyhow::Result<()> {
@@ -296,6 +299,11 @@ impl StoreWriter for SqliteWriter {
         crate::store::sync_folder_of(file)?;
         Ok(())
     }
+}
+
+/// Adds how long a slice took that began then.
+fn timed(began: Instant) -> impl Fn(Maintained) -> Maintained {
+    move |done| Maintained { took: began.elapsed(), ..done }
 }
 
 fn at(command: &Command) -> UnixMs {
@@ -317,8 +325,12 @@ fn forget_changes(connection: &Connection, now: UnixMs) -> rusqlite::Result<usiz
         .execute([now])
 }
 
-fn classify(error: &rusqlite::Error) -> CommitError {
-    match error.sqlite_error_code() {
+fn classify(error: &Error) -> CommitError {
+    let code = match error {
+        Error::Sqlite(error) => error.sqlite_error_code(),
+        _ => None,
+    };
+    match code {
         Some(ErrorCode::DiskFull) => CommitError::Full,
         Some(
             ErrorCode::SystemIoFailure

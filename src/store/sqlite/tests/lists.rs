@@ -156,7 +156,7 @@ async fn lists_are_complete_wherever_the_watermark_stands() {
 
 #[tokio::test]
 async fn pages_end_where_their_content_is_too_much() {
-    use crate::store::sqlite::query::CONTENT_BYTES_MAX;
+    use crate::store::sql::scan::CONTENT_BYTES_MAX;
     const PAYLOAD: usize = 1024 * 1024;
     let mut store = Store::new();
     let config = store.app();
@@ -241,6 +241,8 @@ async fn an_environment_is_found_by_name_or_id() {
 
 #[tokio::test]
 async fn core_reads_do_not_wait_for_lists() {
+    use crate::store::sql::db::Db;
+    use crate::store::sql::lines::{Line, Lines};
     let mut store = Store::new();
     let config = store.app();
     let app = config.app.key();
@@ -251,12 +253,12 @@ async fn core_reads_do_not_wait_for_lists() {
         .map(|_| {
             let (reader, held) = (store.reader.clone(), Arc::clone(&held));
             tokio::spawn(async move {
-                let stand_still = move |_: &rusqlite::Connection, _: &Sealer| {
+                let stand_still = move |_: Db<'_>, _: &Sealer| {
                     // Ends with an error once the other end is gone.
                     let _ = held.lock().map(|held| held.recv());
                     Ok(())
                 };
-                reader.list(stand_still).await
+                reader.read(Line::Lists, stand_still).await
             })
         })
         .collect();

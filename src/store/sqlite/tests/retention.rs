@@ -388,8 +388,9 @@ fn deleted_content_is_overwritten_in_the_file() {
     for message in [keys[0], keys[1]] {
         store.change(Change::ExpungeMessage { app, message });
     }
-    let attempt =
-        store.writer.connection.query_row("SELECT key, nonce FROM attempt", [], |row| super::super::rows::id(row, 0));
+    let attempt = store.writer.connection.query_row("SELECT key, nonce FROM attempt", [], |row| {
+        Ok(crate::model::Id { key: row.get(0)?, nonce: row.get(1)? })
+    });
     store.change(Change::ExpungeAttempt { message: keys[2], attempt: attempt.expect("an attempt") });
     assert_eq!(marks_in_file(&store), (false, false, false));
     assert_eq!((store.count("payload"), store.count("attempt"), store.count("message")), (1, 1, 3));

@@ -2,11 +2,10 @@
 
 use std::sync::Arc;
 
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use super::db::{Db, Optional, Result, Row, damaged, params};
 
-use super::apply::application;
 use super::change::{Changer, Stop, json};
-use super::rows;
+use super::rows::{self, application_of};
 use crate::model::{
     AppKey, Application, ApplicationSpec, EnvKey, Id, IdKind, Source, SourceKey, SourceSecret, SourceSpec, UnixMs,
 };
@@ -19,64 +18,53 @@ const SOURCES_MAX: i64 = 10_000;
 /// Tokens of a source that go on opening beside the newest.
 const TOKENS_MAX: i64 = 10;
 
-pub(super) const SOURCE: &str = "key, nonce, env, app, owns_app, uid, spec, secret, created_at, updated_at, \
+pub(in crate::store) const SOURCE: &str = "key, nonce, env, app, owns_app, uid, spec, secret, created_at, updated_at, \
      (SELECT application.nonce FROM application WHERE application.key = source.app)";
 
 /// Columns [`SOURCE`].
-pub(super) fn source(row: &Row<'_>, sealer: &Sealer) -> rusqlite::Result<Source> {
+pub(in crate::store) fn source(row: &Row<'_>, sealer: &Sealer) -> Result<Source> {
     let id = rows::id(row, 0)?;
-    let opened = sealer.open(TABLE, id.key, row.get_ref(7)?.as_blob()?);
+    let opened = sealer.open(TABLE, id.key, row.blob(7)?);
     let secret = opened.and_then(|plain| serde_json::from_slice(&plain).map_err(|_| SealError::Damaged));
     let app: i64 = row.get(3)?;
     Ok(Source {
         id,
         env: EnvKey(row.get(2)?),
         app: AppKey(app),
-        app_id: Id { key: app, nonce: row.get::<_, Option<_>>(10)?.unwrap_or_default() },
+        app_id: Id { key: app, nonce: row.get::<Option<_>>(10)?.unwrap_or_default() },
         owns_app: row.get(4)?,
         uid: row.get(5)?,
         spec: rows::json(row, 6)?,
-        secret: secret.map_err(|error| rows::damaged(7, error))?,
+        secret: secret.map_err(|error| damaged(7, error))?,
         created_at: row.get(8)?,
         updated_at: row.get(9)?,
     })
 }
 
 /// The source that a token opens, and until when.
-pub(super) fn of_token(
-    connection: &Connection,
-    sealer: &Sealer,
-    token: &str,
-) -> rusqlite::Result<Option<(Source, Option<UnixMs>)>> {
-    let found = connection
+pub(in crate::store) fn of_token(db: Db<'_>, sealer: &Sealer, token: &str) -> Result<Option<(Source, Option<UnixMs>)>> {
+    let found = db
         .prepare_cached("SELECT source, expires_at FROM source_token WHERE hash = ?")?
-        .query_row([token_hash(sealer, token).as_slice()], |row| Ok((row.get::<_, i64>(0)?, row.get(1)?)))
+        .query_row([token_hash(sealer, token).as_slice()], |row| Ok((row.get::<i64>(0)?, row.get(1)?)))
         .optional()?;
     let Some((key, expires_at)) = found else { return Ok(None) };
-    Ok(by_key(connection, sealer, SourceKey(key))?.map(|source| (source, expires_at)))
+    Ok(by_key(db, sealer, SourceKey(key))?.map(|source| (source, expires_at)))
 }
 
 /// A source.
-pub(super) fn by_key(connection: &Connection, sealer: &Sealer, key: SourceKey) -> rusqlite::Result<Option<Source>> {
-    connection
-        .prepare_cached(&format!("SELECT {SOURCE} FROM source WHERE key = ?"))?
+pub(in crate::store) fn by_key(db: Db<'_>, sealer: &Sealer, key: SourceKey) -> Result<Option<Source>> {
+    db.prepare_cached(&format!("SELECT {SOURCE} FROM source WHERE key = ?"))?
         .query_row([key.0], |row| source(row, sealer))
         .optional()
 }
 
 /// A source of an environment, by id or uid.
-pub(super) fn named(
-    connection: &Connection,
-    sealer: &Sealer,
-    env: EnvKey,
-    name: &str,
-) -> rusqlite::Result<Option<Source>> {
+pub(in crate::store) fn named(db: Db<'_>, sealer: &Sealer, env: EnvKey, name: &str) -> Result<Option<Source>> {
     if let Some(id) = Id::parse(IdKind::Source, name) {
-        let found = by_key(connection, sealer, SourceKey(id.key))?;
+        let found = by_key(db, sealer, SourceKey(id.key))?;
         return Ok(found.filter(|source| source.id == id && source.env == env));
     }
-    connection
-        .prepare_cached(&format!("SELECT {SOURCE} FROM source WHERE env = ? AND uid = ?"))?
+    db.prepare_cached(&format!("SELECT {SOURCE} FROM source WHERE env = ? AND uid = ?"))?
         .query_row(params![env.0, name], |row| source(row, sealer))
         .optional()
 }
@@ -86,7 +74,7 @@ fn token_hash(sealer: &Sealer, token: &str) -> [u8; 32] {
 }
 
 impl Changer<'_> {
-    fn source_exists(&self, env: EnvKey, uid: &str, other_than: SourceKey) -> rusqlite::Result<bool> {
+    fn source_exists(&self, env: EnvKey, uid: &str, other_than: SourceKey) -> Result<bool> {
         self.exists("SELECT 1 FROM source WHERE env = ? AND uid = ? AND key <> ?", params![env.0, uid, other_than.0])
     }
 
@@ -96,7 +84,7 @@ impl Changer<'_> {
         self.state.sealer.seal(TABLE, source.id.key, &plain)
     }
 
-    pub(super) fn create_source(
+    pub(in crate::store) fn create_source(
         &mut self,
         env: EnvKey,
         app: Option<AppKey>,
@@ -111,7 +99,7 @@ impl Changer<'_> {
             return Err(Refusal::Exists.into());
         }
         let count: i64 = self
-            .connection
+            .db
             .prepare_cached("SELECT count(*) FROM source WHERE env = ?")?
             .query_row([env.0], |row| row.get(0))?;
         if count >= SOURCES_MAX {
@@ -160,7 +148,7 @@ impl Changer<'_> {
         name: &str,
     ) -> Result<(Application, bool), Stop> {
         if let Some(app) = app {
-            let found = application(self.connection, app)?.filter(|found| found.env == env);
+            let found = application_of(self.db, app)?.filter(|found| found.env == env);
             return Ok((found.ok_or(Refusal::NotFound)?, false));
         }
         let spec = ApplicationSpec { name: name.to_owned(), ..ApplicationSpec::default() };
@@ -170,7 +158,7 @@ impl Changer<'_> {
         }
     }
 
-    fn store_token(&mut self, source: &Source) -> rusqlite::Result<()> {
+    fn store_token(&mut self, source: &Source) -> Result<()> {
         let hash = token_hash(&self.state.sealer, &source.secret.token);
         self.run(
             "INSERT INTO source_token (hash, source, expires_at) VALUES (?, ?, NULL)",
@@ -180,7 +168,7 @@ impl Changer<'_> {
     }
 
     fn source(&self, key: SourceKey) -> Result<Source, Stop> {
-        Ok(by_key(self.connection, &self.state.sealer, key)?.ok_or(Refusal::NotFound)?)
+        Ok(by_key(self.db, &self.state.sealer, key)?.ok_or(Refusal::NotFound)?)
     }
 
     fn store_source(&mut self, mut source: Source) -> Result<Changed, Stop> {
@@ -197,7 +185,7 @@ impl Changer<'_> {
         Ok(Changed::Source(Arc::new(source), None))
     }
 
-    pub(super) fn patch_source(&mut self, key: SourceKey, patch: &SourcePatch) -> Result<Changed, Stop> {
+    pub(in crate::store) fn patch_source(&mut self, key: SourceKey, patch: &SourcePatch) -> Result<Changed, Stop> {
         let before = self.source(key)?;
         let mut source = before.clone();
         patch.apply(&mut source);
@@ -211,7 +199,7 @@ impl Changer<'_> {
         Ok(changed)
     }
 
-    pub(super) fn delete_source(&mut self, key: SourceKey) -> Result<Changed, Stop> {
+    pub(in crate::store) fn delete_source(&mut self, key: SourceKey) -> Result<Changed, Stop> {
         let source = self.source(key)?;
         if source.owns_app && self.has_other_sources(source.app, key)? {
             return Err(Refusal::ApplicationShared.into());
@@ -226,7 +214,7 @@ impl Changer<'_> {
         Ok(Changed::SourceDeleted { source: key, app })
     }
 
-    fn has_other_sources(&self, app: AppKey, than: SourceKey) -> rusqlite::Result<bool> {
+    fn has_other_sources(&self, app: AppKey, than: SourceKey) -> Result<bool> {
         self.exists("SELECT 1 FROM source WHERE app = ? AND key <> ?", params![app.0, than.0])
     }
 
@@ -243,20 +231,25 @@ impl Changer<'_> {
     }
 
     /// Where an application goes, nothing can come in for it any more.
-    pub(super) fn sources_of_application_go(&mut self, app: AppKey) -> Result<(), Stop> {
+    pub(in crate::store) fn sources_of_application_go(&mut self, app: AppKey) -> Result<(), Stop> {
         let keys = self
-            .connection
+            .db
             .prepare_cached("SELECT key FROM source WHERE app = ?")?
             .query_map([app.0], |row| row.get(0).map(SourceKey))?
             .collect::<Result<Vec<_>, _>>()?;
         keys.into_iter().try_for_each(|key| self.remove_source(key))
     }
 
-    pub(super) fn rotate_token(&mut self, key: SourceKey, token: &str, grace_ms: i64) -> Result<Changed, Stop> {
+    pub(in crate::store) fn rotate_token(
+        &mut self,
+        key: SourceKey,
+        token: &str,
+        grace_ms: i64,
+    ) -> Result<Changed, Stop> {
         let mut source = self.source(key)?;
         let end = self.at + grace_ms;
         self.run(
-            "UPDATE source_token SET expires_at = min(coalesce(expires_at, ?1), ?1) WHERE source = ?2",
+            "UPDATE source_token SET expires_at = CASE WHEN expires_at < ?1 THEN expires_at ELSE ?1 END WHERE source = ?2",
             params![end, key.0],
         )?;
         self.run(
@@ -269,7 +262,7 @@ impl Changer<'_> {
         self.store_source(source)
     }
 
-    pub(super) fn learn_key(&mut self, key: SourceKey, learned: &str) -> Result<Changed, Stop> {
+    pub(in crate::store) fn learn_key(&mut self, key: SourceKey, learned: &str) -> Result<Changed, Stop> {
         let mut source = self.source(key)?;
         if source.has_secret() {
             return Err(Refusal::HasKey.into());

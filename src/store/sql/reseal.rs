@@ -1,8 +1,8 @@
 //! The encryption key in the store: the value that checks it, the key of the hashes, and the list of
 //! all that is sealed, so that it can be sealed anew when the key is replaced.
 
+use super::db::{Db, NONE, Optional, Result, params};
 use anyhow::bail;
-use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::store::command::{ResealPlace, Resealed};
 use crate::store::key_file;
@@ -38,14 +38,13 @@ const MAC_KEY_ROW: i64 = 1;
 const CHECK_PLAIN: &[u8] = b"posthouse";
 
 /// The store keeps a sealed value of known content: a wrong key file is noticed at start, not at
-/// the first delivery. With it comes the key of the hashes, drawn when the store is made.
-pub(super) fn check_key(connection: &mut Connection, sealer: &Sealer) -> anyhow::Result<()> {
-    let transaction = connection.transaction()?;
-    let checked = meta(&transaction, CHECK)?.is_some();
-    if checked && !opens(&transaction, sealer)? {
+/// the first delivery. With it comes the key of the hashes, drawn when the store is made. In a transaction.
+pub(in crate::store) fn check_key(db: Db<'_>, sealer: &Sealer) -> anyhow::Result<()> {
+    let checked = meta(db, CHECK)?.is_some();
+    if checked && !opens(db, sealer)? {
         bail!("the key file does not open this store: it belongs to another one");
     }
-    match meta(&transaction, MAC_KEY)? {
+    match meta(db, MAC_KEY)? {
         Some(stored) => {
             let plain = sealer.open(META, MAC_KEY_ROW, &stored)?;
             let Ok(mac_key) = plain.try_into() else { bail!("the store's hash key is damaged") };
@@ -54,40 +53,39 @@ pub(super) fn check_key(connection: &mut Connection, sealer: &Sealer) -> anyhow:
         None if checked => bail!("the store's hash key is missing: the store is damaged"),
         None => {
             sealer.set_mac_key(key_file::draw());
-            put_meta(&transaction, MAC_KEY, &sealer.seal(META, MAC_KEY_ROW, &sealer.mac_key()))?;
+            put_meta(db, MAC_KEY, &sealer.seal(META, MAC_KEY_ROW, &sealer.mac_key()))?;
         }
     }
     if !checked {
-        put_meta(&transaction, CHECK, &sealer.seal(META, CHECK_ROW, CHECK_PLAIN))?;
+        put_meta(db, CHECK, &sealer.seal(META, CHECK_ROW, CHECK_PLAIN))?;
     }
-    transaction.commit()?;
     Ok(())
 }
 
 /// Whether the sealer opens the store's check value.
-pub(super) fn opens(connection: &Connection, sealer: &Sealer) -> rusqlite::Result<bool> {
-    let stored = meta(connection, CHECK)?;
+pub(in crate::store) fn opens(db: Db<'_>, sealer: &Sealer) -> Result<bool> {
+    let stored = meta(db, CHECK)?;
     Ok(stored.and_then(|stored| sealer.open(META, CHECK_ROW, &stored).ok()).as_deref() == Some(CHECK_PLAIN))
 }
 
 /// Seals the values of one slice with the newest key, where they are not yet.
-pub(super) fn slice(connection: &Connection, sealer: &Sealer, from: ResealPlace) -> rusqlite::Result<Resealed> {
+pub(in crate::store) fn slice(db: Db<'_>, sealer: &Sealer, from: ResealPlace) -> Result<Resealed> {
     let mut done = Resealed::default();
     if from == ResealPlace::START {
         for (name, row) in SEALED_META {
-            let Some(value) = meta(connection, name)? else { continue };
+            let Some(value) = meta(db, name)? else { continue };
             if let Some(sealed) = again(sealer, META, row, &value, &mut done) {
-                put_meta(connection, name, &sealed)?;
+                put_meta(db, name, &sealed)?;
             }
         }
     }
     let Some(Sealed { table, row, column }) = SEALED.get(from.column) else { return Ok(done) };
     let select =
         format!("SELECT {row}, {column} FROM {table} WHERE {row} > ? AND {column} IS NOT NULL ORDER BY {row} LIMIT ?");
-    let mut select = connection.prepare_cached(&select)?;
+    let mut select = db.prepare_cached(&select)?;
     let values = select.query_map(params![from.after, SLICE], |row| Ok((row.get(0)?, row.get(1)?)))?;
     let values: Vec<(i64, Vec<u8>)> = values.collect::<Result<_, _>>()?;
-    let mut update = connection.prepare_cached(&format!("UPDATE {table} SET {column} = ? WHERE {row} = ?"))?;
+    let mut update = db.prepare_cached(&format!("UPDATE {table} SET {column} = ? WHERE {row} = ?"))?;
     for (key, value) in &values {
         if let Some(sealed) = again(sealer, table, *key, value, &mut done) {
             update.execute(params![sealed, key])?;
@@ -116,7 +114,7 @@ fn again(sealer: &Sealer, table: &str, row: i64, value: &[u8], done: &mut Reseal
 }
 
 /// Sealed values whose key the sealer does not have.
-pub(super) fn sealed_by_others(connection: &Connection, sealer: &Sealer) -> rusqlite::Result<i64> {
+pub(in crate::store) fn sealed_by_others(db: Db<'_>, sealer: &Sealer) -> Result<i64> {
     let mut count = 0;
     for Sealed { table, column, .. } in &SEALED {
         // Version and key id are the first five bytes; the rest is not read.
@@ -124,8 +122,8 @@ pub(super) fn sealed_by_others(connection: &Connection, sealer: &Sealer) -> rusq
             "SELECT min(substr({column}, 1, 17)), count(*) FROM {table} WHERE {column} IS NOT NULL
               GROUP BY substr({column}, 1, 5)"
         );
-        let mut statement = connection.prepare(&sql)?;
-        let heads = statement.query_map([], |row| Ok((row.get::<_, Vec<u8>>(0)?, row.get::<_, i64>(1)?)))?;
+        let mut statement = db.prepare_cached(&sql)?;
+        let heads = statement.query_map(NONE, |row| Ok((row.get::<Vec<u8>>(0)?, row.get::<i64>(1)?)))?;
         for head in heads {
             let (head, values) = head?;
             count += if sealer.has_key_of(&head) { 0 } else { values };
@@ -134,11 +132,14 @@ pub(super) fn sealed_by_others(connection: &Connection, sealer: &Sealer) -> rusq
     Ok(count)
 }
 
-fn meta(connection: &Connection, name: &str) -> rusqlite::Result<Option<Vec<u8>>> {
-    connection.query_row("SELECT value FROM meta WHERE name = ?", [name], |row| row.get(0)).optional()
+fn meta(db: Db<'_>, name: &str) -> Result<Option<Vec<u8>>> {
+    db.prepare_cached("SELECT value FROM meta WHERE name = ?")?.query_row([name], |row| row.get(0)).optional()
 }
 
-fn put_meta(connection: &Connection, name: &str, value: &[u8]) -> rusqlite::Result<()> {
-    connection.execute("INSERT OR REPLACE INTO meta (name, value) VALUES (?, ?)", params![name, value])?;
+fn put_meta(db: Db<'_>, name: &str, value: &[u8]) -> Result<()> {
+    db.prepare_cached(
+        "INSERT INTO meta (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+    )?
+    .execute(params![name, value])?;
     Ok(())
 }

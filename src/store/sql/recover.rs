@@ -2,7 +2,7 @@
 //! says in the same transaction how far it is, so that a crash at any point neither loses nor
 //! repeats a move.
 
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use super::db::{Db, Error, NONE, Optional, Result, Row, params};
 
 use super::change::{Changer, Stop};
 use super::rows;
@@ -14,23 +14,23 @@ use crate::store::maintenance::{
 };
 
 /// A task: columns [`TASK`].
-pub(super) fn task(row: &Row<'_>) -> rusqlite::Result<BackgroundTask> {
+pub(in crate::store) fn task(row: &Row<'_>) -> Result<BackgroundTask> {
     Ok(BackgroundTask {
         id: rows::id(row, 0)?,
         env: EnvKey(row.get(2)?),
         app: AppKey(row.get(3)?),
         endpoint: EndpointKey(row.get(4)?),
         status: TaskStatus::from_code(row.get(5)?).unwrap_or(TaskStatus::Failed),
-        moved: row.get::<_, i64>(6)? as u64,
+        moved: row.get::<i64>(6)? as u64,
         updated_at: row.get(7)?,
     })
 }
 
-pub(super) const TASK: &str = "key, nonce, env, app, endpoint, status, moved, updated_at";
+pub(in crate::store) const TASK: &str = "key, nonce, env, app, endpoint, status, moved, updated_at";
 
 impl Changer<'_> {
     /// Begins a recovery of messages made from `since` until before `until`.
-    pub(super) fn recover(
+    pub(in crate::store) fn recover(
         &mut self,
         app: AppKey,
         endpoint: EndpointKey,
@@ -41,7 +41,7 @@ impl Changer<'_> {
         if found.spec.disabled.is_some() {
             return Err(Refusal::EndpointDisabled.into());
         }
-        let owner = super::apply::application(self.connection, app)?.ok_or(Refusal::NotFound)?;
+        let owner = rows::application_of(self.db, app)?.ok_or(Refusal::NotFound)?;
         let (of_env, of_app) = self.running_tasks(owner.env, app)?;
         if of_env >= TASKS_RUNNING_MAX || of_app >= TASKS_RUNNING_PER_APP_MAX {
             return Err(Refusal::TooManyTasks.into());
@@ -74,25 +74,26 @@ impl Changer<'_> {
     }
 
     /// How many tasks of an environment, and how many of one of its applications, are not finished.
-    fn running_tasks(&self, env: EnvKey, app: AppKey) -> rusqlite::Result<(usize, usize)> {
-        let sql = "SELECT count(*), coalesce(sum(app = ?), 0)
-                   FROM background_task INDEXED BY background_task_running_of WHERE status = 0 AND env = ?";
-        let read = |row: &Row<'_>| Ok((row.get::<_, i64>(0)? as usize, row.get::<_, i64>(1)? as usize));
-        self.connection.prepare_cached(sql)?.query_row([app.0, env.0], read)
+    fn running_tasks(&self, env: EnvKey, app: AppKey) -> Result<(usize, usize)> {
+        let hint = self.db.hint("INDEXED BY background_task_running_of");
+        let sql = format!(
+            "SELECT count(*), count(*) FILTER (WHERE app = ?) FROM background_task {hint} WHERE status = 0 AND env = ?"
+        );
+        let read = |row: &Row<'_>| Ok((row.get::<i64>(0)? as usize, row.get::<i64>(1)? as usize));
+        self.db.prepare_cached(&sql)?.query_row([app.0, env.0], read)
     }
 
     /// Moves a slice of the recovery that was looked at longest ago.
-    pub(super) fn recover_slice(&mut self, budget: usize) -> rusqlite::Result<Maintained> {
+    pub(in crate::store) fn recover_slice(&mut self, budget: usize) -> Result<Maintained> {
         let sql = format!(
             "SELECT {TASK}, before, done_to FROM background_task WHERE status = 0 ORDER BY updated_at, key LIMIT 1"
         );
-        let read = |row: &Row<'_>| Ok((task(row)?, row.get::<_, i64>(8)?, row.get::<_, i64>(9)?));
-        let Some((mut task, before, done_to)) = self.connection.prepare_cached(&sql)?.query_row([], read).optional()?
-        else {
+        let read = |row: &Row<'_>| Ok((task(row)?, row.get::<i64>(8)?, row.get::<i64>(9)?));
+        let Some((mut task, before, done_to)) = self.db.prepare_cached(&sql)?.query_row(NONE, read).optional()? else {
             return Ok(Maintained::default());
         };
         let endpoint = match self.endpoint(task.app, task.endpoint) {
-            Err(error @ rusqlite::Error::FromSqlConversionFailure(..)) => {
+            Err(error @ Error::Damaged { .. }) => {
                 tracing::error!(%error, endpoint = task.endpoint.0, "an endpoint cannot be read: its recovery has failed");
                 None
             }
@@ -103,7 +104,7 @@ impl Changer<'_> {
             return self.keep(&task, done_to, Maintained { more: true, ..Maintained::default() });
         }
         let budget = budget.clamp(1, RECOVER_ROWS_MAX);
-        let found = parked(self.connection, task.endpoint, (done_to, before), budget)?;
+        let found = parked(self.db, task.endpoint, (done_to, before), budget)?;
         let done_to = found.last().map_or(done_to, |(message, _)| *message);
         let mut moved = 0;
         for (message, _) in found.iter().filter(|(_, state)| *state != Parked::Cancelled.code()) {
@@ -121,16 +122,16 @@ impl Changer<'_> {
 
     /// A delivery is due now, with its schedule from the start. A resend that has its place there does
     /// not stand in its way.
-    fn wait_now(&self, endpoint: EndpointKey, message: i64) -> rusqlite::Result<()> {
+    fn wait_now(&self, endpoint: EndpointKey, message: i64) -> Result<()> {
         let mut due = self.at;
-        let sql = "INSERT OR IGNORE INTO waiting (endpoint, due, message, attempts, manual) VALUES (?, ?, ?, 0, ?)";
+        let sql = "INSERT INTO waiting (endpoint, due, message, attempts, manual) VALUES (?, ?, ?, 0, ?) ON CONFLICT DO NOTHING";
         while self.run(sql, params![endpoint.0, due, message, Trigger::Scheduled.code()])? == 0 {
             due += 1;
         }
         Ok(())
     }
 
-    fn keep(&self, task: &BackgroundTask, done_to: i64, done: Maintained) -> rusqlite::Result<Maintained> {
+    fn keep(&self, task: &BackgroundTask, done_to: i64, done: Maintained) -> Result<Maintained> {
         self.run(
             "UPDATE background_task SET status = ?, done_to = ?, moved = ?, updated_at = ? WHERE key = ?",
             params![task.status.code(), done_to, task.moved as i64, self.at, task.id.key],
@@ -140,17 +141,11 @@ impl Changer<'_> {
 }
 
 /// Deliveries set aside of messages strictly between two keys, with their states.
-fn parked(
-    connection: &Connection,
-    endpoint: EndpointKey,
-    (after, before): (i64, i64),
-    limit: usize,
-) -> rusqlite::Result<Vec<(i64, i64)>> {
-    connection
-        .prepare_cached(
-            "SELECT message, state FROM parked WHERE endpoint = ? AND message > ? AND message < ?
+fn parked(db: Db<'_>, endpoint: EndpointKey, (after, before): (i64, i64), limit: usize) -> Result<Vec<(i64, i64)>> {
+    db.prepare_cached(
+        "SELECT message, state FROM parked WHERE endpoint = ? AND message > ? AND message < ?
              ORDER BY message LIMIT ?",
-        )?
-        .query_map(params![endpoint.0, after, before, limit as i64], |row| Ok((row.get(0)?, row.get(1)?)))?
-        .collect()
+    )?
+    .query_map(params![endpoint.0, after, before, limit as i64], |row| Ok((row.get(0)?, row.get(1)?)))?
+    .collect()
 }

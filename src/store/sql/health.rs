@@ -3,17 +3,19 @@
 
 use std::sync::Arc;
 
-use rusqlite::OptionalExtension;
+use super::db::Result;
+use super::scan::ATTEMPTS_OF_ENDPOINT;
 
 use super::change::{Changer, Stop};
 use crate::model::operational::Happening;
-use crate::model::{DisabledReason, Endpoint, EndpointKey, Failing, UnixMs};
+use crate::model::{DisabledReason, Endpoint, EndpointKey, Failing, Key, UnixMs};
 use crate::store::command::{FAILURES_BEFORE_DISABLE, HealthStep, Settle};
+use crate::store::query::Order;
 
 impl Changer<'_> {
     /// Takes the step of an endpoint's health that an attempt brings about, if it still follows from
     /// what is stored.
-    pub(super) fn health(&mut self, settle: &Settle) -> rusqlite::Result<Option<Arc<Endpoint>>> {
+    pub(in crate::store) fn health(&mut self, settle: &Settle) -> Result<Option<Arc<Endpoint>>> {
         let (Some(step), Some(attempt)) = (settle.health, &settle.attempt) else { return Ok(None) };
         let key = settle.endpoint;
         let Some(mut endpoint) = self.endpoint(settle.app, key)? else { return Ok(None) };
@@ -49,7 +51,7 @@ impl Changer<'_> {
         Ok(Some(Arc::new(endpoint)))
     }
 
-    fn disable(&mut self, mut endpoint: Endpoint, reason: DisabledReason) -> rusqlite::Result<Option<Arc<Endpoint>>> {
+    fn disable(&mut self, mut endpoint: Endpoint, reason: DisabledReason) -> Result<Option<Arc<Endpoint>>> {
         endpoint.spec.disabled = Some(reason);
         let url = endpoint.spec.url.clone();
         match self.store_endpoint(endpoint, &url) {
@@ -62,18 +64,12 @@ impl Changer<'_> {
         }
     }
 
-    /// Attempts to an endpoint that began at or after `since`, counted no further than it takes: in the
-    /// index, and in what is not yet in it.
-    fn attempts_since(&mut self, endpoint: EndpointKey, since: UnixMs) -> rusqlite::Result<usize> {
+    /// Attempts to an endpoint that began at or after `since`, counted no further than it takes.
+    fn attempts_since(&mut self, endpoint: EndpointKey, since: UnixMs) -> Result<usize> {
         let first = crate::model::id::first_key_at(since);
-        let indexed = self
-            .connection
-            .prepare_cached(
-                "SELECT count(*) FROM (SELECT 1 FROM attempt_by_endpoint WHERE endpoint = ? AND attempt >= ? LIMIT ?)",
-            )?
-            .query_row([endpoint.0, first, FAILURES_BEFORE_DISABLE as i64], |row| row.get::<_, i64>(0))
-            .optional()?;
-        let tail = self.state.attempts_by_endpoint.in_tail(endpoint.0, first);
-        Ok(indexed.unwrap_or(0) as usize + tail)
+        let between = (first.saturating_sub(1), Key::MAX);
+        ATTEMPTS_OF_ENDPOINT
+            .keys(self.db, endpoint.0, between, Order::Ascending, FAILURES_BEFORE_DISABLE)
+            .map(|keys| keys.len())
     }
 }

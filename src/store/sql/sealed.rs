@@ -33,7 +33,7 @@ struct Content {
 }
 
 /// Both parts of an endpoint for the columns `spec` and `secret`.
-pub(super) fn close(sealer: &Sealer, endpoint: &Endpoint) -> (String, Vec<u8>) {
+pub(in crate::store) fn close(sealer: &Sealer, endpoint: &Endpoint) -> (String, Vec<u8>) {
     let spec = &endpoint.spec;
     let content = Content {
         version: VERSION,
@@ -52,7 +52,7 @@ pub(super) fn close(sealer: &Sealer, endpoint: &Endpoint) -> (String, Vec<u8>) {
 }
 
 /// Puts what was sealed for the endpoint of this key where it belongs.
-pub(super) fn open(
+pub(in crate::store) fn open(
     sealer: &Sealer,
     key: i64,
     blob: &[u8],

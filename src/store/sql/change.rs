@@ -3,11 +3,11 @@
 
 use std::sync::Arc;
 
-use rusqlite::{Connection, OptionalExtension, Params, params};
+use super::db::{Db, Error, Optional, Params, Result, params};
 
-use super::apply::{WriterState, application, touch_routing};
-use super::keys::KeyIndex;
-use super::{purge, raise, reseal, rows, sealed};
+use super::core::Core;
+use super::rows::application_of;
+use super::{purged, raise, reseal, rows, sealed};
 use crate::model::operational::Happening;
 use crate::model::url::masked;
 use crate::model::{
@@ -23,14 +23,17 @@ const REMEMBERED: &str = "remembered_change";
 /// How long the answer to a change is remembered.
 const REMEMBERED_MS: i64 = 24 * 3_600_000;
 
+/// A remembered answer: the fingerprint of the request's body, status and sealed body of the answer.
+type Remembered = ([u8; 8], u16, Vec<u8>);
+
 /// What stops a change: the caller's fault, or ours.
-pub(super) enum Stop {
+pub(in crate::store) enum Stop {
     Refused(Refusal),
-    Engine(rusqlite::Error),
+    Engine(Error),
 }
 
-impl From<rusqlite::Error> for Stop {
-    fn from(error: rusqlite::Error) -> Self {
+impl From<Error> for Stop {
+    fn from(error: Error) -> Self {
         Self::Engine(error)
     }
 }
@@ -42,24 +45,25 @@ impl From<Refusal> for Stop {
 }
 
 /// Applies changes for the writer.
-pub(super) struct Changer<'c> {
-    pub(super) connection: &'c Connection,
-    pub(super) state: &'c mut WriterState,
-    pub(super) endpoints_max: usize,
-    pub(super) at: UnixMs,
+pub(in crate::store) struct Changer<'c> {
+    pub(in crate::store) db: Db<'c>,
+    pub(in crate::store) state: &'c mut Core,
+    pub(in crate::store) at: UnixMs,
 }
 
 impl Changer<'_> {
     /// Applies one change, or none of it.
-    pub(super) fn apply(&mut self, request: &ChangeRequest) -> rusqlite::Result<Reply> {
-        self.connection.execute_batch("SAVEPOINT change")?;
+    pub(in crate::store) fn apply(&mut self, request: &ChangeRequest) -> Result<Reply> {
+        let raised = self.state.raised.len();
+        self.db.execute_batch("SAVEPOINT change")?;
         match self.apply_remembered(request) {
             Ok(done) => {
-                self.connection.execute_batch("RELEASE change")?;
+                self.db.execute_batch("RELEASE change")?;
                 Ok(Ok(done))
             }
             Err(Stop::Refused(refusal)) => {
-                self.connection.execute_batch("ROLLBACK TO change; RELEASE change")?;
+                self.db.execute_batch("ROLLBACK TO change; RELEASE change")?;
+                self.state.raised.truncate(raised);
                 Ok(Err(refusal))
             }
             // The whole transaction is rolled back. SQLite may have done so already, and what it then
@@ -71,7 +75,7 @@ impl Changer<'_> {
     fn apply_remembered(&mut self, request: &ChangeRequest) -> Result<Done, Stop> {
         let Some(remembered) = &request.idempotency else { return self.change(&request.change).map(done) };
         let hash = &remembered.key.hash;
-        if let Some((fingerprint, status, body)) = KeyIndex::remembered(self.connection, hash, self.at)? {
+        if let Some((fingerprint, status, body)) = self.remembered(hash)? {
             if fingerprint != remembered.key.fingerprint {
                 return Err(Refusal::IdempotencyMismatch.into());
             }
@@ -83,8 +87,10 @@ impl Changer<'_> {
         let changed = self.change(&request.change)?;
         let (status, body) = (remembered.render)(&changed);
         self.run(
-            "INSERT OR REPLACE INTO remembered_change (row, hash, fingerprint, status, body, expires_at)
-             VALUES (?, ?, ?, ?, ?, ?)",
+            "INSERT INTO remembered_change (row, hash, fingerprint, status, body, expires_at)
+             VALUES (?, ?, ?, ?, ?, ?)
+             ON CONFLICT (row) DO UPDATE SET hash = excluded.hash, fingerprint = excluded.fingerprint,
+               status = excluded.status, body = excluded.body, expires_at = excluded.expires_at",
             params![
                 row_of(hash),
                 hash.as_slice(),
@@ -141,28 +147,36 @@ impl Changer<'_> {
             Change::RotateSourceToken { source, token, grace_ms } => self.rotate_token(*source, token, *grace_ms),
             Change::LearnSourceKey { source, key } => self.learn_key(*source, key),
             Change::LogRequest(request) => self.log_request(request),
-            Change::Reseal { from } => {
-                Ok(Changed::Resealed(reseal::slice(self.connection, &self.state.sealer, *from)?))
-            }
+            Change::Reseal { from } => Ok(Changed::Resealed(reseal::slice(self.db, &self.state.sealer, *from)?)),
         }
     }
 
-    pub(super) fn run(&self, sql: &str, params: impl Params) -> rusqlite::Result<usize> {
-        self.connection.prepare_cached(sql)?.execute(params)
+    /// The answer to the same change, if it was made before: fingerprint of the body, status, sealed body.
+    fn remembered(&self, hash: &[u8; 16]) -> Result<Option<Remembered>> {
+        self.db
+            .prepare_cached(
+                "SELECT fingerprint, status, body FROM remembered_change WHERE hash = ? AND expires_at > ?",
+            )?
+            .query_row(params![hash.as_slice(), self.at], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+            .optional()
     }
 
-    pub(super) fn exists(&self, sql: &str, params: impl Params) -> rusqlite::Result<bool> {
-        self.connection.prepare_cached(sql)?.exists(params)
+    pub(in crate::store) fn run(&self, sql: &str, params: impl Params) -> Result<usize> {
+        self.db.prepare_cached(sql)?.execute(params)
     }
 
-    pub(super) fn application_of_uid(&self, env: EnvKey, uid: &str) -> rusqlite::Result<Option<Application>> {
-        self.connection
+    pub(in crate::store) fn exists(&self, sql: &str, params: impl Params) -> Result<bool> {
+        self.db.prepare_cached(sql)?.exists(params)
+    }
+
+    pub(in crate::store) fn application_of_uid(&self, env: EnvKey, uid: &str) -> Result<Option<Application>> {
+        self.db
             .prepare_cached(&format!("SELECT {} FROM application WHERE env = ? AND uid = ?", rows::APPLICATION))?
             .query_row(params![env.0, uid], rows::application)
             .optional()
     }
 
-    pub(super) fn create_application(
+    pub(in crate::store) fn create_application(
         &mut self,
         env: EnvKey,
         uid: Option<&str>,
@@ -202,7 +216,7 @@ impl Changer<'_> {
     }
 
     fn patch_application(&mut self, app: AppKey, patch: &ApplicationPatch) -> Result<Changed, Stop> {
-        let mut found = application(self.connection, app)?.ok_or(Refusal::NotFound)?;
+        let mut found = application_of(self.db, app)?.ok_or(Refusal::NotFound)?;
         patch.apply(&mut found);
         self.store_application(found, false)
     }
@@ -232,7 +246,7 @@ impl Changer<'_> {
     ) -> Result<Changed, Stop> {
         let existing = match target {
             Target::Id(id) => {
-                let found = application(self.connection, AppKey(id.key))?;
+                let found = application_of(self.db, AppKey(id.key))?;
                 Some(found.filter(|app| app.id == *id && app.env == env).ok_or(Refusal::NotFound)?)
             }
             Target::Uid(uid) => self.application_of_uid(env, uid)?,
@@ -254,18 +268,18 @@ impl Changer<'_> {
     }
 
     /// An application goes with its endpoints; these.
-    pub(super) fn remove_application(&mut self, app: AppKey) -> Result<Vec<EndpointKey>, Stop> {
+    pub(in crate::store) fn remove_application(&mut self, app: AppKey) -> Result<Vec<EndpointKey>, Stop> {
         let endpoints = self
-            .connection
+            .db
             .prepare_cached("SELECT key, url_id FROM endpoint WHERE app = ?")?
             .query_map([app.0], |row| Ok((EndpointKey(row.get(0)?), row.get(1)?)))?
             .collect::<Result<Vec<_>, _>>()?;
         if self.run("DELETE FROM application WHERE key = ?", [app.0])? == 0 {
             return Err(Refusal::NotFound.into());
         }
-        purge::of_application(self.connection, app, self.at)?;
+        purged::of_application(self.db, app, self.at)?;
         for (endpoint, url) in &endpoints {
-            purge::of_endpoint(self.connection, *endpoint, *url, self.at)?;
+            purged::of_endpoint(self.db, *endpoint, *url, self.at)?;
         }
         let endpoints: Vec<EndpointKey> = endpoints.into_iter().map(|(endpoint, _)| endpoint).collect();
         self.run("DELETE FROM endpoint WHERE app = ?", [app.0])?;
@@ -275,16 +289,16 @@ impl Changer<'_> {
         Ok(endpoints)
     }
 
-    pub(super) fn endpoint(&self, app: AppKey, key: EndpointKey) -> rusqlite::Result<Option<Endpoint>> {
+    pub(in crate::store) fn endpoint(&self, app: AppKey, key: EndpointKey) -> Result<Option<Endpoint>> {
         let sealer = Arc::clone(&self.state.sealer);
-        self.connection
+        self.db
             .prepare_cached(&format!("SELECT {} FROM endpoint WHERE key = ? AND app = ?", rows::ENDPOINT))?
             .query_row([key.0, app.0], |row| rows::endpoint(row, &sealer))
             .optional()
     }
 
-    fn endpoint_key_of_uid(&self, app: AppKey, uid: &str) -> rusqlite::Result<Option<EndpointKey>> {
-        self.connection
+    fn endpoint_key_of_uid(&self, app: AppKey, uid: &str) -> Result<Option<EndpointKey>> {
+        self.db
             .prepare_cached("SELECT key FROM endpoint WHERE app = ? AND uid = ?")?
             .query_row(params![app.0, uid], |row| row.get(0).map(EndpointKey))
             .optional()
@@ -297,7 +311,7 @@ impl Changer<'_> {
         spec: &EndpointSpec,
         secret: &SecretBytes,
     ) -> Result<Changed, Stop> {
-        if self.state.owner(self.connection, app)?.is_none() {
+        if self.state.owner(self.db, app)?.is_none() {
             return Err(Refusal::NotFound.into());
         }
         if let Some(uid) = uid
@@ -306,10 +320,10 @@ impl Changer<'_> {
             return Err(Refusal::Exists.into());
         }
         let count = self
-            .connection
+            .db
             .prepare_cached("SELECT count(*) FROM endpoint WHERE app = ?")?
-            .query_row([app.0], |row| row.get::<_, i64>(0))? as usize;
-        if count >= self.endpoints_max {
+            .query_row([app.0], |row| row.get::<i64>(0))? as usize;
+        if count >= self.state.endpoints_max {
             return Err(Refusal::TooManyEndpoints.into());
         }
         let id = self.state.new_id(self.at);
@@ -340,17 +354,15 @@ impl Changer<'_> {
                 self.at
             ],
         )?;
-        touch_routing(self.connection, self.state, app)?;
+        self.state.touch_routing(self.db, app)?;
         self.tell(Happening::EndpointCreated, &endpoint)?;
         Ok(Changed::Endpoint(Arc::new(endpoint), Became::New))
     }
 
-    fn store_url(&self, endpoint: Id, url: &str) -> rusqlite::Result<i64> {
-        self.run(
-            "INSERT INTO endpoint_url (nonce, url) VALUES (?, ?)",
-            params![endpoint.nonce.as_slice(), masked(url)],
-        )?;
-        Ok(self.connection.last_insert_rowid())
+    fn store_url(&self, endpoint: Id, url: &str) -> Result<i64> {
+        self.db
+            .prepare_cached("INSERT INTO endpoint_url (nonce, url) VALUES (?, ?) RETURNING id")?
+            .query_row(params![endpoint.nonce.as_slice(), masked(url)], |row| row.get(0))
     }
 
     fn patch_endpoint(&mut self, app: AppKey, key: EndpointKey, patch: &EndpointPatch) -> Result<Changed, Stop> {
@@ -400,13 +412,16 @@ impl Changer<'_> {
         Ok(Changed::Endpoint(Arc::new(endpoint), became))
     }
 
-    /// Tells the operator what happened to an endpoint. The last step of a change: what is told is
-    /// not taken back where the change is refused.
-    pub(super) fn tell(&mut self, what: Happening, endpoint: &Endpoint) -> rusqlite::Result<()> {
-        raise::endpoint(self.connection, self.state, what, endpoint, self.at)
+    /// Tells the operator what happened to an endpoint.
+    pub(in crate::store) fn tell(&mut self, what: Happening, endpoint: &Endpoint) -> Result<()> {
+        raise::endpoint(self.db, self.state, what, endpoint, self.at)
     }
 
-    pub(super) fn store_endpoint(&mut self, mut endpoint: Endpoint, url_before: &str) -> Result<Endpoint, Stop> {
+    pub(in crate::store) fn store_endpoint(
+        &mut self,
+        mut endpoint: Endpoint,
+        url_before: &str,
+    ) -> Result<Endpoint, Stop> {
         if let Some(uid) = &endpoint.uid
             && self.endpoint_key_of_uid(endpoint.app, uid)?.is_some_and(|other| other != endpoint.key())
         {
@@ -417,11 +432,11 @@ impl Changer<'_> {
         }
         endpoint.updated_at = self.at;
         self.write_endpoint(&endpoint)?;
-        touch_routing(self.connection, self.state, endpoint.app)?;
+        self.state.touch_routing(self.db, endpoint.app)?;
         Ok(endpoint)
     }
 
-    pub(super) fn write_endpoint(&mut self, endpoint: &Endpoint) -> rusqlite::Result<()> {
+    pub(in crate::store) fn write_endpoint(&mut self, endpoint: &Endpoint) -> Result<()> {
         let (spec, sealed) = sealed::close(&self.state.sealer, endpoint);
         self.run(
             "UPDATE endpoint SET uid = ?, url_id = ?, spec = ?, secret = ?, failing_since = ?, failing_warned = ?,
@@ -471,16 +486,18 @@ impl Changer<'_> {
     fn delete_endpoint(&mut self, app: AppKey, endpoint: EndpointKey) -> Result<Changed, Stop> {
         let before = self.endpoint(app, endpoint)?.ok_or(Refusal::NotFound)?;
         self.run("DELETE FROM endpoint WHERE key = ?", [endpoint.0])?;
-        purge::of_endpoint(self.connection, endpoint, before.url_id, self.at)?;
+        purged::of_endpoint(self.db, endpoint, before.url_id, self.at)?;
         self.keep_highest_key()?;
-        touch_routing(self.connection, self.state, app)?;
+        self.state.touch_routing(self.db, app)?;
         self.tell(Happening::EndpointDeleted, &before)?;
         Ok(Changed::EndpointDeleted { app, endpoint })
     }
 
     /// A row with the highest key of all may have gone: its key must not be given again after a
     /// start with a clock that went back.
-    pub(super) fn keep_highest_key(&self) -> rusqlite::Result<()> {
+    /// PostgreSQL keeps it with the node, at every commit.
+    pub(in crate::store) fn keep_highest_key(&self) -> Result<()> {
+        let Db::Sqlite(_) = self.db else { return Ok(()) };
         self.run(
             "INSERT INTO meta (name, value) VALUES ('highest_deleted_key', ?)
              ON CONFLICT (name) DO UPDATE SET value = excluded.value",
@@ -503,7 +520,7 @@ impl Changer<'_> {
             return Err(Refusal::ContentGone.into());
         }
         let mut due = self.at;
-        let sql = "INSERT OR IGNORE INTO waiting (endpoint, due, message, attempts, manual) VALUES (?, ?, ?, 0, 1)";
+        let sql = "INSERT INTO waiting (endpoint, due, message, attempts, manual) VALUES (?, ?, ?, 0, 1) ON CONFLICT DO NOTHING";
         // Another delivery of the same message may have its place there: the next millisecond is as good.
         while self.run(sql, params![endpoint.0, due, message])? == 0 {
             due += 1;
@@ -523,7 +540,7 @@ fn done(changed: Changed) -> Done {
     Done::Changed(Box::new(changed))
 }
 
-pub(super) fn json(value: &impl serde::Serialize) -> String {
+pub(in crate::store) fn json(value: &impl serde::Serialize) -> String {
     // Structs of strings and numbers: serialising them cannot fail.
     serde_json::to_string(value).unwrap_or_default()
 }

@@ -1,6 +1,6 @@
 //! Changes of what an environment has beside applications: keys, event types, settings, portal tokens.
 
-use rusqlite::{OptionalExtension, params};
+use super::db::{Optional, Result, params};
 
 use super::change::{Changer, Stop, json};
 use super::rows;
@@ -14,7 +14,7 @@ use crate::store::command::{Change, Changed, EventTypePatch, Refusal, SettingsPa
 const EXPIRED_AT_ONCE: i64 = 100;
 
 impl Changer<'_> {
-    pub(super) fn create_environment(&mut self, name: &str) -> Result<Changed, Stop> {
+    pub(in crate::store) fn create_environment(&mut self, name: &str) -> Result<Changed, Stop> {
         if self.exists("SELECT 1 FROM environment WHERE name = ?", [name])? {
             return Err(Refusal::Exists.into());
         }
@@ -40,7 +40,12 @@ impl Changer<'_> {
         Ok(Changed::Environment(Environment { id, name: name.to_owned(), created_at: self.at }))
     }
 
-    pub(super) fn create_api_key(&mut self, env: EnvKey, name: &str, hash: &[u8; 32]) -> Result<Changed, Stop> {
+    pub(in crate::store) fn create_api_key(
+        &mut self,
+        env: EnvKey,
+        name: &str,
+        hash: &[u8; 32],
+    ) -> Result<Changed, Stop> {
         if !self.exists("SELECT 1 FROM environment WHERE key = ?", [env.0])? {
             return Err(Refusal::NotFound.into());
         }
@@ -53,21 +58,21 @@ impl Changer<'_> {
         Ok(Changed::ApiKey(key))
     }
 
-    pub(super) fn revoke_api_key(&mut self, id: Id) -> Result<Changed, Stop> {
+    pub(in crate::store) fn revoke_api_key(&mut self, id: Id) -> Result<Changed, Stop> {
         self.run(
             "UPDATE api_key SET revoked_at = coalesce(revoked_at, ?) WHERE key = ? AND nonce = ?",
             params![self.at, id.key, id.nonce.as_slice()],
         )?;
         let key = self
-            .connection
+            .db
             .prepare_cached(&format!("SELECT {} FROM api_key WHERE key = ? AND nonce = ?", rows::API_KEY))?
             .query_row(params![id.key, id.nonce.as_slice()], rows::api_key)
             .optional()?;
         key.map(Changed::ApiKey).ok_or(Stop::Refused(Refusal::NotFound))
     }
 
-    fn event_type(&self, env: EnvKey, name: &str) -> rusqlite::Result<Option<EventType>> {
-        self.connection
+    fn event_type(&self, env: EnvKey, name: &str) -> Result<Option<EventType>> {
+        self.db
             .prepare_cached(&format!("SELECT {} FROM event_type WHERE env = ? AND name = ?", rows::EVENT_TYPE))?
             .query_row(params![env.0, name], rows::event_type)
             .optional()
@@ -83,7 +88,9 @@ impl Changer<'_> {
     ) -> Result<Changed, Stop> {
         let created_at = existing.map_or(self.at, |existing| existing.created_at);
         self.run(
-            "INSERT OR REPLACE INTO event_type (env, name, spec, created_at, updated_at) VALUES (?, ?, ?, ?, ?)",
+            "INSERT INTO event_type (env, name, spec, created_at, updated_at) VALUES (?, ?, ?, ?, ?)
+             ON CONFLICT (env, name) DO UPDATE SET spec = excluded.spec, created_at = excluded.created_at,
+               updated_at = excluded.updated_at",
             params![env.0, name, json(&spec), created_at, self.at],
         )?;
         let schedule = existing.and_then(|existing| existing.spec.retry_schedule.as_ref());
@@ -93,7 +100,12 @@ impl Changer<'_> {
     }
 
     /// One that is archived is taken up again, with the schedule that it had.
-    pub(super) fn create_event_type(&mut self, env: EnvKey, name: &str, spec: &EventTypeSpec) -> Result<Changed, Stop> {
+    pub(in crate::store) fn create_event_type(
+        &mut self,
+        env: EnvKey,
+        name: &str,
+        spec: &EventTypeSpec,
+    ) -> Result<Changed, Stop> {
         let existing = self.event_type(env, name)?;
         if existing.as_ref().is_some_and(|existing| !existing.spec.archived) {
             return Err(Refusal::Exists.into());
@@ -106,7 +118,7 @@ impl Changer<'_> {
         }
     }
 
-    pub(super) fn patch_event_type(
+    pub(in crate::store) fn patch_event_type(
         &mut self,
         env: EnvKey,
         name: &str,
@@ -118,7 +130,12 @@ impl Changer<'_> {
         self.store_event_type(env, name, spec, Some(&existing))
     }
 
-    pub(super) fn put_event_type(&mut self, env: EnvKey, name: &str, spec: &EventTypeSpec) -> Result<Changed, Stop> {
+    pub(in crate::store) fn put_event_type(
+        &mut self,
+        env: EnvKey,
+        name: &str,
+        spec: &EventTypeSpec,
+    ) -> Result<Changed, Stop> {
         let existing = self.event_type(env, name)?;
         self.replace_event_type(env, name, spec, existing.as_ref())
     }
@@ -134,7 +151,12 @@ impl Changer<'_> {
         self.store_event_type(env, name, EventTypeSpec { retry_schedule, ..spec.clone() }, existing)
     }
 
-    pub(super) fn delete_event_type(&mut self, env: EnvKey, name: &str, expunge: bool) -> Result<Changed, Stop> {
+    pub(in crate::store) fn delete_event_type(
+        &mut self,
+        env: EnvKey,
+        name: &str,
+        expunge: bool,
+    ) -> Result<Changed, Stop> {
         if expunge {
             if self.run("DELETE FROM event_type WHERE env = ? AND name = ?", params![env.0, name])? == 0 {
                 return Err(Refusal::NotFound.into());
@@ -146,15 +168,15 @@ impl Changer<'_> {
         Ok(Changed::EventTypeDeleted(env))
     }
 
-    pub(super) fn patch_settings(&mut self, env: EnvKey, patch: &SettingsPatch) -> Result<Changed, Stop> {
-        let policy = rows::env_policy(self.connection, env)?.ok_or(Refusal::NotFound)?;
+    pub(in crate::store) fn patch_settings(&mut self, env: EnvKey, patch: &SettingsPatch) -> Result<Changed, Stop> {
+        let policy = rows::env_policy(self.db, env)?.ok_or(Refusal::NotFound)?;
         let mut settings: EnvSettings = policy.settings;
         patch.apply(&mut settings);
         self.run("UPDATE environment SET settings = ? WHERE key = ?", params![json(&settings), env.0])?;
         Ok(Changed::Settings(env, settings))
     }
 
-    pub(super) fn create_portal_token(&mut self, change: &Change) -> Result<Changed, Stop> {
+    pub(in crate::store) fn create_portal_token(&mut self, change: &Change) -> Result<Changed, Stop> {
         let Change::CreatePortalToken { env, target, create, hash, capabilities, feature_flags, lifetime_ms } = change
         else {
             return Err(Refusal::Failed.into());
@@ -199,7 +221,7 @@ impl Changer<'_> {
         create: Option<&ApplicationSpec>,
     ) -> Result<(AppKey, Option<Application>), Stop> {
         let existing = match target {
-            Target::Id(id) => super::apply::application(self.connection, AppKey(id.key))?
+            Target::Id(id) => rows::application_of(self.db, AppKey(id.key))?
                 .filter(|app| app.id == *id && app.env == env && app.kind == AppKind::Customer),
             Target::Uid(uid) => self.application_of_uid(env, uid)?,
         };
@@ -213,7 +235,7 @@ impl Changer<'_> {
         }
     }
 
-    pub(super) fn revoke_portal_token(&mut self, id: Id) -> Result<Changed, Stop> {
+    pub(in crate::store) fn revoke_portal_token(&mut self, id: Id) -> Result<Changed, Stop> {
         let sql = "DELETE FROM portal_token WHERE key = ? AND nonce = ?";
         if self.run(sql, params![id.key, id.nonce.as_slice()])? == 0 {
             return Err(Refusal::NotFound.into());

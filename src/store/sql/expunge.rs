@@ -3,7 +3,7 @@
 //! What this does not reach: copies that were made before (backups), and the write-ahead log until it
 //! begins anew.
 
-use rusqlite::{Connection, OptionalExtension, params};
+use super::db::{Db, Optional, Result, params};
 
 use super::change::{Changer, Stop};
 use crate::model::{AppKey, EndpointKey, Id, MessageKey, Parked, Trigger};
@@ -14,12 +14,13 @@ use crate::store::command::{Changed, Refusal};
 const WAITING_MAX: usize = 50_000;
 
 /// While this is there, SQLite overwrites what is deleted with zeros.
-struct Overwriting<'c>(&'c Connection);
+/// PostgreSQL leaves what is deleted to its vacuum.
+struct Overwriting<'c>(Db<'c>);
 
 impl<'c> Overwriting<'c> {
-    fn begin(connection: &'c Connection) -> rusqlite::Result<Self> {
-        set(connection, true)?;
-        Ok(Self(connection))
+    fn begin(db: Db<'c>) -> Result<Self> {
+        set(db, true)?;
+        Ok(Self(db))
     }
 }
 
@@ -32,21 +33,24 @@ impl Drop for Overwriting<'_> {
     }
 }
 
-fn set(connection: &Connection, on: bool) -> rusqlite::Result<()> {
-    connection.pragma_update_and_check(None, "secure_delete", on, |_| Ok(()))
+fn set(db: Db<'_>, on: bool) -> Result<()> {
+    match db {
+        Db::Sqlite(connection) => Ok(connection.pragma_update_and_check(None, "secure_delete", on, |_| Ok(()))?),
+        Db::Postgres(_) => Ok(()),
+    }
 }
 
 impl Changer<'_> {
     /// The bytes of a message go; what of it is pending, waits or is held is cancelled.
-    pub(super) fn expunge_message(&mut self, app: AppKey, message: MessageKey) -> Result<Changed, Stop> {
+    pub(in crate::store) fn expunge_message(&mut self, app: AppKey, message: MessageKey) -> Result<Changed, Stop> {
         let found: Option<(i64, Option<i64>)> = self
-            .connection
+            .db
             .prepare_cached("SELECT payload, source FROM message WHERE key = ? AND app = ?")?
             .query_row([message.0, app.0], |row| Ok((row.get(0)?, row.get(1)?)))
             .optional()?;
         let (payload, source) = found.ok_or(Refusal::NotFound)?;
         {
-            let _overwriting = Overwriting::begin(self.connection)?;
+            let _overwriting = Overwriting::begin(self.db)?;
             self.run("DELETE FROM payload WHERE id = ?", [payload])?;
             // What is kept of its duplicates says what it said.
             self.run("DELETE FROM source_log WHERE source = ? AND message = ?", params![source, message.0])?;
@@ -57,8 +61,8 @@ impl Changer<'_> {
     }
 
     /// The answer to an attempt goes.
-    pub(super) fn expunge_attempt(&mut self, message: MessageKey, attempt: Id) -> Result<Changed, Stop> {
-        let _overwriting = Overwriting::begin(self.connection)?;
+    pub(in crate::store) fn expunge_attempt(&mut self, message: MessageKey, attempt: Id) -> Result<Changed, Stop> {
+        let _overwriting = Overwriting::begin(self.db)?;
         let changed = self.run(
             "UPDATE attempt SET response = NULL WHERE key = ? AND nonce = ? AND message = ?",
             params![attempt.key, attempt.nonce.as_slice(), message.0],
@@ -69,9 +73,9 @@ impl Changer<'_> {
         Ok(Changed::AnswerExpunged)
     }
 
-    fn cancel_pending(&self, message: MessageKey) -> rusqlite::Result<Vec<EndpointKey>> {
+    fn cancel_pending(&self, message: MessageKey) -> Result<Vec<EndpointKey>> {
         let endpoints = self
-            .connection
+            .db
             .prepare_cached("SELECT endpoint FROM pending WHERE message = ?")?
             .query_map([message.0], |row| row.get(0).map(EndpointKey))?
             .collect::<Result<Vec<_>, _>>()?;
@@ -83,9 +87,9 @@ impl Changer<'_> {
     }
 
     /// What waits or is held at the application's endpoints.
-    fn cancel_waiting(&self, app: AppKey, message: MessageKey) -> rusqlite::Result<Vec<EndpointKey>> {
+    fn cancel_waiting(&self, app: AppKey, message: MessageKey) -> Result<Vec<EndpointKey>> {
         let endpoints = self
-            .connection
+            .db
             .prepare_cached("SELECT key FROM endpoint WHERE app = ?")?
             .query_map([app.0], |row| row.get(0).map(EndpointKey))?
             .collect::<Result<Vec<_>, _>>()?;
@@ -114,29 +118,31 @@ impl Changer<'_> {
     }
 
     /// Places of a message among the first deliveries that wait at an endpoint.
-    fn waiting_of(
-        &self,
-        endpoint: EndpointKey,
-        message: MessageKey,
-        left: &mut usize,
-    ) -> rusqlite::Result<Vec<(i64, Trigger)>> {
-        let mut statement = self.connection.prepare_cached(
-            "SELECT due, message, manual FROM waiting WHERE endpoint = ? ORDER BY due, message LIMIT ?",
-        )?;
+    fn waiting_of(&self, endpoint: EndpointKey, message: MessageKey, left: &mut usize) -> Result<Vec<(i64, Trigger)>> {
         let mut found = Vec::new();
-        let mut waiting = statement.query(params![endpoint.0, *left as i64])?;
-        while let Some(row) = waiting.next()? {
+        if let Db::Postgres(_) = self.db {
+            let sql = "SELECT due, manual FROM waiting WHERE endpoint = ? AND message = ? LIMIT ?";
+            self.db.prepare_cached(sql)?.each([endpoint.0, message.0, *left as i64], |row| {
+                found.push((row.get(0)?, Trigger::from_code(row.get(1)?)));
+                Ok(true)
+            })?;
+            return Ok(found);
+        }
+        let sql = "SELECT due, message, manual FROM waiting WHERE endpoint = ? ORDER BY due, message LIMIT ?";
+        self.db.prepare_cached(sql)?.each([endpoint.0, *left as i64], |row| {
             *left = left.saturating_sub(1);
-            if row.get::<_, i64>(1)? == message.0 {
+            if row.get::<i64>(1)? == message.0 {
                 found.push((row.get(0)?, Trigger::from_code(row.get(2)?)));
             }
-        }
+            Ok(true)
+        })?;
         Ok(found)
     }
 
-    fn park_cancelled(&self, endpoint: EndpointKey, message: MessageKey) -> rusqlite::Result<()> {
+    fn park_cancelled(&self, endpoint: EndpointKey, message: MessageKey) -> Result<()> {
         self.run(
-            "INSERT OR REPLACE INTO parked (endpoint, message, state, at) VALUES (?, ?, ?, ?)",
+            "INSERT INTO parked (endpoint, message, state, at) VALUES (?, ?, ?, ?)
+             ON CONFLICT (endpoint, message) DO UPDATE SET state = excluded.state, at = excluded.at",
             params![endpoint.0, message.0, Parked::Cancelled.code(), self.at],
         )?;
         Ok(())

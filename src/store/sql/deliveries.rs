@@ -8,10 +8,11 @@
 
 use std::time::Instant;
 
-use rusqlite::{Connection, OptionalExtension, params};
+use super::db::{Db, Optional, Result};
 use rustc_hash::FxHashMap;
 
-use super::query::{MESSAGES_OF_APP, SCAN_TIME_MAX, interval, matches, message_of, read_content, scan, watermark};
+use super::query::{message_of, read_content};
+use super::scan::{MESSAGES_OF_APP, SCAN_TIME_MAX, interval, matches, scan, watermark};
 use crate::model::{
     AppKey, DeliveryState, EndpointKey, Key, Message, MessageKey, OutcomeKind, Parked, Traces, Tried, UnixMs,
 };
@@ -23,42 +24,42 @@ const WINDOW: usize = 4_096;
 const WINDOW_ROWS_MAX: usize = 4 * WINDOW;
 
 /// The messages of an application that go, or went, to one endpoint.
-pub(super) fn to_endpoint(
-    connection: &Connection,
+pub(in crate::store) fn to_endpoint(
+    db: Db<'_>,
     app: AppKey,
     endpoint: EndpointKey,
     page: &Page<Key>,
     filter: &DeliveryFilter,
-) -> rusqlite::Result<Rows<(Message, DeliveryState)>> {
-    let recent = Recent::to_endpoint(connection, endpoint)?;
+) -> Result<Rows<(Message, DeliveryState)>> {
+    let recent = Recent::to_endpoint(db, endpoint)?;
     let mut waiting = Window { app, endpoint, order: page.order, covered: None, rows: FxHashMap::default() };
     let bounds = interval(page, filter.message.before, filter.message.after);
     let find = |key| {
-        let message = message_of(connection, key, false)?.filter(|message| matches(&filter.message, message));
+        let message = message_of(db, key, false)?.filter(|message| matches(&filter.message, message));
         let Some(message) = message else { return Ok(None) };
-        let delivery = Delivery { connection, message: MessageKey(key), endpoint };
+        let delivery = Delivery { db, message: MessageKey(key), endpoint };
         let tried = || Ok(recent.tried(key).max(delivery.tried()?));
-        let state = delivery.state(tried, || waiting.of(connection, key))?;
+        let state = delivery.state(tried, || waiting.of(db, key))?;
         let state = state.filter(|state| filter.status.is_none_or(|status| status == state.status()));
         Ok(state.map(|state| (message, state)))
     };
-    scan(connection, &MESSAGES_OF_APP, app.0, bounds, page, find, |(message, _)| {
+    scan(db, &MESSAGES_OF_APP, app.0, bounds, page, find, |(message, _)| {
         if !filter.message.with_content {
             return Ok(0);
         }
-        read_content(connection, message)?;
+        read_content(db, message)?;
         Ok(message.payload.as_ref().map_or(0, bytes::Bytes::len))
     })
 }
 
 /// Those of `endpoints` that a message goes, or went, to.
-pub(super) fn of_message(
-    connection: &Connection,
+pub(in crate::store) fn of_message(
+    db: Db<'_>,
     message: MessageKey,
     endpoints: &[EndpointKey],
     page: &Page<Key>,
-) -> rusqlite::Result<Rows<(EndpointKey, DeliveryState)>> {
-    let attempts = attempts_of(connection, message)?;
+) -> Result<Rows<(EndpointKey, DeliveryState)>> {
+    let attempts = attempts_of(db, message)?;
     let mut behind: Vec<EndpointKey> =
         endpoints.iter().copied().filter(|endpoint| is_behind(page, endpoint.0)).collect();
     behind.sort_unstable();
@@ -67,7 +68,7 @@ pub(super) fn of_message(
     }
     let (mut found, began) = (Vec::new(), Instant::now());
     for (i, &endpoint) in behind.iter().enumerate() {
-        let delivery = Delivery { connection, message, endpoint };
+        let delivery = Delivery { db, message, endpoint };
         let tried = || Ok(attempts.tried(endpoint.0));
         if let Some(state) = delivery.state(tried, || delivery.dues())? {
             if found.len() == page.limit {
@@ -92,7 +93,7 @@ fn is_behind(page: &Page<Key>, key: Key) -> bool {
 
 /// One delivery, and where to look.
 struct Delivery<'c> {
-    connection: &'c Connection,
+    db: Db<'c>,
     message: MessageKey,
     endpoint: EndpointKey,
 }
@@ -102,9 +103,9 @@ impl Delivery<'_> {
     /// and neither does what was delivered.
     fn state(
         &self,
-        tried: impl FnOnce() -> rusqlite::Result<Tried>,
-        dues: impl FnOnce() -> rusqlite::Result<Dues>,
-    ) -> rusqlite::Result<Option<DeliveryState>> {
+        tried: impl FnOnce() -> Result<Tried>,
+        dues: impl FnOnce() -> Result<Dues>,
+    ) -> Result<Option<DeliveryState>> {
         let mut traces = Traces { pending: self.is_pending()?, ..Traces::default() };
         if !traces.pending {
             traces.parked = self.parked()?;
@@ -118,15 +119,15 @@ impl Delivery<'_> {
         Ok(DeliveryState::of(&traces))
     }
 
-    fn is_pending(&self) -> rusqlite::Result<bool> {
-        self.connection
+    fn is_pending(&self) -> Result<bool> {
+        self.db
             .prepare_cached("SELECT 1 FROM pending WHERE message = ? AND endpoint = ?")?
             .exists([self.message.0, self.endpoint.0])
     }
 
-    fn parked(&self) -> rusqlite::Result<Option<Parked>> {
+    fn parked(&self) -> Result<Option<Parked>> {
         let code: Option<i64> = self
-            .connection
+            .db
             .prepare_cached("SELECT state FROM parked WHERE endpoint = ? AND message = ?")?
             .query_row([self.endpoint.0, self.message.0], |row| row.get(0))
             .optional()?;
@@ -134,27 +135,30 @@ impl Delivery<'_> {
     }
 
     /// Its attempts, as far as they are indexed.
-    fn tried(&self) -> rusqlite::Result<Tried> {
-        let best: Option<u8> = self
-            .connection
-            .prepare_cached(
+    fn tried(&self) -> Result<Tried> {
+        let sql = match self.db {
+            Db::Sqlite(_) => {
                 "SELECT min(attempt.kind) FROM attempt_by_message CROSS JOIN attempt
                    ON attempt.key = attempt_by_message.attempt
-                 WHERE attempt_by_message.message = ? AND attempt.endpoint = ?",
-            )?
-            .query_row([self.message.0, self.endpoint.0], |row| row.get(0))?;
+                 WHERE attempt_by_message.message = ?1 AND attempt.endpoint = ?2"
+            }
+            Db::Postgres(_) => "SELECT min(kind) FROM attempt WHERE message = ?1 AND key > ?1 AND endpoint = ?2",
+        };
+        let best: Option<u8> =
+            self.db.prepare_cached(sql)?.query_row([self.message.0, self.endpoint.0], |row| row.get(0))?;
         Ok(tried(best))
     }
 
     /// When it is due: a pass over what waits for the endpoint.
-    fn dues(&self) -> rusqlite::Result<Dues> {
-        let mut statement =
-            self.connection.prepare_cached("SELECT due, manual FROM waiting WHERE endpoint = ? AND message = ?")?;
-        let mut found = statement.query([self.endpoint.0, self.message.0])?;
+    fn dues(&self) -> Result<Dues> {
         let mut dues = Dues::default();
-        while let Some(row) = found.next()? {
-            dues.add(row.get(0)?, row.get(1)?);
-        }
+        self.db.prepare_cached("SELECT due, manual FROM waiting WHERE endpoint = ? AND message = ?")?.each(
+            [self.endpoint.0, self.message.0],
+            |row| {
+                dues.add(row.get(0)?, row.get(1)?);
+                Ok(true)
+            },
+        )?;
         Ok(dues)
     }
 }
@@ -188,25 +192,26 @@ struct Recent(FxHashMap<Key, u8>);
 impl Recent {
     /// Attempts at an endpoint that are not yet indexed, by message. As many as the tail of an
     /// index may be long.
-    fn to_endpoint(connection: &Connection, endpoint: EndpointKey) -> rusqlite::Result<Self> {
-        let watermark = watermark(connection, "attempt_by_message")?;
+    fn to_endpoint(db: Db<'_>, endpoint: EndpointKey) -> Result<Self> {
         let mut all = Self(FxHashMap::default());
+        if let Db::Postgres(_) = db {
+            return Ok(all);
+        }
+        let watermark = watermark(db, "attempt_by_message")?;
         all.read(
-            connection,
+            db,
             "SELECT message, min(kind) FROM attempt NOT INDEXED WHERE key > ? AND endpoint = ? GROUP BY message",
             [watermark, endpoint.0],
         )?;
         Ok(all)
     }
 
-    fn read(&mut self, connection: &Connection, sql: &str, values: [i64; 2]) -> rusqlite::Result<()> {
-        let mut statement = connection.prepare_cached(sql)?;
-        let mut found = statement.query(values)?;
-        while let Some(row) = found.next()? {
+    fn read(&mut self, db: Db<'_>, sql: &str, values: [i64; 2]) -> Result<()> {
+        db.prepare_cached(sql)?.each(values, |row| {
             let (key, best): (Key, u8) = (row.get(0)?, row.get(1)?);
             self.0.entry(key).and_modify(|known| *known = best.min(*known)).or_insert(best);
-        }
-        Ok(())
+            Ok(true)
+        })
     }
 
     fn tried(&self, key: Key) -> Tried {
@@ -215,18 +220,23 @@ impl Recent {
 }
 
 /// All attempts of a message, by endpoint.
-fn attempts_of(connection: &Connection, message: MessageKey) -> rusqlite::Result<Recent> {
-    let watermark = watermark(connection, "attempt_by_message")?;
+fn attempts_of(db: Db<'_>, message: MessageKey) -> Result<Recent> {
     let mut all = Recent(FxHashMap::default());
+    if let Db::Postgres(_) = db {
+        let sql = "SELECT endpoint, min(kind) FROM attempt WHERE message = ? AND key > ? GROUP BY endpoint";
+        all.read(db, sql, [message.0, message.0])?;
+        return Ok(all);
+    }
+    let watermark = watermark(db, "attempt_by_message")?;
     all.read(
-        connection,
+        db,
         "SELECT attempt.endpoint, min(attempt.kind) FROM attempt_by_message CROSS JOIN attempt
            ON attempt.key = attempt_by_message.attempt
          WHERE attempt_by_message.message = ? AND attempt_by_message.attempt <= ? GROUP BY attempt.endpoint",
         [message.0, watermark],
     )?;
     all.read(
-        connection,
+        db,
         "SELECT endpoint, min(kind) FROM attempt NOT INDEXED WHERE key > ? AND message = ? GROUP BY endpoint",
         [watermark, message.0],
     )?;
@@ -245,29 +255,29 @@ struct Window {
 
 impl Window {
     /// When a message is due. Reads on where it is asked for one beyond those that it holds.
-    fn of(&mut self, connection: &Connection, message: Key) -> rusqlite::Result<Dues> {
+    fn of(&mut self, db: Db<'_>, message: Key) -> Result<Dues> {
         if self.covered.is_none_or(|(first, last)| !(first..=last).contains(&message)) {
-            self.read(connection, message)?;
+            self.read(db, message)?;
         }
         Ok(self.rows.get(&message).copied().unwrap_or_default())
     }
 
-    fn read(&mut self, connection: &Connection, from: Key) -> rusqlite::Result<()> {
+    fn read(&mut self, db: Db<'_>, from: Key) -> Result<()> {
         let ahead = match self.order {
             Order::Ascending => (from.saturating_sub(1), Key::MAX),
             Order::Descending => (0, from.saturating_add(1)),
         };
-        let keys = MESSAGES_OF_APP.keys(connection, self.app.0, ahead, self.order, WINDOW)?;
+        let keys = MESSAGES_OF_APP.keys(db, self.app.0, ahead, self.order, WINDOW)?;
         let to = keys.last().copied().unwrap_or(from);
         let (first, last) = (from.min(to), from.max(to));
         self.rows.clear();
-        let mut statement = connection.prepare_cached(
+        let mut statement = db.prepare_cached(
             "SELECT message, due, manual FROM waiting WHERE endpoint = ? AND message >= ? AND message <= ? LIMIT ?",
         )?;
-        let mut found = statement.query(params![self.endpoint.0, first, last, WINDOW_ROWS_MAX as i64])?;
-        while let Some(row) = found.next()? {
+        statement.each([self.endpoint.0, first, last, WINDOW_ROWS_MAX as i64], |row| {
             self.rows.entry(row.get(0)?).or_default().add(row.get(1)?, row.get(2)?);
-        }
+            Ok(true)
+        })?;
         self.covered = Some((first, last));
         Ok(())
     }

@@ -1,0 +1,269 @@
+//! One connection to PostgreSQL, used from a blocking thread like the embedded engine's: one runtime of
+//! its own turns its wheels while somebody waits for an answer.
+//!
+//! Statements are prepared once. Several that do not depend on one another go out together
+//! ([`Session::pipeline`]), and cost one round trip.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use tokio_postgres::error::SqlState;
+use tokio_postgres::types::{FromSql, IsNull, ToSql, Type, to_sql_checked};
+use tokio_postgres::{Client, Statement};
+
+use super::options::PgOptions;
+use crate::store::sql::db::{Stored, Value};
+
+/// Statements kept ready on one connection. Lists have some hundred different texts.
+const STATEMENTS_MAX: usize = 512;
+/// Statements that go out together: more would not keep their order.
+pub(in crate::store) const PIPELINE_MAX: usize = 30;
+
+/// What goes wrong between us and PostgreSQL.
+#[derive(Debug, Clone, thiserror::Error)]
+pub(in crate::store) enum SessionError {
+    /// There is no connection, or it broke: what was under way may or may not have happened.
+    #[error("PostgreSQL cannot be reached: {0}")]
+    Lost(String),
+    /// PostgreSQL refused a statement.
+    #[error("PostgreSQL refused: {message} ({code})")]
+    Refused {
+        /// SQLSTATE.
+        code: String,
+        /// What it says.
+        message: String,
+    },
+}
+
+impl SessionError {
+    /// Whether a statement was stopped because it took too long.
+    pub(in crate::store) fn is_too_slow(&self) -> bool {
+        self.has_code(&SqlState::QUERY_CANCELED)
+    }
+
+    /// Whether it may pass by itself: the server is away, starts, stops, is full, or takes no changes now.
+    pub(in crate::store) fn is_passing(&self) -> bool {
+        match self {
+            Self::Lost(_) => true,
+            // 08 connection, 25006 read only, 40 rolled back, 53 resources, 55P03 lock, 57 operator, 58 system.
+            Self::Refused { code, .. } => {
+                ["08", "40", "53", "57", "58"].iter().any(|class| code.starts_with(class))
+                    || code == SqlState::READ_ONLY_SQL_TRANSACTION.code()
+                    || code == SqlState::LOCK_NOT_AVAILABLE.code()
+                    || code == SqlState::IDLE_IN_TRANSACTION_SESSION_TIMEOUT.code()
+            }
+        }
+    }
+
+    /// Whether PostgreSQL has no room left.
+    pub(in crate::store) fn is_full(&self) -> bool {
+        self.has_code(&SqlState::DISK_FULL)
+    }
+
+    fn has_code(&self, state: &SqlState) -> bool {
+        matches!(self, Self::Refused { code, .. } if code == state.code())
+    }
+}
+
+impl From<tokio_postgres::Error> for SessionError {
+    fn from(error: tokio_postgres::Error) -> Self {
+        if let Some(refused) = error.as_db_error() {
+            return Self::Refused { code: refused.code().code().to_owned(), message: refused.message().to_owned() };
+        }
+        let source = std::error::Error::source(&error).map(ToString::to_string);
+        Self::Lost(source.map_or_else(|| error.to_string(), |source| format!("{error}: {source}")))
+    }
+}
+
+/// A row of an answer.
+pub(in crate::store) struct PgRow(tokio_postgres::Row);
+
+impl PgRow {
+    /// A column, from 0.
+    pub(in crate::store) fn stored(&self, column: usize) -> Result<Stored<'_>, tokio_postgres::Error> {
+        self.0.try_get::<_, Raw<'_>>(column).map(|raw| raw.0)
+    }
+}
+
+/// A column of any type that we keep.
+struct Raw<'r>(Stored<'r>);
+
+impl<'r> FromSql<'r> for Raw<'r> {
+    fn from_sql(ty: &Type, raw: &'r [u8]) -> Result<Self, Box<dyn std::error::Error + Sync + Send>> {
+        Ok(Self(match *ty {
+            Type::INT8 => Stored::Integer(i64::from_sql(ty, raw)?),
+            Type::INT4 => Stored::Integer(i32::from_sql(ty, raw)?.into()),
+            Type::INT2 => Stored::Integer(i16::from_sql(ty, raw)?.into()),
+            Type::BOOL => Stored::Integer(bool::from_sql(ty, raw)?.into()),
+            Type::BYTEA => Stored::Blob(raw),
+            _ => Stored::Text(<&str>::from_sql(ty, raw)?),
+        }))
+    }
+
+    fn from_sql_null(_: &Type) -> Result<Self, Box<dyn std::error::Error + Sync + Send>> {
+        Ok(Self(Stored::Null))
+    }
+
+    fn accepts(ty: &Type) -> bool {
+        matches!(*ty, Type::INT8 | Type::INT4 | Type::INT2 | Type::BOOL | Type::BYTEA)
+            || <&str as FromSql<'_>>::accepts(ty)
+            || *ty == Type::JSONB
+    }
+}
+
+impl ToSql for Value<'_> {
+    fn to_sql(
+        &self,
+        ty: &Type,
+        out: &mut tokio_postgres::types::private::BytesMut,
+    ) -> Result<IsNull, Box<dyn std::error::Error + Sync + Send>> {
+        match self {
+            Self::Null => Ok(IsNull::Yes),
+            Self::Integer(number) => match *ty {
+                Type::INT8 => number.to_sql(ty, out),
+                Type::INT4 => i32::try_from(*number)?.to_sql(ty, out),
+                Type::INT2 => i16::try_from(*number)?.to_sql(ty, out),
+                Type::BOOL => (*number != 0).to_sql(ty, out),
+                _ => Err(format!("a number cannot be a {ty}").into()),
+            },
+            Self::Text(text) => match *ty {
+                Type::JSONB => {
+                    out.extend_from_slice(&[1]);
+                    text.as_bytes().to_sql(&Type::BYTEA, out)
+                }
+                _ => text.as_ref().to_sql(ty, out),
+            },
+            Self::Blob(bytes) => bytes.as_ref().to_sql(ty, out),
+        }
+    }
+
+    fn accepts(_: &Type) -> bool {
+        true
+    }
+
+    to_sql_checked!();
+}
+
+/// A statement with its values, to go out with others.
+pub(in crate::store) type Call<'c> = (&'c Statement, Vec<&'c (dyn ToSql + Sync)>);
+
+/// One connection.
+pub(in crate::store) struct Session {
+    runtime: tokio::runtime::Runtime,
+    client: Client,
+    statements: RefCell<HashMap<String, Statement>>,
+    /// How long one answer is waited for.
+    patience: Duration,
+    is_broken: Cell<bool>,
+}
+
+impl Session {
+    /// Connects. `patience` is how long one answer is waited for; longer than what the server is told.
+    pub(in crate::store) fn connect(options: &PgOptions, patience: Duration) -> Result<Self, SessionError> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|error| SessionError::Lost(error.to_string()))?;
+        let client = runtime.block_on(options.connect())?;
+        let statements = RefCell::new(HashMap::new());
+        Ok(Self { runtime, client, statements, patience, is_broken: Cell::new(false) })
+    }
+
+    /// Whether nothing can be asked on it any more.
+    pub(in crate::store) fn is_broken(&self) -> bool {
+        self.is_broken.get() || self.client.is_closed()
+    }
+
+    fn wait<T>(&self, answer: impl Future<Output = Result<T, tokio_postgres::Error>>) -> Result<T, SessionError> {
+        let patience = self.patience;
+        let answer = self.runtime.block_on(async { tokio::time::timeout(patience, answer).await });
+        let result = answer.map_or_else(
+            |_| Err(SessionError::Lost(format!("no answer within {} s", patience.as_secs()))),
+            |answer| answer.map_err(SessionError::from),
+        );
+        if let Err(SessionError::Lost(_)) = &result {
+            self.is_broken.set(true);
+        }
+        result
+    }
+
+    /// A statement that is kept ready. `?` and `?1` stand for values.
+    pub(in crate::store) fn prepare(&self, sql: &str) -> Result<Statement, SessionError> {
+        if let Some(statement) = self.statements.borrow().get(sql) {
+            return Ok(statement.clone());
+        }
+        let statement = self.wait(self.client.prepare(&numbered(sql)))?;
+        let mut statements = self.statements.borrow_mut();
+        if statements.len() >= STATEMENTS_MAX {
+            statements.clear();
+        }
+        statements.insert(sql.to_owned(), statement.clone());
+        Ok(statement)
+    }
+
+    /// Runs a statement; how many rows it changed.
+    pub(in crate::store) fn execute(&self, statement: &Statement, values: &[Value<'_>]) -> Result<usize, SessionError> {
+        let values: Vec<&(dyn ToSql + Sync)> = values.iter().map(|value| value as _).collect();
+        self.wait(self.client.execute(statement, &values)).map(|rows| rows as usize)
+    }
+
+    /// Runs a statement; its rows.
+    pub(in crate::store) fn query(
+        &self,
+        statement: &Statement,
+        values: &[Value<'_>],
+    ) -> Result<Vec<PgRow>, SessionError> {
+        let values: Vec<&(dyn ToSql + Sync)> = values.iter().map(|value| value as _).collect();
+        let rows = self.wait(self.client.query(statement, &values))?;
+        Ok(rows.into_iter().map(PgRow).collect())
+    }
+
+    /// Runs statements without values.
+    pub(in crate::store) fn batch(&self, sql: &str) -> Result<(), SessionError> {
+        self.wait(self.client.batch_execute(sql))
+    }
+
+    /// Runs several in one round trip, at most [`PIPELINE_MAX`]; the rows of each, in order. The first
+    /// fault of any is the fault of all.
+    pub(in crate::store) fn pipeline(&self, calls: &[Call<'_>]) -> Result<Vec<Vec<tokio_postgres::Row>>, SessionError> {
+        debug_assert!(calls.len() <= PIPELINE_MAX, "they would not keep their order");
+        self.wait(async {
+            let answers = join_all(calls.iter().map(|(statement, values)| self.client.query(*statement, values))).await;
+            answers.into_iter().collect()
+        })
+    }
+}
+
+/// `?` and `?1` as PostgreSQL spells them: `$1`.
+fn numbered(sql: &str) -> String {
+    let mut out = String::with_capacity(sql.len() + 16);
+    let mut next = 1;
+    let mut rest = sql.chars().peekable();
+    while let Some(c) = rest.next() {
+        // `?|` is an operator.
+        if c != '?' || rest.peek() == Some(&'|') {
+            out.push(c);
+            continue;
+        }
+        out.push('$');
+        if rest.peek().is_none_or(|c| !c.is_ascii_digit()) {
+            out.push_str(&next.to_string());
+            next += 1;
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::numbered;
+
+    #[test]
+    fn values_are_numbered() {
+        assert_eq!(numbered("a = ? AND b = ?"), "a = $1 AND b = $2");
+        assert_eq!(numbered("a = ?1 AND b = ?2 OR a = ?1"), "a = $1 AND b = $2 OR a = $1");
+        assert_eq!(numbered("j ?| ARRAY(SELECT ?)"), "j ?| ARRAY(SELECT $1)");
+    }
+}

@@ -1,0 +1,26 @@
+//! What both engines share: the configuration, its changes and the lists, over [`db::Db`].
+//!
+//! The engines keep to themselves what has to be fast or is about their files: the hot path, indexes,
+//! retention.
+
+pub(super) mod db;
+
+pub(super) mod catalog;
+pub(super) mod change;
+pub(super) mod core;
+pub(super) mod cron;
+mod deliveries;
+mod expunge;
+mod health;
+pub(super) mod lines;
+pub(super) mod purged;
+mod query;
+pub(super) mod raise;
+mod recover;
+pub(super) mod reseal;
+pub(super) mod rows;
+pub(super) mod scan;
+mod sealed;
+pub(super) mod source;
+pub(super) mod source_log;
+pub(super) mod stats;
