@@ -114,3 +114,25 @@ fn nothing_is_left_of_a_process_that_is_killed() {
     starter.wait().expect("its end");
     assert_gone(&folder, pid);
 }
+
+#[test]
+fn nothing_is_left_of_the_script_that_starts_one_for_many_when_it_is_killed() {
+    let mut script = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/with-postgres"))
+        .args(["sh", "-c", "echo $POSTHOUSE_TEST_POSTGRES; read line"])
+        .env_remove("POSTHOUSE_TEST_POSTGRES")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the script");
+    let mut url = String::new();
+    BufReader::new(script.stdout.take().expect("piped")).read_line(&mut url).expect("a line");
+    let server = Server::given(url.trim());
+    let name = database_of(&server.create_database());
+    let data = PathBuf::from(server.psql(&name, "show data_directory"));
+    let first_line = server.psql(&name, "select split_part(pg_read_file('postmaster.pid'), chr(10), 1)");
+    let pid = first_line.parse().expect("a process id");
+
+    script.kill().expect("killed");
+    script.wait().expect("its end");
+    assert_gone(data.parent().expect("its folder"), pid);
+}

@@ -112,7 +112,7 @@ struct Own {
 pub(crate) fn shared() -> &'static Server {
     static SHARED: OnceLock<Server> = OnceLock::new();
     SHARED.get_or_init(|| match std::env::var(GIVEN) {
-        Ok(url) => Server { base: Url::parse(&url).unwrap_or_else(|e| panic!("{GIVEN}: {e}")), own: None },
+        Ok(url) => Server::given(&url),
         Err(_) => Server::start(&[]),
     })
 }
@@ -130,6 +130,11 @@ impl Server {
         ]);
         own.configure(settings);
         Self::run_on_free_port(own)
+    }
+
+    /// A server that is there, by the URL of its superuser. It is only for making databases.
+    pub(crate) fn given(url: &str) -> Self {
+        Self { base: Url::parse(url).unwrap_or_else(|e| panic!("{GIVEN}: {e}")), own: None }
     }
 
     /// A copy of this server that follows it. With [`Replication::Synchronous`] this server
@@ -230,7 +235,7 @@ impl Server {
 
     #[track_caller]
     fn own(&self) -> MutexGuard<'_, Own> {
-        let own = self.own.as_ref().unwrap_or_else(|| panic!("the server of {GIVEN} is only for databases"));
+        let own = self.own.as_ref().unwrap_or_else(|| panic!("a server that was given is only for databases"));
         own.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
