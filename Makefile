@@ -11,7 +11,7 @@ DATA_DIR ?= ./posthouse-data
 DEVELOPMENT := POSTHOUSE__EGRESS__ALLOW_NETWORKS=127.0.0.0/8,::1/128 POSTHOUSE_DEV_KEY=1
 
 .DEFAULT_GOAL := help
-.PHONY: help run dev test lint bench soak generated
+.PHONY: help run dev test tested lint bench soak generated
 
 help:
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -26,6 +26,9 @@ dev: ## start the server with what has changed since, logging more (ARGS="--list
 
 test: ## all tests (ARGS="--test crash" for some)
 	.ci/prepare
+	tests/with-postgres $(MAKE) --no-print-directory tested
+
+tested:
 	cargo test --release --workspace $(ARGS)
 
 lint: ## formatting, clippy, licences

@@ -78,6 +78,7 @@ pub enum Ended {
 impl App {
     /// Opens the store. Refuses a folder that another process has open.
     pub async fn open(config: Config) -> anyhow::Result<Self> {
+        anyhow::ensure!(config.storage.url.is_none(), "storage.url is given, and PostgreSQL is not in this version");
         let folder = folder::Folder::lock(&config.storage)?;
         let sealer = Arc::new(folder.sealer()?);
         let options = SqliteOptions {

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use toml::{Table, Value};
 
 use super::keys::{self, Key, Section};
+use super::postgres_url::masked;
 use super::problem::{ConfigError, Fault, Origin, Problem};
 use super::{Config, Sources};
 
@@ -227,14 +228,10 @@ fn insert(table: &mut Table, section: &str, name: &str, value: Value) {
     }
 }
 
-/// A value as it may be shown: of a key that may hold a password, the part before the last `@` of
-/// a URL is masked.
+/// A value as it may be shown: the URL of a database without its password.
 pub(super) fn shown(key: &Key, value: &Value) -> String {
     match value {
-        Value::String(text) if key.secret => match (text.split_once("://"), text.rsplit_once('@')) {
-            (Some((scheme, _)), Some((_, host))) => format!("\"{scheme}://***@{host}\""),
-            _ => "\"***\"".to_owned(),
-        },
+        Value::String(text) if key.secret => format!("\"{}\"", masked(text)),
         other => other.to_string(),
     }
 }

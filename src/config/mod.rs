@@ -9,12 +9,14 @@
 //! Absent on purpose: reloading while running, and any process-wide state: whoever needs a section
 //! is given it.
 
+mod cluster;
 mod delivery;
 mod egress;
 mod keys;
 mod layers;
 mod limits;
 mod log;
+mod postgres_url;
 mod problem;
 mod reference;
 mod retention;
@@ -28,11 +30,13 @@ use serde::{Deserialize, Serialize};
 
 use std::path::{Path, PathBuf};
 
+pub use cluster::Cluster;
 pub use delivery::Delivery;
 pub use egress::{DnsServer, Egress, NotADnsServer};
 pub use layers::{Resolved, read_capped};
 pub use limits::Limits;
 pub use log::{AttemptLines, Log, LogFormat};
+pub use postgres_url::{NotAPostgresUrl, PostgresUrl};
 pub use problem::{ConfigError, Fault, Origin, Problem};
 pub use reference::{reference, schema_json};
 pub use retention::Retention;
@@ -47,6 +51,8 @@ pub struct Config {
     pub server: Server,
     /// Where messages are kept.
     pub storage: Storage,
+    /// Several nodes on one PostgreSQL database.
+    pub cluster: Cluster,
     /// What Posthouse may connect to, and how it finds it.
     pub egress: Egress,
     /// Attempts, retries, and what waits in memory for them.
@@ -116,9 +122,9 @@ impl Config {
     fn contradictions(&self) -> Vec<(&'static str, String, String)> {
         let Limits { body_bytes_max, body_bytes_in_memory_max, journal_bytes_max, .. } = self.limits;
         let mut found = Vec::new();
-        if self.storage.url.is_some() {
-            let expected = "nothing: PostgreSQL is not in this version".to_owned();
-            found.push(("storage.url", "given".to_owned(), expected));
+        if self.storage.listen_url.is_some() && self.storage.url.is_none() {
+            let expected = "nothing, because storage.url is not given".to_owned();
+            found.push(("storage.listen_url", "given".to_owned(), expected));
         }
         for (key, bytes) in [
             ("limits.body_bytes_in_memory_max", body_bytes_in_memory_max),

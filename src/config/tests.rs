@@ -237,15 +237,80 @@ fn a_level_that_would_silence_everything_by_a_slip_is_refused() {
 }
 
 #[test]
-fn a_database_is_refused_and_its_password_not_repeated() {
-    let flags = Overrides { database: Some("postgres://posthouse:hidden@db/x".to_owned()), ..Overrides::default() };
-    assert_eq!(
-        error(loaded("", &[], flags)),
-        "flag --database: `storage.url` is given, expected nothing: PostgreSQL is not in this \
-         version"
-    );
+fn a_database_is_named_by_its_url() {
+    let url = |result: Result<Config, ConfigError>| result.expect("valid").storage.url;
+    let name = "POSTHOUSE__STORAGE__URL";
+    let flags = || Overrides { database: Some("postgresql://flag@db/x".to_owned()), ..Overrides::default() };
+    let revealed = |found: Option<PostgresUrl>| found.map(|url| url.reveal().to_owned());
+    assert_eq!(url(from_file("")), None);
+    assert_eq!(revealed(url(from_env(name, "postgres://u:word@db/x"))).as_deref(), Some("postgres://u:word@db/x"));
+    let both = loaded("", &[(name, "postgres://u:word@db/x")], flags());
+    assert_eq!(revealed(url(both)).as_deref(), Some("postgresql://flag@db/x"));
+    assert_eq!(url(loaded("[storage]\nurl = 'postgres://file/x'", &[(name, "")], Overrides::default())), None);
+}
+
+#[test]
+fn the_password_of_a_database_is_repeated_nowhere() {
+    let check = |word: &str, shown: &str| {
+        for (key, variable) in [("url", "POSTHOUSE__STORAGE__URL"), ("listen_url", "POSTHOUSE__STORAGE__LISTEN_URL")] {
+            for result in [from_file(&format!("[storage]\n{key} = '{word}'\n")), from_env(variable, word)] {
+                let text = error(result);
+                assert!(!text.contains("hidden"), "{text}");
+                assert!(text.contains(&format!("`storage.{key}` is \"{shown}\", expected a text")), "{text}");
+            }
+        }
+    };
+    check("mysql://u:hidden@db/x", "mysql://***");
+    check("u:hidden@db/x", "***");
+    check("postgres://u:hid/hidden@db/x", "postgres://***");
     let number = error(from_file("[storage]\nurl = 5\n"));
     assert!(number.contains("`storage.url` is 5, expected a text"), "{number}");
+
+    let folder = tempfile::tempdir().expect("a folder");
+    let word = "postgres://u:hidden@db/x?sslpassword=hidden";
+    let env = [("POSTHOUSE__STORAGE__URL", word), ("POSTHOUSE__STORAGE__LISTEN_URL", word)];
+    let env = env.map(|(name, word)| (name.to_owned(), word.to_owned())).to_vec();
+    let resolved = layers::resolve(folder.path(), Sources { env, ..Sources::default() }).expect("valid");
+    let shown = resolved.show();
+    assert!(!shown.contains("hidden"), "{shown}");
+    let line = "\nurl = \"postgres://u:***@db/x?sslpassword=***\" # environment variable POSTHOUSE__STORAGE__URL\n";
+    assert!(shown.contains(line), "{shown}");
+    let debug = format!("{resolved:?}");
+    assert!(!debug.contains("hidden"), "{debug}");
+    assert_eq!(resolved.config.storage.url.as_ref().map(PostgresUrl::reveal), Some(word));
+}
+
+#[test]
+fn where_to_be_notified_needs_a_database() {
+    let file = "[storage]\nlisten_url = 'postgres://u:hidden@db/x'\n";
+    assert_eq!(
+        error(from_file(file)),
+        "posthouse.toml:2: `storage.listen_url` is given, expected nothing, because storage.url is not given"
+    );
+    assert!(loaded(file, &[("POSTHOUSE__STORAGE__URL", "postgres://pooler/x")], Overrides::default()).is_ok());
+}
+
+#[test]
+fn a_node_has_a_plain_name_a_bounded_lease_and_a_bounded_pool() {
+    let check = |key: &str, value: &str, valid: bool| {
+        let read = from_file(&format!("{key} = {value}\n"));
+        assert_eq!(read.is_ok(), valid, "{key} = {value}");
+    };
+    check("cluster.node_name", "'node-1.rack_2'", true);
+    check("cluster.node_name", &format!("'{}'", "n".repeat(63)), true);
+    check("cluster.node_name", &format!("'{}'", "n".repeat(64)), false);
+    check("cluster.node_name", "''", false);
+    check("cluster.node_name", "'node 1'", false);
+    check("cluster.node_name", "'knoten-ä'", false);
+    check("cluster.lease_s", "2", false);
+    check("cluster.lease_s", "3", true);
+    check("cluster.lease_s", "60", true);
+    check("cluster.lease_s", "61", false);
+    check("storage.pool_max", "5", false);
+    check("storage.pool_max", "6", true);
+    check("storage.pool_max", "1001", false);
+    check("storage.migrate", "false", true);
+    check("storage.migrate", "'no'", false);
 }
 
 #[test]
