@@ -18,8 +18,8 @@ use async_trait::async_trait;
 use super::command::{Command, Reply};
 use super::{CommitError, ReadError, StoreReader, StoreWriter};
 use crate::model::{
-    AppConfig, AppKey, DeliveryKey, EndpointKey, EnvKey, EnvPolicy, Message, MessageKey, Parked, Pending, UnixMs,
-    Waiting,
+    AppConfig, AppKey, DeliveryKey, EndpointKey, EnvKey, EnvPolicy, Message, MessageKey, Parked, Pending, SlotSet,
+    UnixMs, Waiting,
 };
 use data::Data;
 pub use data::StoredAttempt;
@@ -177,18 +177,19 @@ impl StoreReader for MemoryStore {
         Ok(keys.iter().filter_map(|key| inner.data.messages.get(&key.0).map(|stored| stored.message.clone())).collect())
     }
 
-    async fn pending(&self, after: Option<Pending>, limit: usize) -> Result<Vec<Pending>, ReadError> {
+    async fn pending(&self, slots: &SlotSet, after: Option<Pending>, limit: usize) -> Result<Vec<Pending>, ReadError> {
         let after = after.map_or((i64::MIN, i64::MIN), |after| (after.message.0, after.endpoint.0));
         let inner = self.inner();
         let behind = (std::ops::Bound::Excluded(after), std::ops::Bound::Unbounded);
-        Ok(inner.data.pending.range(behind).take(limit).copied().map(data::pending).collect())
+        let found = inner.data.pending.range(behind).filter(|(_, endpoint)| slots.contains_key(*endpoint));
+        Ok(found.take(limit).copied().map(data::pending).collect())
     }
 
-    async fn waiting_endpoints(&self) -> Result<Vec<(EndpointKey, UnixMs)>, ReadError> {
+    async fn waiting_endpoints(&self, slots: &SlotSet) -> Result<Vec<(EndpointKey, UnixMs)>, ReadError> {
         let inner = self.inner();
         let mut found: Vec<(EndpointKey, UnixMs)> = Vec::new();
         for &(endpoint, due, _) in inner.data.waiting.keys() {
-            if found.last().is_none_or(|last| last.0.0 != endpoint) {
+            if slots.contains_key(endpoint) && found.last().is_none_or(|last| last.0.0 != endpoint) {
                 found.push((EndpointKey(endpoint), due));
             }
         }
