@@ -141,6 +141,7 @@ fn success(config: &AppConfig, message: MessageKey) -> Command {
         message,
         taken: Taken::Pending,
         trigger: Trigger::Scheduled,
+        tenure: 0,
         attempt: Some(AttemptRecord { outcome, url_id: endpoint.url_id }),
         next: Next::Done,
         health: None,

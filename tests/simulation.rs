@@ -17,13 +17,14 @@ use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 use tokio::time::Instant;
 
-use posthouse::dispatch::runner::{Deliver, Dispatcher, Letter, Parts};
+use posthouse::dispatch::ownership::Ownership;
+use posthouse::dispatch::runner::{Alone, Deliver, Dispatcher, Letter, Parts};
 use posthouse::dispatch::scheduler::SchedulerLimits;
 use posthouse::metrics::Metrics;
 use posthouse::model::routing::route;
 use posthouse::model::{
     AppKey, ApplicationSpec, Clock, Endpoint, EndpointKey, EndpointSpec, EnvKey, Envelope, Id, IdKind, MessageKey,
-    Outcome, OutcomeKind, SecretBytes, UnixMs,
+    Outcome, OutcomeKind, SecretBytes, SlotSet, UnixMs,
 };
 use posthouse::store::command::{Change, ChangeRequest, Changed, Command, Done, EndpointPatch, Publish, Reply};
 use posthouse::store::journal::{Health, Journal, JournalLimits};
@@ -246,6 +247,8 @@ impl Node {
                 lane_in_memory_max: 12,
             },
             payload_bytes_max: 4_000,
+            ownership: Ownership::all(),
+            neighbours: Arc::new(Alone),
             retry_schedule: SCHEDULE.to_vec().into(),
             snapshots: Arc::clone(&snapshots),
             reader,
@@ -258,7 +261,7 @@ impl Node {
             runtime: tokio::runtime::Handle::current(),
         });
         *life.dispatcher.lock().unwrap() = Some(dispatcher.clone());
-        dispatcher.recover().await.expect("recovers");
+        dispatcher.gain(&SlotSet::FULL).await.expect("recovers");
         let mut writer =
             FragileWriter { inner: store.writer(), world: Arc::clone(world), fragile: Arc::clone(fragile) };
         let (health, observer, timers) = (journal.health(), dispatcher.clone(), dispatcher.clone());

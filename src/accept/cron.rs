@@ -3,7 +3,8 @@
 //! One task knows when each source is due, and what it knows is a hint: the source is read again when its time
 //! has come, and the writer makes a tick only where the source still is as far as it was then
 //! ([`Tick`]). So a tick happens once, whatever becomes of the task, the process or the clock; and where some
-//! were missed, the newest of them is made, at once.
+//! were missed, the newest of them is made, at once. Of several nodes, the one that holds a source's slot
+//! makes its ticks.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -16,10 +17,11 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::{Gateway, NotAccepted};
+use crate::dispatch::ownership::Ownership;
 use crate::model::cron::{CONTENT_TYPE, CONTENT_TYPE_DEFAULT, CronSource, Due, PAYLOAD, SCHEDULED_AT, Schedule};
 use crate::model::routing::route;
 use crate::model::time::rfc3339;
-use crate::model::{Envelope, IdKind, Received, SourceKey, UnixMs};
+use crate::model::{Envelope, IdKind, Received, SourceKey, UnixMs, slot_of};
 use crate::store::command::{Command, Done, Inbound, Publish, Refusal, Tick};
 use crate::store::journal::NotTaken;
 
@@ -108,7 +110,10 @@ fn schedule_of(found: &CronSource) -> Option<Schedule> {
 /// The task that ticks.
 pub struct Ticker {
     gateway: Arc<Gateway>,
+    ownership: Arc<Ownership>,
     changes: watch::Receiver<u64>,
+    /// Of what is held, when all sources were read.
+    held: u64,
     /// When each source is to be looked at, in the order of time.
     planned: BTreeSet<(UnixMs, SourceKey)>,
     /// When all sources are read again though nothing was changed; at once at first.
@@ -119,9 +124,10 @@ pub struct Ticker {
 
 impl Ticker {
     /// Knows nothing yet.
-    pub fn new(gateway: Arc<Gateway>) -> Self {
+    pub fn new(gateway: Arc<Gateway>, ownership: Arc<Ownership>) -> Self {
         let changes = gateway.snapshots.source_changes();
-        Self { gateway, changes, planned: BTreeSet::new(), read_at: None, not_read_before: Instant::now() }
+        let (planned, held) = (BTreeSet::new(), ownership.changes());
+        Self { gateway, ownership, changes, held, planned, read_at: None, not_read_before: Instant::now() }
     }
 
     /// Runs for good; does nothing more when the journal is closed.
@@ -154,7 +160,8 @@ impl Ticker {
             return Ok(());
         }
         let now = Instant::now();
-        let is_changed = self.changes.has_changed().unwrap_or(false) && now >= self.not_read_before;
+        let is_other = self.changes.has_changed().unwrap_or(false) || self.held != self.ownership.changes();
+        let is_changed = is_other && now >= self.not_read_before;
         let is_stale = is_changed || self.read_at.is_none_or(|at| now >= at);
         let read = if is_stale { self.read().await } else { Ok(()) };
         self.gateway.admission.check().map_err(NotAccepted::Closed)?;
@@ -167,13 +174,14 @@ impl Ticker {
         let began = Instant::now();
         // What changes from here on is read next time.
         self.changes.mark_unchanged();
+        let held = self.ownership.changes();
         let (mut planned, mut after, now) = (BTreeSet::new(), None, self.gateway.clock.now_ms());
         loop {
             let page = self.gateway.queries.cron_sources(after, PAGE).await?;
             let Some(last) = page.last() else { break };
             after = Some(last.source.key());
             let is_last = page.len() < PAGE;
-            for found in page {
+            for found in page.into_iter().filter(|found| self.ownership.may_work(slot_of(found.source.key().0))) {
                 if self.read_at.is_none() && found.last_tick > now + DAY_MS {
                     let source = found.source.id.format(IdKind::Source);
                     tracing::warn!(%source, "a source has ticked in what is the future now: it waits until then");
@@ -186,7 +194,7 @@ impl Ticker {
                 break;
             }
         }
-        self.planned = planned;
+        (self.planned, self.held) = (planned, held);
         let ended = Instant::now();
         self.read_at = Some(ended + READ_AGAIN);
         self.not_read_before = ended + LOOK.max((ended - began) * READING_SHARE);
@@ -202,6 +210,10 @@ impl Ticker {
             && let Some((_, source)) = self.planned.first().copied().filter(|(due, _)| *due <= now)
         {
             self.planned.pop_first();
+            if !self.ownership.may_work(slot_of(source.0)) {
+                // Whoever holds it now has read it.
+                continue;
+            }
             let gateway = Arc::clone(&self.gateway);
             ticking.spawn(async move { (source, gateway.tick(source).await) });
         }

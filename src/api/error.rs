@@ -299,7 +299,7 @@ impl From<Refusal> for ApiError {
             Refusal::EndpointDisabled => Code::EndpointDisabled,
             Refusal::TooManyHeaders => Code::TooManyEndpointHeaders,
             Refusal::Full => Code::StorageFull,
-            Refusal::Failed => Code::StorageFailed,
+            Refusal::Failed | Refusal::Fenced => Code::StorageFailed,
         };
         Self::Coded(code, refusal.to_string().into())
     }

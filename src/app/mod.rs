@@ -1,7 +1,7 @@
 //! The composition root: build everything from the configuration, start it, drain it.
 //!
 //! ```text
-//!  open:  lock ─► key ─► store ─► journal thread ─► dispatch (recover)
+//!  open:  lock ─► key ─► store ─► journal thread ─► dispatch (gain)
 //!  serve: listen · control socket · timers · housekeeping ─► until SIGTERM, SIGINT or a failed disk
 //!  drain: no more requests ─► attempts end ─► journal writes all ─► exit
 //! ```
@@ -33,11 +33,12 @@ use crate::accept::{Admission, Gateway};
 use crate::config::{AttemptLines, Config, LogFormat};
 use crate::deliver::http::HttpDeliver;
 use crate::deliver::{AddressGuard, Client, ClientConfig, DnsResolver, Resolve};
-use crate::dispatch::runner::{Dispatcher, Parts};
+use crate::dispatch::ownership::Ownership;
+use crate::dispatch::runner::{Alone, Dispatcher, Parts};
 use crate::dispatch::scheduler::SchedulerLimits;
 use crate::maintain::Maintainer;
 use crate::metrics::Metrics;
-use crate::model::{Clock, SystemClock};
+use crate::model::{Clock, SlotSet, SystemClock};
 use crate::record::line::Lines;
 use crate::store::journal::{Health, Journal, JournalLimits, JournalTask};
 use crate::store::snapshots::Snapshots;
@@ -105,6 +106,8 @@ impl App {
         let dispatcher = Dispatcher::new(Parts {
             limits: scheduler_limits(&config),
             payload_bytes_max: config.delivery.payload_bytes_in_memory_max,
+            ownership: Ownership::all(),
+            neighbours: Arc::new(Alone),
             retry_schedule: config.delivery.retry_schedule.clone().into(),
             snapshots: Arc::clone(&snapshots),
             reader: reader.clone(),
@@ -158,7 +161,7 @@ impl App {
         let first = first_start::make_environment(&self.gateway).await?;
         let control = control::bind(&self.folder.socket())?;
         let control = tokio::spawn(control::serve(control, Arc::clone(&self.gateway), Arc::clone(&self.rotation)));
-        let pending = self.dispatcher.recover().await.context("reading what is pending")?;
+        let pending = self.dispatcher.gain(&SlotSet::FULL).await.context("reading what is pending")?;
         first_start::announce_listening(&url, self.config.log.format);
         tracing::info!(pending, "recovered");
         first_start::welcome(&self.gateway, &self.config, &self.folder, &url, first).await?;
@@ -178,11 +181,13 @@ impl App {
             queries: Arc::clone(&self.gateway.queries),
             clock: Arc::clone(&self.gateway.clock),
             retention: self.config.retention.clone(),
+            ownership: Arc::clone(self.dispatcher.ownership()),
         };
         let maintenance = tokio::spawn(maintainer.run());
         // What was missed is made up for at once: not on a disk that has no room.
         look_at_disk(&self.gateway, self.folder.path(), self.config.storage.disk_reserve_bytes);
-        let ticking = tokio::spawn(Ticker::new(Arc::clone(&self.gateway)).run());
+        let ticking =
+            tokio::spawn(Ticker::new(Arc::clone(&self.gateway), Arc::clone(self.dispatcher.ownership())).run());
         // Ends by itself: with the rotation, or with a log line that says what to do.
         tokio::spawn(Arc::clone(&self.rotation).go_on(Arc::clone(&self.gateway)));
         let listening = tokio::spawn(listen::serve(listener, Arc::clone(&self.gateway), stopped));

@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rustc_hash::FxHashMap;
 
-use crate::model::{Endpoint, EndpointKey, Outcome, OutcomeKind, UnixMs};
+use crate::model::{Endpoint, EndpointKey, Outcome, OutcomeKind, SlotSet, UnixMs};
 use crate::record::health::{after_failure, after_success};
 use crate::store::command::HealthStep;
 
@@ -52,6 +52,16 @@ impl FailingBook {
         }
         let mut book = self.book();
         book.remove(&endpoint);
+        self.count.store(book.len(), Ordering::Release);
+    }
+
+    /// Their endpoints are another node's: what it sees of them counts.
+    pub(super) fn forget_slots(&self, slots: &SlotSet) {
+        if self.count.load(Ordering::Acquire) == 0 {
+            return;
+        }
+        let mut book = self.book();
+        book.retain(|endpoint, _| !slots.contains_key(endpoint.0));
         self.count.store(book.len(), Ordering::Release);
     }
 

@@ -104,11 +104,17 @@ fn pause_ms(probes: u8) -> i64 {
     (1_000_i64 << probes.min(10)).min(BREAKER_PAUSE_MS_MAX)
 }
 
-/// Attempts per second with a burst of one second.
+/// Millionths of a token in a token: what a rate of one thousandth a second gives in so many milliseconds.
+const TOKEN: i64 = 1_000_000;
+/// The longest time that is made up for at once, in milliseconds: the slowest rate gives a token in it.
+const REFILL_MS_MAX: i64 = TOKEN;
+
+/// Attempts per second with a burst of one second, and of one attempt at least.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rate {
-    per_s: i64,
-    /// Thousandths of a token.
+    /// Thousandths of an attempt per second.
+    per_1000_s: i64,
+    /// Millionths of a token.
     tokens: i64,
     at: UnixMs,
 }
@@ -116,39 +122,62 @@ pub struct Rate {
 impl Rate {
     /// A full bucket.
     pub fn new(per_s: u16, now: UnixMs) -> Self {
-        let per_s = i64::from(per_s.max(1));
-        Self { per_s, tokens: per_s * 1000, at: now }
+        Self::per_1000_s(i64::from(per_s.max(1)) * 1_000, now)
+    }
+
+    /// A full bucket of a rate in thousandths of an attempt per second, of which it has one at least.
+    pub fn per_1000_s(per_1000_s: i64, now: UnixMs) -> Self {
+        let per_1000_s = per_1000_s.max(1);
+        Self { per_1000_s, tokens: Self::burst(per_1000_s), at: now }
+    }
+
+    const fn burst(per_1000_s: i64) -> i64 {
+        let burst = per_1000_s * 1_000;
+        if burst < TOKEN { TOKEN } else { burst }
     }
 
     fn refill(&mut self, now: UnixMs) {
-        let elapsed = (now - self.at).clamp(0, 1_000);
+        let elapsed = (now - self.at).clamp(0, REFILL_MS_MAX);
         if elapsed > 0 || now < self.at {
-            self.tokens = (self.tokens + elapsed * self.per_s).min(self.per_s * 1000);
+            self.tokens = (self.tokens + elapsed * self.per_1000_s).min(Self::burst(self.per_1000_s));
             self.at = now;
         }
     }
 
-    /// Takes a token.
-    pub fn spend(&mut self) {
-        self.tokens -= 1000;
+    /// Another rate from now on, in thousandths of an attempt per second; what the bucket holds stays, as
+    /// far as there is room.
+    pub fn change(&mut self, per_1000_s: i64, now: UnixMs) {
+        self.refill(now);
+        self.per_1000_s = per_1000_s.max(1);
+        self.tokens = self.tokens.min(Self::burst(self.per_1000_s));
     }
 
-    /// Attempts per second.
-    pub const fn per_s(&self) -> i64 {
-        self.per_s
+    /// Takes a token.
+    pub fn spend(&mut self) {
+        self.tokens -= TOKEN;
+    }
+
+    /// Thousandths of an attempt per second.
+    pub const fn thousandths(&self) -> i64 {
+        self.per_1000_s
+    }
+
+    /// Milliseconds in which a token comes, 1 at least.
+    pub fn token_ms(&self) -> i64 {
+        (TOKEN / self.per_1000_s).max(1)
     }
 
     /// Whole tokens that there are.
     pub fn tokens_at(&mut self, now: UnixMs) -> i64 {
         self.refill(now);
-        (self.tokens / 1000).max(0)
+        (self.tokens / TOKEN).max(0)
     }
 
     /// When there is a token: now, or later.
     pub fn ready_at(&mut self, now: UnixMs) -> UnixMs {
         self.refill(now);
-        let missing = 1000 - self.tokens;
-        if missing <= 0 { now } else { now + (missing + self.per_s - 1) / self.per_s }
+        let missing = TOKEN - self.tokens;
+        if missing <= 0 { now } else { now + (missing + self.per_1000_s - 1) / self.per_1000_s }
     }
 }
 
@@ -213,7 +242,7 @@ impl Gate {
 
     /// Sets the rate; an unchanged one keeps its bucket.
     pub fn set_rate(&mut self, per_s: Option<u16>, now: UnixMs) {
-        let unchanged = self.rate.map(|rate| rate.per_s) == per_s.map(|per_s| i64::from(per_s.max(1)));
+        let unchanged = self.rate.map(|rate| rate.per_1000_s) == per_s.map(|per_s| i64::from(per_s.max(1)) * 1_000);
         if !unchanged {
             self.rate = per_s.map(|per_s| Rate::new(per_s, now));
         }

@@ -2,8 +2,8 @@
 //! and follows what the journal commits.
 
 mod follow;
+mod slots;
 
-use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -16,11 +16,12 @@ use super::expunged::Expunged;
 use super::failing::FailingBook;
 use super::fresh::{Fresh, PayloadBudget};
 use super::lane::Feedback;
-use super::scheduler::{LOAD_PAGE, Place, Scheduler, SchedulerLimits, Ticket};
+use super::ownership::Ownership;
+use super::scheduler::{LOAD_PAGE, Load, Scheduler, SchedulerLimits, Ticket};
 use crate::metrics::Metrics;
 use crate::model::{
     AppConfig, AppKey, Awaited, Clock, Endpoint, EndpointKey, EnvPolicy, IdKind, Next, Outcome, OutcomeKind, Parked,
-    Received, SignatureHeaders, Trigger, UnixMs,
+    Received, SignatureHeaders, SlotSet, Trigger, UnixMs,
 };
 use crate::record::line::{AttemptLine, Lines};
 use crate::record::transition::INTERNAL_FAILURES_MAX;
@@ -29,12 +30,13 @@ use crate::store::command::{AttemptRecord, Command, HealthStep, Settle};
 use crate::store::journal::Journal;
 use crate::store::snapshots::Snapshots;
 use crate::store::{ReadError, StoreReader};
+pub use slots::{Alone, Arrival, Arrived, Neighbours, Reading};
 
 /// Tickets taken under one lock.
 const TAKE_AT_ONCE: usize = 64;
 /// The longest sleep: the time of day may be set anew at any moment.
 const SLEEP_MS_MAX: i64 = 1_000;
-/// Pending deliveries read at once at start.
+/// Pending deliveries read at once when slots are gained.
 const RECOVER_PAGE: usize = 16_384;
 /// How long a delivery waits after something inside us failed.
 const INTERNAL_RETRY_MS: i64 = 5_000;
@@ -83,6 +85,10 @@ pub struct Parts {
     pub payload_bytes_max: usize,
     /// Seconds before each retry, where the endpoint has no schedule of its own.
     pub retry_schedule: Arc<[u32]>,
+    /// Which endpoints are this process's.
+    pub ownership: Arc<Ownership>,
+    /// Who is told of deliveries to others.
+    pub neighbours: Arc<dyn Neighbours>,
     /// Configuration.
     pub snapshots: Arc<Snapshots>,
     /// Messages and waiting deliveries.
@@ -120,14 +126,18 @@ struct Inner {
     timer_at: AtomicI64,
     running: AtomicUsize,
     stopped_one: Notify,
+    /// Places in flight became free.
+    freed: Notify,
+    /// Slots that are to be looked at once more.
+    again: Mutex<SlotSet>,
     stopping: AtomicBool,
 }
 
 impl Dispatcher {
-    /// Dispatch at rest: call [`Self::recover`], then [`Self::run_timers`].
+    /// Dispatch at rest: call [`Self::gain`], and [`Self::run_timers`].
     pub fn new(parts: Parts) -> Self {
         let inner = Inner {
-            scheduler: Mutex::new(Scheduler::new(parts.limits)),
+            scheduler: Mutex::new(Scheduler::new(parts.limits, Arc::clone(&parts.ownership))),
             budget: PayloadBudget::new(parts.payload_bytes_max),
             failing: FailingBook::default(),
             expunged: Expunged::default(),
@@ -135,47 +145,15 @@ impl Dispatcher {
             timer_at: AtomicI64::new(0),
             running: AtomicUsize::new(0),
             stopped_one: Notify::new(),
+            freed: Notify::new(),
+            again: Mutex::new(SlotSet::EMPTY),
             stopping: AtomicBool::new(false),
             parts,
         };
         Self { inner: Arc::new(inner) }
     }
 
-    /// Takes up what the store holds: all that is pending, and when each endpoint's next waiting
-    /// delivery is due. Returns how many are pending.
-    pub async fn recover(&self) -> Result<usize, ReadError> {
-        let inner = &self.inner;
-        let reader = &inner.parts.reader;
-        let mut apps: HashMap<EndpointKey, AppKey> = HashMap::new();
-        let (mut after, mut count) = (None, 0);
-        loop {
-            let page = reader.pending(after, RECOVER_PAGE).await?;
-            let Some(last) = page.last().copied() else { break };
-            let unknown: BTreeSet<EndpointKey> =
-                page.iter().map(|pending| pending.endpoint).filter(|endpoint| !apps.contains_key(endpoint)).collect();
-            let unknown: Vec<_> = unknown.into_iter().collect();
-            apps.extend(unknown.iter().map(|endpoint| (*endpoint, NO_APP)));
-            apps.extend(reader.apps_of(&unknown).await?);
-            let now = inner.now();
-            let mut scheduler = inner.scheduler();
-            for pending in &page {
-                scheduler.offer(pending.endpoint, apps[&pending.endpoint], None, pending.message, None, now);
-            }
-            count += page.len();
-            after = Some(last);
-        }
-        let waiting = reader.waiting_endpoints().await?;
-        let endpoints: Vec<_> = waiting.iter().map(|(endpoint, _)| *endpoint).collect();
-        let known: HashMap<_, _> = reader.apps_of(&endpoints).await?.into_iter().collect();
-        let now = inner.now();
-        let mut scheduler = inner.scheduler();
-        for (endpoint, due) in waiting {
-            scheduler.stored(endpoint, known.get(&endpoint).copied().unwrap_or(NO_APP), due, now);
-        }
-        Ok(count)
-    }
-
-    /// Starts what was recovered, and keeps the timers until dispatch stops.
+    /// Starts what is due, and keeps the timers until dispatch stops.
     pub async fn run_timers(&self) {
         let inner = &self.inner;
         while !inner.stopping.load(Ordering::Acquire) {
@@ -257,8 +235,7 @@ impl Inner {
             let now = self.now();
             let (tickets, loads, next) = {
                 let mut scheduler = self.scheduler();
-                let stopping = self.stopping.load(Ordering::Acquire);
-                let tickets: Vec<Ticket> = if stopping {
+                let tickets: Vec<Ticket> = if self.rests() {
                     Vec::new()
                 } else {
                     std::iter::from_fn(|| scheduler.take(now)).take(TAKE_AT_ONCE).collect()
@@ -268,8 +245,8 @@ impl Inner {
             if next.is_some_and(|next| next < self.timer_at.load(Ordering::Acquire)) {
                 self.timer.notify_one();
             }
-            for (endpoint, from) in loads {
-                self.parts.runtime.spawn(Arc::clone(self).read_page(endpoint, from));
+            for load in loads {
+                self.parts.runtime.spawn(Arc::clone(self).read_page(load));
             }
             let full = tickets.len() == TAKE_AT_ONCE;
             for ticket in tickets {
@@ -282,16 +259,21 @@ impl Inner {
         }
     }
 
-    async fn read_page(self: Arc<Self>, endpoint: EndpointKey, from: Option<Place>) {
+    /// Whether nothing may start: dispatch is stopping, or its lease is over.
+    fn rests(&self) -> bool {
+        self.stopping.load(Ordering::Acquire) || self.parts.ownership.is_over()
+    }
+
+    async fn read_page(self: Arc<Self>, load: Load) {
         // The lane's bound is the first place that is not in memory; the store reads behind a place.
-        let after = from.map(|(due, message)| (due, crate::model::MessageKey(message.0.saturating_sub(1))));
-        let page = self.parts.reader.waiting(endpoint, after, LOAD_PAGE).await;
+        let after = load.from.map(|(due, message)| (due, crate::model::MessageKey(message.0.saturating_sub(1))));
+        let page = self.parts.reader.waiting(load.endpoint, after, LOAD_PAGE).await;
         let now = self.now();
         match page {
-            Ok(page) => self.scheduler().loaded(endpoint, &page, now),
+            Ok(page) => self.scheduler().loaded(&load, &page, now),
             Err(error) => {
                 tracing::warn!(%error, "waiting deliveries could not be read; it is tried again");
-                self.scheduler().load_failed(endpoint, now);
+                self.scheduler().load_failed(&load, now);
             }
         }
         self.pump();
@@ -305,7 +287,7 @@ impl Inner {
             let unsettled = Unsettled { inner: &self, ticket: &ticket };
             self.one(&ticket).await;
             std::mem::forget(unsettled);
-            if self.stopping.load(Ordering::Acquire) {
+            if self.rests() {
                 return;
             }
             let now = self.now();
@@ -313,8 +295,8 @@ impl Inner {
                 let mut scheduler = self.scheduler();
                 (scheduler.take(now), scheduler.take_loads(), scheduler.has_ready())
             };
-            for (endpoint, from) in loads {
-                self.parts.runtime.spawn(Arc::clone(&self).read_page(endpoint, from));
+            for load in loads {
+                self.parts.runtime.spawn(Arc::clone(&self).read_page(load));
             }
             next = ticket;
             if more {
@@ -339,6 +321,10 @@ impl Inner {
     }
 
     async fn try_one(self: &Arc<Self>, ticket: &Ticket) -> Result<(), ReadError> {
+        if !self.may_go(ticket) {
+            self.give_up(ticket);
+            return Ok(());
+        }
         let Some((mut config, mut endpoint)) = self.open_endpoint(ticket).await? else { return Ok(()) };
         let message = match self.message(ticket).await? {
             Found::Here(message) => message,
@@ -363,6 +349,11 @@ impl Inner {
         }
         if self.expunged.holds(ticket.message) {
             self.put(ticket, None, cancelled(ticket.trigger), Feedback::Nothing);
+            return Ok(());
+        }
+        // Nor after its slot has gone to another node, which sends it.
+        if !self.may_go(ticket) {
+            self.give_up(ticket);
             return Ok(());
         }
         // An attempt may take long, and changes meanwhile would leave it with a copy of its own.
@@ -467,7 +458,8 @@ impl Inner {
             config = self.parts.reader.app_config(ticket.app).await?.map(Arc::new).and_then(found);
         }
         if let Some((config, _)) = config.as_ref().filter(|(config, _)| config.app.spec.throttle_rate.is_some()) {
-            self.scheduler().set_app_rate(ticket.app, config.app.spec.throttle_rate, self.now());
+            let share = self.parts.ownership.share_of(config);
+            self.scheduler().set_app_rate(ticket.app, config.app.spec.throttle_rate, Some(share), self.now());
         }
         Ok(config)
     }
@@ -535,6 +527,7 @@ impl Inner {
             message: ticket.message,
             taken: ticket.taken,
             trigger: ticket.trigger,
+            tenure: ticket.tenure,
             attempt,
             next: verdict.next,
             health: verdict.disable.map(HealthStep::Disable).or(health),

@@ -12,13 +12,17 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 mod app_rate;
 mod held;
+mod slots;
 
 use app_rate::AppRate;
 use held::Lane;
+use slots::Readings;
+pub use slots::{Offer, TakenUp};
 
 use super::fresh::Fresh;
 use super::lane::{Breaker, Feedback, Pass, Standing};
-use crate::model::{AppKey, EndpointKey, MessageKey, Taken, Trigger, UnixMs, Waiting};
+use super::ownership::Ownership;
+use crate::model::{AppKey, EndpointKey, MessageKey, Taken, Trigger, UnixMs, Waiting, slot_of};
 
 /// Attempts (or settlements without one) at once of a lane whose endpoint is disabled or gone.
 const DRAIN_WINDOW: u32 = 64;
@@ -69,12 +73,28 @@ pub struct Ticket {
     pub body: Option<Arc<Fresh>>,
     /// Where it is not: what to read along with it.
     pub prefetch: Vec<MessageKey>,
+    /// The holding of its slot that it was taken in ([`Ownership::holding`]), and the tenure.
+    pub holding: u32,
+    /// See `holding`.
+    pub tenure: i64,
     standing: Standing,
+}
+
+/// A page of waiting deliveries that is to be read for a lane.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Load {
+    /// For which.
+    pub endpoint: EndpointKey,
+    /// From where on; `None`: from the first.
+    pub from: Option<Place>,
+    /// The holding of its slot that it is read in: in another it counts for nothing.
+    holding: u32,
 }
 
 /// All lanes.
 pub struct Scheduler {
     limits: SchedulerLimits,
+    ownership: Arc<Ownership>,
     lanes: FxHashMap<EndpointKey, Lane>,
     /// Rates over all endpoints of an application, of those that have one.
     app_rates: FxHashMap<AppKey, AppRate>,
@@ -86,7 +106,7 @@ pub struct Scheduler {
     failing: VecDeque<EndpointKey>,
     turn: usize,
     timers: BTreeSet<(UnixMs, EndpointKey)>,
-    loads: Vec<(EndpointKey, Option<Place>)>,
+    loads: Vec<Load>,
     /// Lanes beyond which idle ones are looked for.
     collect_at: usize,
     in_flight: usize,
@@ -94,13 +114,17 @@ pub struct Scheduler {
     untried_in_flight: usize,
     failing_in_flight: usize,
     in_memory: usize,
+    /// Pending deliveries on their way to the order of due times.
+    spilling: usize,
+    readings: Readings,
 }
 
 impl Scheduler {
     /// Without lanes.
-    pub fn new(limits: SchedulerLimits) -> Self {
+    pub fn new(limits: SchedulerLimits, ownership: Arc<Ownership>) -> Self {
         Self {
             limits,
+            ownership,
             lanes: FxHashMap::default(),
             app_rates: FxHashMap::default(),
             app_timers: BTreeSet::new(),
@@ -116,6 +140,8 @@ impl Scheduler {
             untried_in_flight: 0,
             failing_in_flight: 0,
             in_memory: 0,
+            spilling: 0,
+            readings: Readings::default(),
         }
     }
 
@@ -142,7 +168,7 @@ impl Scheduler {
     ) {
         let lane = self.lane(endpoint, app);
         lane.gate.set_rate(rate, now);
-        lane.fresh.push_back((message, body));
+        lane.push(message, body);
         self.in_memory += 1;
         self.refresh(endpoint, now);
     }
@@ -189,12 +215,16 @@ impl Scheduler {
     }
 
     /// Lanes that need their next page of waiting deliveries, and from where.
-    pub fn take_loads(&mut self) -> Vec<(EndpointKey, Option<Place>)> {
+    pub fn take_loads(&mut self) -> Vec<Load> {
         std::mem::take(&mut self.loads)
     }
 
     /// A page was read: everything from the lane's bound on, `LOAD_PAGE` at most.
-    pub fn loaded(&mut self, endpoint: EndpointKey, page: &[Waiting], now: UnixMs) {
+    pub fn loaded(&mut self, load: &Load, page: &[Waiting], now: UnixMs) {
+        let endpoint = load.endpoint;
+        if !self.is_current(load) {
+            return;
+        }
         let Some(lane) = self.lanes.get_mut(&endpoint) else { return };
         let whole = page.len() < LOAD_PAGE;
         // Where memory is full a lane gets enough to go on with.
@@ -231,7 +261,11 @@ impl Scheduler {
     }
 
     /// A page could not be read: it is asked for again.
-    pub fn load_failed(&mut self, endpoint: EndpointKey, now: UnixMs) {
+    pub fn load_failed(&mut self, load: &Load, now: UnixMs) {
+        let endpoint = load.endpoint;
+        if !self.is_current(load) {
+            return;
+        }
         if let Some(lane) = self.lanes.get_mut(&endpoint) {
             lane.loading = false;
             lane.bound = lane.bound.into_iter().chain(lane.stored_while_loading.take()).min();
@@ -258,7 +292,8 @@ impl Scheduler {
         let Some(lane) = self.lanes.get_mut(&endpoint) else { return };
         if lane.wants_page(now) {
             lane.loading = true;
-            self.loads.push((endpoint, lane.bound));
+            let holding = self.ownership.holding(slot_of(endpoint.0));
+            self.loads.push(Load { endpoint, from: lane.bound, holding });
         }
         if lane.queued || (lane.blocked && !lane.draining) {
             return;
@@ -328,7 +363,8 @@ impl Scheduler {
                 self.refresh(endpoint, now);
                 continue;
             }
-            let Some(ticket) = Self::take_from(lane, endpoint, now) else { continue };
+            let held = (self.ownership.holding(slot_of(endpoint.0)), self.ownership.tenure());
+            let Some(ticket) = Self::take_from(lane, endpoint, held, now) else { continue };
             if let (false, Some(app)) = (lane.draining, self.app_rates.get_mut(&lane.app)) {
                 app.rate.spend();
             }
@@ -388,7 +424,7 @@ impl Scheduler {
         None
     }
 
-    fn take_from(lane: &mut Lane, endpoint: EndpointKey, now: UnixMs) -> Option<Ticket> {
+    fn take_from(lane: &mut Lane, endpoint: EndpointKey, (holding, tenure): (u32, i64), now: UnixMs) -> Option<Ticket> {
         let due = lane.due(now);
         let from_fresh = !lane.fresh.is_empty() && (lane.fresh_turn || due.is_none());
         lane.fresh_turn = !from_fresh;
@@ -397,6 +433,7 @@ impl Scheduler {
             (place.1, Taken::Waiting { due: place.0 }, Trigger::Manual, 0, None)
         } else if from_fresh {
             let (message, body) = lane.fresh.pop_front()?;
+            lane.pending_taken.insert(message);
             (message, Taken::Pending, Trigger::Scheduled, 0, body)
         } else {
             let place = due?;
@@ -412,7 +449,8 @@ impl Scheduler {
         if !lane.draining {
             lane.gate.start();
         }
-        Some(Ticket { endpoint, app: lane.app, message, taken, trigger, attempts, body, prefetch, standing })
+        let app = lane.app;
+        Some(Ticket { endpoint, app, message, taken, trigger, attempts, body, prefetch, holding, tenure, standing })
     }
 
     /// What is to be read along with a message that is read: of an endpoint that does not answer it
@@ -440,24 +478,45 @@ impl Scheduler {
         self.refresh(ticket.endpoint, now);
     }
 
-    /// An outcome is stored: its place in flight is free.
+    /// An outcome is stored, or never will be: its place in flight is free.
     pub fn stored_outcome(&mut self, endpoint: EndpointKey, message: MessageKey, taken: Taken) {
-        self.in_flight = self.in_flight.saturating_sub(1);
+        if taken == Taken::Pending {
+            self.readings.note(endpoint, message);
+        }
+        self.free(endpoint, message, taken);
         if let Taken::Waiting { due } = taken
-            && let Some(lane) = self.lanes.get_mut(&endpoint)
+            && let Some(lane) = self.lanes.get_mut(&endpoint).filter(|lane| lane.loading)
         {
-            let place = (due, message);
-            lane.taken.remove(&place);
-            if lane.loading {
-                lane.settled_while_loading.push(place);
-            }
+            lane.settled_while_loading.push((due, message));
         }
         self.collect_idle();
+    }
+
+    /// An outcome was refused: the store says what holds, and it is read again.
+    pub fn refused_outcome(&mut self, endpoint: EndpointKey, message: MessageKey, taken: Taken) {
+        self.free(endpoint, message, taken);
+        self.collect_idle();
+    }
+
+    /// A delivery is taken no more.
+    fn free(&mut self, endpoint: EndpointKey, message: MessageKey, taken: Taken) {
+        let Some(lane) = self.lanes.get_mut(&endpoint) else { return };
+        let was_in_flight = match taken {
+            Taken::Pending => lane.pending_taken.remove(&message),
+            Taken::Waiting { due } => lane.taken.remove(&(due, message)),
+        };
+        if was_in_flight {
+            self.in_flight -= 1;
+        } else if lane.spilling.remove(&message) {
+            self.spilling -= 1;
+        }
+        self.collect_lost(endpoint);
     }
 
     /// A resend of this message succeeded: its retry, or its first attempt, has nothing left to do.
     /// Reads what the lane has in memory; resends are by hand.
     pub fn withdraw(&mut self, endpoint: EndpointKey, message: MessageKey) {
+        self.readings.note(endpoint, message);
         let Some(lane) = self.lanes.get_mut(&endpoint) else { return };
         let before = lane.in_memory();
         lane.fresh.retain(|(fresh, _)| *fresh != message);
@@ -471,6 +530,7 @@ impl Scheduler {
 
     /// Nothing of these messages is to be sent any more. Reads what the lane has in memory.
     pub fn forget(&mut self, endpoint: EndpointKey, messages: &FxHashSet<MessageKey>) {
+        messages.iter().for_each(|message| self.readings.note(endpoint, *message));
         let Some(lane) = self.lanes.get_mut(&endpoint) else { return };
         let before = lane.in_memory();
         lane.fresh.retain(|(message, _)| !messages.contains(message));

@@ -18,7 +18,8 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::config::Retention;
-use crate::model::{Clock, UnixMs};
+use crate::dispatch::ownership::Ownership;
+use crate::model::{Clock, Slot, UnixMs};
 use crate::store::ReadError;
 use crate::store::command::{Command, Done, Refusal};
 use crate::store::journal::{Journal, NotTaken};
@@ -34,6 +35,8 @@ const LOOK_FOR_OLD: Duration = Duration::from_mins(1);
 const AFTER_FAILURE: Duration = Duration::from_secs(5);
 /// Slices of one kind of work in a row: then the others have their turn.
 const SLICES_MAX: usize = 64;
+/// Of several nodes, the one that holds this slot does the work.
+const SLOT: Slot = Slot(0);
 const DAY_MS: i64 = 86_400_000;
 /// Days that a background task is listed after it ended.
 const TASK_DAYS: u16 = 7;
@@ -59,6 +62,8 @@ pub struct Maintainer {
     pub clock: Arc<dyn Clock>,
     /// How long what is kept.
     pub retention: Retention,
+    /// Whether the work is this process's.
+    pub ownership: Arc<Ownership>,
 }
 
 impl Maintainer {
@@ -69,6 +74,12 @@ impl Maintainer {
         let mut leftovers = true;
         let mut looked_for_old: Option<Instant> = None;
         loop {
+            if !self.ownership.may_work(SLOT) {
+                // Who had it before may have been interrupted, too.
+                (leftovers, looked_for_old) = (true, None);
+                tokio::time::sleep(LOOK).await;
+                continue;
+            }
             let for_old = looked_for_old.is_none_or(|at| at.elapsed() >= LOOK_FOR_OLD);
             let pause = match self.round(&mut pace, for_old, &mut leftovers).await {
                 Ok(more) => {
@@ -138,6 +149,9 @@ impl Maintainer {
     async fn slices(&self, work: Work, pace: &mut Pace) -> Result<Maintained, Undone> {
         let mut all = Maintained::default();
         for _ in 0..SLICES_MAX {
+            if !self.ownership.may_work(SLOT) {
+                break;
+            }
             let done = self.slice(work, pace.rows(work), self.clock.now_ms()).await?;
             all.rows += done.rows;
             all.more = done.more;

@@ -88,7 +88,7 @@ async fn a_kind_of_work_that_fails_does_not_keep_the_others_from_their_turn() {
         runtime.block_on(task.run(&mut writer, &Nobody))
     });
     let retention = Retention::default();
-    let maintainer = Maintainer { journal: journal.clone(), queries, clock, retention };
+    let maintainer = Maintainer { journal: journal.clone(), queries, clock, retention, ownership: Ownership::all() };
     let failed = maintainer.round(&mut Pace::default(), true, &mut false).await;
     assert!(matches!(failed, Err(Undone::Refused(Refusal::Failed))), "{failed:?}");
     assert_eq!(payloads(), Ok(0), "the recovery comes first, and has failed");

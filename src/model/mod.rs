@@ -12,6 +12,7 @@ pub mod outcome;
 pub mod policy;
 pub mod portal;
 pub mod routing;
+pub mod slot;
 pub mod source;
 pub mod state;
 pub mod task;
@@ -29,6 +30,7 @@ pub use message::{Attempt, DeliveryKey, Envelope, Message};
 pub use outcome::{Outcome, OutcomeKind};
 pub use policy::{EnvPolicy, EnvSettings, SignatureHeaders};
 pub use portal::{Capability, PortalToken};
+pub use slot::{SLOTS, Slot, SlotSet, slot_of};
 pub use source::{
     Dedupe, DedupeBy, LogKind, LoggedRequest, Received, Source, SourceAnswer, SourceKey, SourceSecret, SourceSpec,
     SourceSync,

@@ -115,6 +115,8 @@ pub struct Settle {
     pub taken: Taken,
     /// What started it.
     pub trigger: Trigger,
+    /// The tenure that it was taken in ([`Refusal::Fenced`]); 0 where one process has the store for itself.
+    pub tenure: i64,
     /// The attempt, unless none was made (held, deleted).
     pub attempt: Option<AttemptRecord>,
     /// Where the delivery goes.
@@ -671,6 +673,9 @@ pub enum Refusal {
     /// The disk is full, or the journal.
     #[error("the store has no room")]
     Full,
+    /// It comes from a node whose lease is over: what it has begun is another's now.
+    #[error("the lease of this node is over")]
+    Fenced,
     /// The store failed; whether the command is stored is not known.
     #[error("the store failed")]
     Failed,

@@ -28,7 +28,9 @@ pub mod sqlite;
 
 use async_trait::async_trait;
 
-use crate::model::{AppConfig, AppKey, EndpointKey, EnvKey, EnvPolicy, Message, MessageKey, Pending, UnixMs, Waiting};
+use crate::model::{
+    AppConfig, AppKey, EndpointKey, EnvKey, EnvPolicy, Message, MessageKey, Pending, SlotSet, UnixMs, Waiting,
+};
 use command::{Command, Raised, Reply};
 
 /// The same path with something behind its whole name: what is written before it is renamed.
@@ -112,11 +114,11 @@ pub trait StoreReader: Send + Sync + 'static {
     /// Messages with their bytes, in any order; those that are gone are left out.
     async fn messages(&self, keys: &[MessageKey]) -> Result<Vec<Message>, ReadError>;
 
-    /// Deliveries without an outcome, by key, after `after`.
-    async fn pending(&self, after: Option<Pending>, limit: usize) -> Result<Vec<Pending>, ReadError>;
+    /// Deliveries without an outcome to endpoints of these slots, by key, after `after`.
+    async fn pending(&self, slots: &SlotSet, after: Option<Pending>, limit: usize) -> Result<Vec<Pending>, ReadError>;
 
-    /// For each endpoint that has waiting deliveries: when the first is due.
-    async fn waiting_endpoints(&self) -> Result<Vec<(EndpointKey, UnixMs)>, ReadError>;
+    /// For each endpoint of these slots that has waiting deliveries: when the first is due.
+    async fn waiting_endpoints(&self, slots: &SlotSet) -> Result<Vec<(EndpointKey, UnixMs)>, ReadError>;
 
     /// Waiting deliveries of an endpoint in the order of due times, after `after`.
     async fn waiting(

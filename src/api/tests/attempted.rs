@@ -48,6 +48,7 @@ impl Fixture {
             message: MessageKey(key(IdKind::Message, message)),
             taken,
             trigger: Trigger::Scheduled,
+            tenure: 0,
             attempt: outcome.map(|outcome| AttemptRecord { outcome, url_id }),
             next,
             health: None,

@@ -258,6 +258,7 @@ impl TestApi {
             message: MessageKey(key(IdKind::Message, message)),
             taken: Taken::Pending,
             trigger: Trigger::Scheduled,
+            tenure: 0,
             attempt: Some(AttemptRecord { outcome, url_id }),
             next,
             health: None,

@@ -1,18 +1,47 @@
-//! Following the journal: what was committed goes to its lanes, and what is no more leaves them.
+//! Following the journal: what was committed goes to its lanes, and what is no more leaves them. What lies
+//! in slots that are not held is left to who holds them, who is told.
 
 use std::collections::HashMap;
 
 use rustc_hash::FxHashSet;
 
 use super::{Dispatcher, Inner, NO_APP, Scheduler};
-use crate::model::{AppKey, EndpointKey, MessageKey, Next, Trigger, UnixMs, Waiting};
-use crate::store::command::{Became, Changed, Command, Done, Publish, Published, Raised, Reply, Settle, Settled};
+use crate::model::{AppKey, EndpointKey, MessageKey, Next, SlotSet, Trigger, UnixMs, Waiting, slot_of};
+use crate::store::command::{
+    Became, Changed, Command, Done, Publish, Published, Raised, Refusal, Reply, Settle, Settled,
+};
 use crate::store::journal::Observer;
 use crate::store::maintenance::{Maintained, Recovered};
 
+/// What comes of a batch beside what its lanes get.
+#[derive(Default)]
+struct Aftermath {
+    /// Slots of others that have something new.
+    others: SlotSet,
+    /// Slots whose deliveries in flight were refused: they are read again.
+    again: SlotSet,
+    /// Places in flight became free.
+    is_freed: bool,
+}
+
 impl Inner {
+    /// Whether an endpoint is dispatched here; else whoever does it is told.
+    fn is_ours(&self, endpoint: EndpointKey, after: &mut Aftermath) -> bool {
+        let is_ours = self.parts.ownership.holds(endpoint);
+        if !is_ours {
+            after.others.insert(slot_of(endpoint.0));
+        }
+        is_ours
+    }
+
     /// A message was committed: its deliveries go to their lanes.
-    fn published(&self, scheduler: &mut Scheduler, publish: &Publish, published: &Published, now: UnixMs) {
+    fn published(
+        &self,
+        scheduler: &mut Scheduler,
+        (publish, published): (&Publish, &Published),
+        after: &mut Aftermath,
+        now: UnixMs,
+    ) {
         let (config, routes) = match &published.rerouted {
             Some((config, routes)) => (config, routes),
             None => (&publish.config, &publish.routes),
@@ -21,7 +50,8 @@ impl Inner {
             return;
         }
         let app = config.app.key();
-        scheduler.set_app_rate(app, config.app.spec.throttle_rate, now);
+        let rate = config.app.spec.throttle_rate;
+        scheduler.set_app_rate(app, rate, rate.map(|_| self.parts.ownership.share_of(config)), now);
         let message = crate::model::MessageKey(published.id.key);
         let delayed = publish.envelope.deliver_at.filter(|&at| at > publish.at);
         let content_type = publish.envelope.content_type.as_ref();
@@ -35,6 +65,9 @@ impl Inner {
             Some(_) => None,
         };
         for route in routes.iter().filter(|route| !route.held) {
+            if !self.is_ours(route.endpoint, after) {
+                continue;
+            }
             if let Some(due) = delayed.or(route.spilled.then_some(publish.at)) {
                 let waiting = Waiting { due, message, attempts: 0, trigger: Trigger::Scheduled };
                 scheduler.wait(route.endpoint, app, waiting, now);
@@ -50,10 +83,19 @@ impl Inner {
     }
 
     /// An outcome was committed: its place in flight is free, and a retry gets its place.
-    fn settled(&self, scheduler: &mut Scheduler, settle: &Settle, settled: &Settled, now: UnixMs) {
+    fn settled(
+        &self,
+        scheduler: &mut Scheduler,
+        (settle, settled): (&Settle, &Settled),
+        after: &mut Aftermath,
+        now: UnixMs,
+    ) {
         scheduler.stored_outcome(settle.endpoint, settle.message, settle.taken);
+        after.is_freed = true;
         // Its place may have been another's: then it stands where the writer says.
-        if let (true, Next::Retry { due, attempts }) = (settled.applied, settled.next) {
+        if let (true, Next::Retry { due, attempts }) = (settled.applied, settled.next)
+            && self.is_ours(settle.endpoint, after)
+        {
             let waiting = Waiting { due, message: settle.message, attempts, trigger: Trigger::Scheduled };
             scheduler.wait(settle.endpoint, settle.app, waiting, now);
         }
@@ -71,7 +113,20 @@ impl Inner {
         }
     }
 
-    fn changed(&self, scheduler: &mut Scheduler, changed: &Changed, now: UnixMs) {
+    /// An outcome was refused, because what it tells of is another node's. What the store holds of it counts.
+    fn refused(&self, scheduler: &mut Scheduler, settle: &Settle, refusal: Refusal, after: &mut Aftermath) {
+        tracing::warn!(%refusal, tenure = settle.tenure, "an outcome was refused");
+        if refusal == Refusal::Fenced {
+            self.parts.ownership.end(settle.tenure);
+        }
+        scheduler.refused_outcome(settle.endpoint, settle.message, settle.taken);
+        after.is_freed = true;
+        if self.parts.ownership.may_work(slot_of(settle.endpoint.0)) {
+            after.again.insert(slot_of(settle.endpoint.0));
+        }
+    }
+
+    fn changed(&self, scheduler: &mut Scheduler, changed: &Changed, after: &mut Aftermath, now: UnixMs) {
         self.parts.snapshots.changed(changed);
         if let Changed::Endpoint(endpoint, _) = changed
             && endpoint.failing.is_none()
@@ -80,13 +135,13 @@ impl Inner {
             self.failing.forget(endpoint.key());
         }
         match changed {
-            Changed::Application(app, _) => scheduler.set_app_rate(app.key(), app.spec.throttle_rate, now),
+            Changed::Application(app, _) => scheduler.set_app_rate(app.key(), app.spec.throttle_rate, None, now),
             Changed::ApplicationDeleted { app, endpoints } => self.application_gone(scheduler, *app, endpoints, now),
             Changed::Endpoint(endpoint, _) if endpoint.spec.disabled.is_some() => {
                 self.failing.forget(endpoint.key());
                 scheduler.drain(endpoint.key(), now);
             }
-            Changed::Endpoint(endpoint, Became::Enabled) => {
+            Changed::Endpoint(endpoint, Became::Enabled) if self.parts.ownership.holds(endpoint.key()) => {
                 scheduler.probe(endpoint.key(), endpoint.app, endpoint.spec.throttle_rate, now);
             }
             Changed::Endpoint(endpoint, _) => scheduler.revive(endpoint.key(), endpoint.spec.throttle_rate, now),
@@ -94,7 +149,11 @@ impl Inner {
                 self.failing.forget(*endpoint);
                 scheduler.abandon(*endpoint, NO_APP, now);
             }
-            Changed::Resent { app, endpoint, waiting } => scheduler.wait(*endpoint, *app, *waiting, now),
+            Changed::Resent { app, endpoint, waiting } => {
+                if self.is_ours(*endpoint, after) {
+                    scheduler.wait(*endpoint, *app, *waiting, now);
+                }
+            }
             Changed::Expunged { message, endpoints } => {
                 self.expunged.add(*message);
                 for endpoint in endpoints {
@@ -121,7 +180,7 @@ impl Inner {
     }
 
     fn application_gone(&self, scheduler: &mut Scheduler, app: AppKey, endpoints: &[EndpointKey], now: UnixMs) {
-        scheduler.set_app_rate(app, None, now);
+        scheduler.set_app_rate(app, None, None, now);
         for endpoint in endpoints {
             self.failing.forget(*endpoint);
             scheduler.abandon(*endpoint, NO_APP, now);
@@ -129,7 +188,7 @@ impl Inner {
     }
 
     /// A slice of maintenance was committed: what it removed is not sent, what it recovered is.
-    fn maintained(scheduler: &mut Scheduler, maintained: &Maintained, now: UnixMs) {
+    fn maintained(&self, scheduler: &mut Scheduler, maintained: &Maintained, after: &mut Aftermath, now: UnixMs) {
         let mut gone: HashMap<EndpointKey, FxHashSet<MessageKey>> = HashMap::new();
         for pending in &maintained.withdrawn {
             gone.entry(pending.endpoint).or_default().insert(pending.message);
@@ -137,7 +196,9 @@ impl Inner {
         for (endpoint, messages) in &gone {
             scheduler.forget(*endpoint, messages);
         }
-        if let Some(Recovered { app, endpoint, due }) = maintained.recovered {
+        if let Some(Recovered { app, endpoint, due }) = maintained.recovered
+            && self.is_ours(endpoint, after)
+        {
             scheduler.stored(endpoint, app, due, now);
         }
     }
@@ -149,7 +210,9 @@ impl Observer for Dispatcher {
         for command in batch {
             if let Command::Publish(publish) = command {
                 for route in &mut publish.routes {
-                    route.spilled = scheduler.is_full(route.endpoint);
+                    // What is another's waits for it as it is: only that one knows its lane.
+                    let is_ours = self.inner.parts.ownership.holds(route.endpoint);
+                    route.spilled = is_ours && scheduler.is_full(route.endpoint);
                 }
             }
         }
@@ -158,25 +221,38 @@ impl Observer for Dispatcher {
     fn committed(&self, batch: Vec<Command>, replies: &[Reply], raised: Vec<Raised>) {
         let inner = &self.inner;
         let now = inner.now();
+        let mut after = Aftermath::default();
         {
             let mut scheduler = inner.scheduler();
             for (command, reply) in batch.iter().zip(replies) {
                 match (command, reply) {
                     (Command::Publish(publish), Ok(Done::Published(published))) => {
-                        inner.published(&mut scheduler, publish, published, now);
+                        inner.published(&mut scheduler, (publish, published), &mut after, now);
                     }
                     (Command::Settle(settle), Ok(Done::Settled(settled))) => {
-                        inner.settled(&mut scheduler, settle, settled, now);
+                        inner.settled(&mut scheduler, (settle, settled), &mut after, now);
                     }
-                    (_, Ok(Done::Changed(changed))) => inner.changed(&mut scheduler, changed, now),
-                    (_, Ok(Done::Maintained(maintained))) => Inner::maintained(&mut scheduler, maintained, now),
+                    (Command::Settle(settle), Err(refusal)) => {
+                        inner.refused(&mut scheduler, settle, *refusal, &mut after);
+                    }
+                    (_, Ok(Done::Changed(changed))) => inner.changed(&mut scheduler, changed, &mut after, now),
+                    (_, Ok(Done::Maintained(maintained))) => {
+                        inner.maintained(&mut scheduler, maintained, &mut after, now);
+                    }
                     _ => {}
                 }
             }
             for Raised { publish, published } in &raised {
-                inner.published(&mut scheduler, publish, published, now);
+                inner.published(&mut scheduler, (publish, published), &mut after, now);
             }
         }
+        if after.is_freed {
+            inner.freed.notify_waiters();
+        }
+        if !after.others.is_empty() {
+            inner.parts.neighbours.tell(&after.others);
+        }
+        inner.look_again(&after.again);
         inner.pump();
     }
 
@@ -184,6 +260,7 @@ impl Observer for Dispatcher {
         if let Command::Settle(settle) = command {
             let endpoint = settle.endpoint;
             self.inner.scheduler().stored_outcome(endpoint, settle.message, settle.taken);
+            self.inner.freed.notify_waiters();
         }
     }
 }

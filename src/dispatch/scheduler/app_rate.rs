@@ -7,14 +7,24 @@ use rustc_hash::FxHashMap;
 use super::Scheduler;
 use super::held::Lane;
 use crate::dispatch::lane::Rate;
+use crate::dispatch::ownership::Share;
 use crate::model::{AppKey, EndpointKey, UnixMs};
 
 /// The rate over all endpoints of an application, and the lanes that wait for it in the order in which
 /// they came: whoever took a token stands behind the others for the next.
 pub(super) struct AppRate {
     pub(super) rate: Rate,
+    share: Share,
     pub(super) blocked: VecDeque<EndpointKey>,
     pub(super) wake: Option<UnixMs>,
+}
+
+/// What of a rate is this process's, in thousandths of an attempt per second: as much as of the application's
+/// endpoints. All parts together are never more than the rate, and short of it by less than a thousandth each.
+pub(super) fn part_of(per_s: u16, share: Share) -> i64 {
+    let whole = i64::from(per_s.max(1)) * 1_000;
+    let (held, all) = (share.held.min(share.all) as i64, share.all.max(1) as i64);
+    whole * held / all
 }
 
 impl Scheduler {
@@ -59,15 +69,15 @@ impl Scheduler {
         let Some(found) = self.app_rates.get_mut(&app).filter(|found| !found.blocked.is_empty()) else { return };
         if found.wake.is_none() {
             // Those that were let go take what there is: the next token is a token's time away.
-            let at = now + (1000 / found.rate.per_s()).max(1);
+            let at = now + found.rate.token_ms();
             found.wake = Some(at);
             self.app_timers.insert((at, app));
         }
     }
 
-    /// The rate over all endpoints of an application as its configuration says now; an unchanged one
-    /// keeps its bucket.
-    pub fn set_app_rate(&mut self, app: AppKey, rate: Option<u16>, now: UnixMs) {
+    /// The rate over all endpoints of an application as its configuration says now, and which part of it is
+    /// this process's (`None`: as before); the bucket stays.
+    pub fn set_app_rate(&mut self, app: AppKey, rate: Option<u16>, share: Option<Share>, now: UnixMs) {
         match rate {
             None if self.app_rates.is_empty() => {}
             None => {
@@ -83,19 +93,58 @@ impl Scheduler {
                 }
             }
             Some(per_s) => match self.app_rates.get_mut(&app) {
-                Some(found) if found.rate.per_s() == i64::from(per_s.max(1)) => {}
                 Some(found) => {
-                    found.rate = Rate::new(per_s, now);
+                    found.share = share.unwrap_or(found.share);
+                    let part = part_of(per_s, found.share).max(1);
+                    if found.rate.thousandths() == part {
+                        return;
+                    }
+                    found.rate.change(part, now);
                     if let Some(wake) = found.wake.take() {
                         self.app_timers.remove(&(wake, app));
                     }
                     self.unblock(app, now);
                 }
                 None => {
-                    let rate = Rate::new(per_s, now);
-                    self.app_rates.insert(app, AppRate { rate, blocked: VecDeque::new(), wake: None });
+                    let share = share.unwrap_or(Share::WHOLE);
+                    let rate = Rate::per_1000_s(part_of(per_s, share), now);
+                    self.app_rates.insert(app, AppRate { rate, share, blocked: VecDeque::new(), wake: None });
                 }
             },
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn the_parts_of_a_rate_are_the_rate(per_s in 1_u16.., parts in proptest::collection::vec(0_usize..400, 1..9)) {
+            let all: usize = parts.iter().sum();
+            let sum: i64 = parts.iter().map(|&held| part_of(per_s, Share { held, all })).sum();
+            let whole = if all == 0 { 0 } else { i64::from(per_s) * 1_000 };
+            prop_assert!(sum <= whole && whole - sum < parts.len() as i64, "{} of {}", sum, whole);
+            prop_assert_eq!(part_of(per_s, Share { held: all, all }), whole);
+            prop_assert_eq!(part_of(per_s, Share::WHOLE), i64::from(per_s) * 1_000);
+        }
+    }
+
+    #[test]
+    fn a_part_of_less_than_one_a_second_is_kept_exactly() {
+        // One a second, over three nodes.
+        let mut rate = Rate::per_1000_s(part_of(1, Share { held: 1, all: 3 }), 0);
+        let (mut now, mut sent) = (0, 0);
+        while now <= 3_000_000 {
+            if rate.ready_at(now) == now {
+                rate.spend();
+                sent += 1;
+            }
+            now = rate.ready_at(now).max(now + 1);
+        }
+        assert_eq!(sent, 1 + 999, "a burst of one, and 333 in 1000 s");
     }
 }

@@ -29,6 +29,12 @@ pub(super) struct Lane {
     pub(super) in_flight: u32,
     /// Places that are taken, until their outcome is stored.
     pub(super) taken: FxHashSet<Place>,
+    /// Pending deliveries that are taken, until their outcome is stored.
+    pub(super) pending_taken: FxHashSet<MessageKey>,
+    /// Pending deliveries without room in memory, on their way to the order of due times.
+    pub(super) spilling: FxHashSet<MessageKey>,
+    /// No pending delivery of a later message was ever here: so most are known to be new at a glance.
+    pub(super) newest: MessageKey,
     pub(super) bodies: FxHashMap<MessageKey, Arc<Fresh>>,
     /// Messages that are being read along for deliveries that are still here.
     pub(super) ahead: FxHashSet<MessageKey>,
@@ -55,6 +61,9 @@ impl Lane {
             withdrawn_while_loading: FxHashSet::default(),
             in_flight: 0,
             taken: FxHashSet::default(),
+            pending_taken: FxHashSet::default(),
+            spilling: FxHashSet::default(),
+            newest: MessageKey(i64::MIN),
             bodies: FxHashMap::default(),
             ahead: FxHashSet::default(),
             fresh_turn: true,
@@ -77,10 +86,38 @@ impl Lane {
     pub(super) fn is_idle(&self) -> bool {
         self.in_memory() == 0
             && self.bound.is_none()
-            && self.in_flight == 0
-            && self.taken.is_empty()
+            && !self.has_in_flight()
             && !self.loading
             && matches!(self.gate.breaker(), Breaker::Closed { .. })
+    }
+
+    /// Whether something was taken of which no outcome is stored.
+    pub(super) fn has_in_flight(&self) -> bool {
+        self.in_flight > 0 || !self.taken.is_empty() || !self.pending_taken.is_empty() || !self.spilling.is_empty()
+    }
+
+    /// A pending delivery takes its place behind the others.
+    pub(super) fn push(&mut self, message: MessageKey, body: Option<Arc<Fresh>>) {
+        self.newest = self.newest.max(message);
+        self.fresh.push_back((message, body));
+    }
+
+    /// Its slot is lost: only what is in flight is left, and what was heard of the endpoint.
+    pub(super) fn forget_all(&mut self) {
+        self.fresh.clear();
+        self.resends.clear();
+        self.waiting.clear();
+        self.bodies.clear();
+        self.ahead.clear();
+        self.bound = None;
+        self.loading = false;
+        self.stored_while_loading = None;
+        self.settled_while_loading.clear();
+        self.withdrawn_while_loading.clear();
+        self.queued = false;
+        self.blocked = false;
+        self.wake = None;
+        self.draining = false;
     }
 
     /// Keeps messages in memory, as far as there is room: their deliveries are taken next.

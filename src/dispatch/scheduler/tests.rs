@@ -6,15 +6,20 @@ use crate::dispatch::lane::Feedback;
 const ENDPOINT: EndpointKey = EndpointKey(1);
 const APP: AppKey = AppKey(2);
 const NOW: UnixMs = 1_000_000;
+/// As one process asks for it.
+const LOAD: Load = Load { endpoint: ENDPOINT, from: None, holding: 1 };
 
 fn scheduler() -> Scheduler {
-    Scheduler::new(SchedulerLimits {
-        in_flight_max: 100,
-        unproven_in_flight_max: 50,
-        window_max: 10,
-        in_memory_max: 100_000,
-        lane_in_memory_max: 50_000,
-    })
+    Scheduler::new(
+        SchedulerLimits {
+            in_flight_max: 100,
+            unproven_in_flight_max: 50,
+            window_max: 10,
+            in_memory_max: 100_000,
+            lane_in_memory_max: 50_000,
+        },
+        Ownership::all(),
+    )
 }
 
 fn waiting(due: UnixMs, message: i64) -> Waiting {
@@ -33,13 +38,13 @@ fn what_is_stored_while_a_page_is_read_is_loaded_with_the_next() {
     // The page was read before this was stored.
     scheduler.stored(ENDPOINT, APP, NOW - 5, NOW);
     assert!(scheduler.take_loads().is_empty(), "one page at a time");
-    scheduler.loaded(ENDPOINT, &[waiting(NOW - 10, 7)], NOW);
+    scheduler.loaded(&LOAD, &[waiting(NOW - 10, 7)], NOW);
     let first = scheduler.take(NOW).expect("a ticket");
     assert_eq!(first.message, MessageKey(7));
     scheduler.finish(&first, Feedback::Answered, None, NOW);
     let loads = scheduler.take_loads();
-    assert_eq!(loads, [(ENDPOINT, Some((NOW - 5, MessageKey(i64::MIN))))]);
-    scheduler.loaded(ENDPOINT, &[waiting(NOW - 5, 8)], NOW);
+    assert_eq!(loads, [Load { from: Some((NOW - 5, MessageKey(i64::MIN))), ..LOAD }]);
+    scheduler.loaded(&LOAD, &[waiting(NOW - 5, 8)], NOW);
     assert_eq!(taken(&mut scheduler), Some(MessageKey(8)));
     assert!(scheduler.take_loads().is_empty());
 }
@@ -50,9 +55,9 @@ fn a_page_that_could_not_be_read_is_read_again_with_what_came_meanwhile() {
     scheduler.stored(ENDPOINT, APP, NOW - 5, NOW);
     assert_eq!(scheduler.take_loads().len(), 1);
     scheduler.stored(ENDPOINT, APP, NOW - 10, NOW);
-    scheduler.load_failed(ENDPOINT, NOW);
+    scheduler.load_failed(&LOAD, NOW);
     scheduler.wake(NOW + 1_000);
-    assert_eq!(scheduler.take_loads(), [(ENDPOINT, Some((NOW - 10, MessageKey(i64::MIN))))]);
+    assert_eq!(scheduler.take_loads(), [Load { from: Some((NOW - 10, MessageKey(i64::MIN))), ..LOAD }]);
 }
 
 #[test]
@@ -64,7 +69,7 @@ fn what_is_recovered_does_not_wait_for_the_retries_in_memory() {
     assert!(scheduler.take_loads().is_empty());
     scheduler.stored(ENDPOINT, APP, NOW, NOW);
     assert_eq!(scheduler.take_loads().len(), 1);
-    scheduler.loaded(ENDPOINT, &[waiting(NOW, 5_000)], NOW);
+    scheduler.loaded(&LOAD, &[waiting(NOW, 5_000)], NOW);
     assert_eq!(taken(&mut scheduler), Some(MessageKey(5_000)));
     assert_eq!(scheduler.in_memory(), 1_000);
 }
@@ -94,7 +99,7 @@ fn what_is_forgotten_is_in_no_part_of_a_lane() {
 #[test]
 fn the_rate_of_an_application_goes_round_its_endpoints() {
     let mut scheduler = scheduler();
-    scheduler.set_app_rate(APP, Some(10), NOW);
+    scheduler.set_app_rate(APP, Some(10), None, NOW);
     let endpoints = [1, 2, 3].map(EndpointKey);
     for endpoint in endpoints {
         for message in 0..1_000 {
@@ -116,7 +121,7 @@ fn the_rate_of_an_application_goes_round_its_endpoints() {
     assert!((205..=211).contains(&total), "a burst of ten, and ten a second: {counts:?}");
     assert!(counts.iter().all(|count| (65..=75).contains(count)), "each has its share: {counts:?}");
 
-    scheduler.set_app_rate(APP, None, now);
+    scheduler.set_app_rate(APP, None, None, now);
     let free = std::iter::from_fn(|| scheduler.take(now)).count();
     assert!(free > 10, "without a rate nobody waits for it: {free}");
 }

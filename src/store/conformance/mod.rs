@@ -24,7 +24,8 @@ use super::{StoreReader, StoreWriter};
 use crate::model::routing::route;
 use crate::model::{
     AppConfig, ApplicationSpec, DeliveryKey, Endpoint, EndpointKey, EndpointSpec, EnvKey, Envelope, Message,
-    MessageKey, Next, Outcome, OutcomeKind, Parked, Pending, SecretBytes, Taken, Trigger, UnixMs, Waiting,
+    MessageKey, Next, Outcome, OutcomeKind, Parked, Pending, SecretBytes, SlotSet, Taken, Trigger, UnixMs, Waiting,
+    slot_of,
 };
 
 pub(super) const NOW: UnixMs = 1_760_000_000_000;
@@ -184,7 +185,7 @@ impl Fixture {
     }
 
     pub(super) async fn pending(&self) -> Vec<Pending> {
-        self.reader.pending(None, 1_000).await.expect("read")
+        self.reader.pending(&SlotSet::FULL, None, 1_000).await.expect("read")
     }
 
     pub(super) async fn waiting(&self, endpoint: EndpointKey) -> Vec<Waiting> {
@@ -281,6 +282,7 @@ pub(super) fn settled(config: &AppConfig, message: MessageKey, next: Next, at: U
         message,
         taken: Taken::Pending,
         trigger: Trigger::Scheduled,
+        tenure: 0,
         attempt: Some(outcome(kind, at)),
         next,
         health: None,

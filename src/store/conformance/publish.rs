@@ -75,10 +75,38 @@ fn deliveries_are_placed_as_routed() {
         assert_eq!(store.parked().len(), 2);
         let pending = [first, third].map(|message| Pending { message, endpoint: a });
         assert_eq!(store.pending().await, pending);
-        assert_eq!(store.reader.pending(Some(pending[0]), 9).await.expect("read"), [pending[1]]);
-        assert_eq!(store.reader.pending(None, 1).await.expect("read"), [pending[0]]);
-        let waiting = store.reader.waiting_endpoints().await.expect("read");
+        assert_eq!(store.reader.pending(&SlotSet::FULL, Some(pending[0]), 9).await.expect("read"), [pending[1]]);
+        assert_eq!(store.reader.pending(&SlotSet::FULL, None, 1).await.expect("read"), [pending[0]]);
+        let waiting = store.reader.waiting_endpoints(&SlotSet::FULL).await.expect("read");
         assert_eq!(waiting, [(a, NOW + 60_000), (b, NOW)]);
+    });
+}
+
+#[test]
+fn deliveries_are_read_by_the_slots_of_their_endpoints() {
+    check(async |store| {
+        let config = store.app(3).await;
+        let [a, b, c] = [0, 1, 2].map(|i| config.endpoints[i].key());
+        let mut messages = Vec::new();
+        for _ in 0..3 {
+            let mut message = store.message(&config, "x");
+            message.routes[2].spilled = true;
+            messages.push(store.publish(message));
+        }
+        let slots = |endpoints: &[EndpointKey]| endpoints.iter().map(|key| slot_of(key.0)).collect::<SlotSet>();
+        for own in [vec![], vec![a], vec![b], vec![c], vec![a, c], vec![a, b, c]] {
+            let (set, reader) = (slots(&own), &store.reader);
+            let mine = |endpoint: EndpointKey| set.contains_key(endpoint.0);
+            let all = messages.iter().flat_map(|&message| [a, b].map(|endpoint| Pending { message, endpoint }));
+            let expected: Vec<Pending> = all.filter(|pending| mine(pending.endpoint)).collect();
+            assert_eq!(reader.pending(&set, None, 100).await.expect("read"), expected);
+            let first = reader.pending(&set, None, 1).await.expect("read");
+            assert_eq!(first, expected.iter().copied().take(1).collect::<Vec<_>>());
+            let rest = reader.pending(&set, first.last().copied(), 100).await.expect("read");
+            assert_eq!(rest, expected.iter().copied().skip(1).collect::<Vec<_>>());
+            let waiting: Vec<_> = [(c, NOW)].into_iter().filter(|(endpoint, _)| mine(*endpoint)).collect();
+            assert_eq!(reader.waiting_endpoints(&set).await.expect("read"), waiting);
+        }
     });
 }
 

@@ -75,7 +75,7 @@ fn retries_wait_in_the_order_of_their_due_times() {
             paged.extend(page.iter().map(Waiting::place));
         }
         assert_eq!(paged, expected);
-        assert_eq!(store.reader.waiting_endpoints().await.expect("read"), [(endpoint, NOW)]);
+        assert_eq!(store.reader.waiting_endpoints(&SlotSet::FULL).await.expect("read"), [(endpoint, NOW)]);
         assert!(store.waiting(other).await.is_empty());
         assert_eq!(store.pending().await.len(), 20);
     });

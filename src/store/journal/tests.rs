@@ -152,6 +152,7 @@ impl Bench {
             message,
             taken: Taken::Pending,
             trigger: Trigger::Scheduled,
+            tenure: 0,
             attempt: None,
             next: Next::Done,
             health: None,

@@ -9,17 +9,17 @@ mod change;
 mod data;
 mod slices;
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 
-use super::command::{Command, Reply};
+use super::command::{Command, Refusal, Reply};
 use super::{CommitError, ReadError, StoreReader, StoreWriter};
 use crate::model::{
-    AppConfig, AppKey, DeliveryKey, EndpointKey, EnvKey, EnvPolicy, Message, MessageKey, Parked, Pending, UnixMs,
-    Waiting,
+    AppConfig, AppKey, DeliveryKey, EndpointKey, EnvKey, EnvPolicy, Message, MessageKey, Parked, Pending, SlotSet,
+    UnixMs, Waiting,
 };
 use data::Data;
 pub use data::StoredAttempt;
@@ -36,6 +36,8 @@ pub struct MemoryStore {
 struct Inner {
     data: Data,
     failures: VecDeque<CommitError>,
+    /// By node: outcomes of an older tenure are refused.
+    tenures: HashMap<u16, i64>,
 }
 
 /// How much of everything is stored.
@@ -61,13 +63,23 @@ impl MemoryStore {
 
     /// The same with a bound on the endpoints of one application.
     pub fn with_endpoints_max(seed: u64, endpoints_max: usize) -> Self {
-        let inner = Inner { data: Data::new(seed, endpoints_max), failures: VecDeque::new() };
+        let inner = Inner { data: Data::new(seed, endpoints_max), failures: VecDeque::new(), tenures: HashMap::new() };
         Self { inner: Arc::new(Mutex::new(inner)) }
     }
 
-    /// One who writes to it.
+    /// One who writes to it, and has it for itself.
     pub fn writer(&self) -> MemoryWriter {
-        MemoryWriter { store: self.clone() }
+        MemoryWriter { store: self.clone(), node: None }
+    }
+
+    /// One of several nodes that write to it.
+    pub fn writer_of(&self, node: u16) -> MemoryWriter {
+        MemoryWriter { store: self.clone(), node: Some(node) }
+    }
+
+    /// The tenure of a node is this one now: what it began in an older one is refused ([`Refusal::Fenced`]).
+    pub fn fence(&self, node: u16, tenure: i64) {
+        self.inner().tenures.insert(node, tenure);
     }
 
     /// The next commit fails with this and stores nothing; called again, the one after it, and so on.
@@ -128,6 +140,7 @@ impl MemoryStore {
 /// Writes to a [`MemoryStore`].
 pub struct MemoryWriter {
     store: MemoryStore,
+    node: Option<u16>,
 }
 
 impl StoreWriter for MemoryWriter {
@@ -136,7 +149,12 @@ impl StoreWriter for MemoryWriter {
         if let Some(error) = inner.failures.pop_front() {
             return Err(error);
         }
-        Ok(batch.iter().map(|command| inner.data.apply(command)).collect())
+        let least = self.node.and_then(|node| inner.tenures.get(&node).copied()).unwrap_or(i64::MIN);
+        let apply = |command: &Command| match command {
+            Command::Settle(settle) if settle.tenure < least => Err(Refusal::Fenced),
+            command => inner.data.apply(command),
+        };
+        Ok(batch.iter().map(apply).collect())
     }
 
     fn tend(&mut self, _now: UnixMs) -> Result<bool, CommitError> {
@@ -177,18 +195,19 @@ impl StoreReader for MemoryStore {
         Ok(keys.iter().filter_map(|key| inner.data.messages.get(&key.0).map(|stored| stored.message.clone())).collect())
     }
 
-    async fn pending(&self, after: Option<Pending>, limit: usize) -> Result<Vec<Pending>, ReadError> {
+    async fn pending(&self, slots: &SlotSet, after: Option<Pending>, limit: usize) -> Result<Vec<Pending>, ReadError> {
         let after = after.map_or((i64::MIN, i64::MIN), |after| (after.message.0, after.endpoint.0));
         let inner = self.inner();
         let behind = (std::ops::Bound::Excluded(after), std::ops::Bound::Unbounded);
-        Ok(inner.data.pending.range(behind).take(limit).copied().map(data::pending).collect())
+        let found = inner.data.pending.range(behind).filter(|(_, endpoint)| slots.contains_key(*endpoint));
+        Ok(found.take(limit).copied().map(data::pending).collect())
     }
 
-    async fn waiting_endpoints(&self) -> Result<Vec<(EndpointKey, UnixMs)>, ReadError> {
+    async fn waiting_endpoints(&self, slots: &SlotSet) -> Result<Vec<(EndpointKey, UnixMs)>, ReadError> {
         let inner = self.inner();
         let mut found: Vec<(EndpointKey, UnixMs)> = Vec::new();
         for &(endpoint, due, _) in inner.data.waiting.keys() {
-            if found.last().is_none_or(|last| last.0.0 != endpoint) {
+            if slots.contains_key(endpoint) && found.last().is_none_or(|last| last.0.0 != endpoint) {
                 found.push((EndpointKey(endpoint), due));
             }
         }

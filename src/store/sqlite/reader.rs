@@ -12,7 +12,7 @@ use tokio::sync::Semaphore;
 
 use super::SqliteOptions;
 use crate::model::{
-    AppConfig, AppKey, EndpointKey, EnvKey, EnvPolicy, Message, MessageKey, Pending, Trigger, UnixMs, Waiting,
+    AppConfig, AppKey, EndpointKey, EnvKey, EnvPolicy, Message, MessageKey, Pending, SlotSet, Trigger, UnixMs, Waiting,
 };
 use crate::store::seal::Sealer;
 use crate::store::sql::db::{self, Db, Error, Optional, params};
@@ -192,22 +192,29 @@ impl StoreReader for SqliteReader {
         .await
     }
 
-    async fn pending(&self, after: Option<Pending>, limit: usize) -> Result<Vec<Pending>, ReadError> {
+    async fn pending(&self, slots: &SlotSet, after: Option<Pending>, limit: usize) -> Result<Vec<Pending>, ReadError> {
         let (message, endpoint) = after.map_or((0, 0), |after| (after.message.0, after.endpoint.0));
+        let slots = *slots;
         self.read(Line::Core, move |db, _| {
+            let mut found = Vec::new();
             db.prepare_cached(
-                "SELECT message, endpoint FROM pending WHERE (message, endpoint) > (?, ?)
-                     ORDER BY message, endpoint LIMIT ?",
+                "SELECT message, endpoint FROM pending WHERE (message, endpoint) > (?, ?) ORDER BY message, endpoint",
             )?
-            .query_map(params![message, endpoint, limit as i64], |row| {
-                Ok(Pending { message: MessageKey(row.get(0)?), endpoint: EndpointKey(row.get(1)?) })
-            })?
-            .collect()
+            .each(params![message, endpoint], |row| {
+                let pending = Pending { message: MessageKey(row.get(0)?), endpoint: EndpointKey(row.get(1)?) };
+                // One process has all slots: nothing is read in vain.
+                if slots.contains_key(pending.endpoint.0) {
+                    found.push(pending);
+                }
+                Ok(found.len() < limit)
+            })?;
+            Ok(found)
         })
         .await
     }
 
-    async fn waiting_endpoints(&self) -> Result<Vec<(EndpointKey, UnixMs)>, ReadError> {
+    async fn waiting_endpoints(&self, slots: &SlotSet) -> Result<Vec<(EndpointKey, UnixMs)>, ReadError> {
+        let slots = *slots;
         self.read(Line::Core, move |db, _| {
             // One seek an endpoint, however many deliveries each has.
             let mut next = db.prepare_cached(
@@ -218,7 +225,7 @@ impl StoreReader for SqliteReader {
             while let Some((endpoint, due)) =
                 next.query_row([after], |row| Ok((row.get(0)?, row.get(1)?))).optional()?
             {
-                found.push((EndpointKey(endpoint), due));
+                found.extend(slots.contains_key(endpoint).then_some((EndpointKey(endpoint), due)));
                 after = endpoint;
             }
             Ok(found)

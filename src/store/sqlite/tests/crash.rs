@@ -1,6 +1,7 @@
 //! What a killed process leaves behind, and a disk without room.
 
 use super::*;
+use crate::model::SlotSet;
 use crate::store::StoreReader;
 
 #[tokio::test]
@@ -22,7 +23,7 @@ async fn a_crash_loses_nothing_that_was_committed() {
             .collect();
         store.commit(&retried);
         let crashed = store.crashed();
-        let pending = crashed.reader.pending(None, 10_000).await.expect("read");
+        let pending = crashed.reader.pending(&SlotSet::FULL, None, 10_000).await.expect("read");
         assert_eq!(pending.len() as i64, (round + 1) * 150);
         let waiting = crashed.reader.waiting(endpoint, None, 10_000).await.expect("read");
         assert_eq!(waiting.len() as i64, (round + 1) * 50);
@@ -67,5 +68,5 @@ async fn a_full_disk_is_told_as_such_and_nothing_is_lost() {
     let second = published(&store.commit(&[large])[0]);
     let found = store.reader.messages(&[first, second]).await.expect("read");
     assert_eq!(found.len(), 2);
-    assert_eq!(store.reader.pending(None, 9).await.expect("read").len(), 1);
+    assert_eq!(store.reader.pending(&SlotSet::FULL, None, 9).await.expect("read").len(), 1);
 }

@@ -148,6 +148,7 @@ impl Store {
             message,
             taken: Taken::Pending,
             trigger: Trigger::Scheduled,
+            tenure: 0,
             attempt: Some(AttemptRecord { outcome, url_id: endpoint.url_id }),
             next: Next::Done,
             health: None,

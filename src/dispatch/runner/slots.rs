@@ -1,0 +1,373 @@
+//! What this node holds changes: slots are gained and lost, and deliveries that other nodes have committed
+//! arrive.
+//!
+//! ```text
+//!  begin ─► gain ─► (arrived · waits · look) ─► lose ─► released
+//!    ▲                                           │
+//!    └── the lease was over, or a node starts ◄──┘
+//! ```
+//!
+//! Slots are held and released under the scheduler's lock: what is committed afterwards is placed by what
+//! holds then, and what was committed before is found in the store by the reading that follows. A ticket
+//! belongs to one holding of its slot: in another it is given back without an outcome.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+use super::{Dispatcher, INTERNAL_RETRY_MS, Inner, NO_APP, RECOVER_PAGE};
+use crate::dispatch::fresh::Fresh;
+use crate::dispatch::ownership::Ownership;
+use crate::dispatch::scheduler::{Offer, TakenUp, Ticket};
+use crate::model::{
+    AppKey, EndpointKey, Message, MessageKey, Next, Pending, SLOTS, SlotSet, Taken, Trigger, UnixMs, slot_of,
+};
+use crate::store::ReadError;
+use crate::store::command::{Command, Settle};
+use crate::store::journal::Health;
+
+/// Deliveries on their way to the order of due times, beyond which nothing more is read.
+const SPILLING_MAX: usize = 1_024;
+/// How long to wait for them until the journal is looked at.
+const SPILLING_WAIT: Duration = Duration::from_secs(1);
+
+/// Who dispatches what is not held here.
+pub trait Neighbours: Send + Sync + 'static {
+    /// These slots, which are not held here, have something new in the store. Runs on the journal's thread,
+    /// after the commit: it must be quick.
+    fn tell(&self, slots: &SlotSet);
+}
+
+/// There is one node: it holds everything.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Alone;
+
+impl Neighbours for Alone {
+    fn tell(&self, _: &SlotSet) {}
+}
+
+/// A pending delivery that another node has committed.
+#[derive(Debug, Clone)]
+pub struct Arrival {
+    /// To where.
+    pub endpoint: EndpointKey,
+    /// Whose.
+    pub app: AppKey,
+    /// The application's version that it was routed with.
+    pub version: i64,
+    /// What.
+    pub message: Arrived,
+}
+
+/// A message of which a delivery has arrived.
+#[derive(Debug, Clone)]
+pub enum Arrived {
+    /// It is to be read.
+    Key(MessageKey),
+    /// It was read along, with its bytes if they are there.
+    Whole(Arc<Message>),
+}
+
+impl Arrived {
+    fn key(&self) -> MessageKey {
+        match self {
+            Self::Key(key) => *key,
+            Self::Whole(message) => message.key(),
+        }
+    }
+}
+
+/// A read of pending deliveries that is under way: begins before the read and lasts until all that it found
+/// is handed over. What is settled meanwhile is not taken up again.
+pub struct Reading {
+    inner: Arc<Inner>,
+    number: u64,
+    holdings: Box<[u32; SLOTS]>,
+}
+
+impl Drop for Reading {
+    fn drop(&mut self) {
+        self.inner.scheduler().end_reading(self.number);
+    }
+}
+
+impl Dispatcher {
+    /// What this node holds.
+    pub fn ownership(&self) -> &Arc<Ownership> {
+        &self.inner.parts.ownership
+    }
+
+    /// A lease begins, which lasts until then by the clock of leases. All that was held is lost.
+    pub fn begin(&self, tenure: i64, until_ms: i64) {
+        let mut scheduler = self.inner.scheduler();
+        self.inner.parts.ownership.begin(tenure, until_ms);
+        self.inner.forget(&mut scheduler, &SlotSet::FULL);
+    }
+
+    /// Holds these slots from now on, and takes up what the store has of them: all that is pending, and when
+    /// each endpoint's next waiting delivery is due. Returns how many deliveries are new in memory. What is
+    /// held, in memory or in flight already is left as it is.
+    ///
+    /// After an error the slots are held, and only a part of them is taken up: [`Self::look`] goes on. The
+    /// journal must be running: what memory has no room for goes to the order of due times.
+    pub async fn gain(&self, slots: &SlotSet) -> Result<usize, ReadError> {
+        {
+            let _alone = self.inner.scheduler();
+            self.inner.parts.ownership.hold(slots);
+        }
+        self.look(slots).await
+    }
+
+    /// Takes up what the store has of those of these slots that are held: after a notification, or to make
+    /// sure of what no notification told of. Returns how many deliveries are new in memory.
+    pub async fn look(&self, slots: &SlotSet) -> Result<usize, ReadError> {
+        let slots = slots.intersection(&self.inner.parts.ownership.slots());
+        if slots.is_empty() {
+            return Ok(0);
+        }
+        self.inner.take_up(&slots).await
+    }
+
+    /// A read of pending deliveries begins, whose result goes to [`Self::arrived`].
+    pub fn reading(&self) -> Reading {
+        self.inner.reading()
+    }
+
+    /// Pending deliveries were read in the store, committed by another node. Those of slots that are not held
+    /// since the reading began, those that are known here, and those that were settled since are skipped.
+    pub fn arrived(&self, reading: &Reading, arrivals: Vec<Arrival>) {
+        let inner = &self.inner;
+        let now = inner.now();
+        let mut bodies: HashMap<MessageKey, Option<Arc<Fresh>>> = HashMap::new();
+        let offers: Vec<Offer> = arrivals
+            .into_iter()
+            .filter(|arrival| inner.parts.ownership.holds(arrival.endpoint))
+            .map(|Arrival { endpoint, app, version, message }| {
+                inner.drop_older(app, endpoint, version);
+                let key = message.key();
+                let body = match message {
+                    Arrived::Whole(message) if inner.budget.has_room() => {
+                        bodies.entry(key).or_insert_with(|| inner.budget.read((*message).clone(), now)).clone()
+                    }
+                    _ => None,
+                };
+                Offer { endpoint, app, message: key, body }
+            })
+            .collect();
+        inner.offer(reading, offers);
+        inner.pump();
+    }
+
+    /// Endpoints whose deliveries another node has put into the order of due times, of which the first is due
+    /// then. Those of slots that are not held are skipped.
+    pub fn waits(&self, endpoints: &[(EndpointKey, AppKey, UnixMs)]) {
+        let now = self.inner.now();
+        {
+            let mut scheduler = self.inner.scheduler();
+            for &(endpoint, app, due) in endpoints {
+                if self.inner.parts.ownership.holds(endpoint) {
+                    scheduler.stored(endpoint, app, due, now);
+                }
+            }
+        }
+        self.inner.pump();
+    }
+
+    /// Holds these slots no more: all of them that is in memory is forgotten, and nothing starts. What is in
+    /// flight ends as it may: see [`Self::released`].
+    pub fn lose(&self, slots: &SlotSet) {
+        let mut scheduler = self.inner.scheduler();
+        self.inner.parts.ownership.release(slots);
+        self.inner.forget(&mut scheduler, slots);
+    }
+
+    /// Waits until nothing of these slots, which were lost, is in flight: each attempt has its outcome
+    /// committed, or refused. False when `deadline` came first. Slots that are gained again meanwhile may make
+    /// it wait for what is new.
+    pub async fn released(&self, slots: &SlotSet, deadline: Duration) -> bool {
+        let inner = &self.inner;
+        let busy = inner.scheduler().busy_in(slots);
+        let all_ended = async {
+            for endpoint in busy {
+                loop {
+                    let freed = inner.freed.notified();
+                    if !inner.scheduler().is_busy(endpoint) {
+                        break;
+                    }
+                    freed.await;
+                }
+            }
+        };
+        tokio::time::timeout(deadline, all_ended).await.is_ok()
+    }
+}
+
+impl Inner {
+    fn forget(&self, scheduler: &mut super::Scheduler, slots: &SlotSet) {
+        scheduler.lose(slots);
+        self.failing.forget_slots(slots);
+    }
+
+    fn reading(self: &Arc<Self>) -> Reading {
+        let mut scheduler = self.scheduler();
+        let holdings = Box::new(self.parts.ownership.holdings());
+        Reading { inner: Arc::clone(self), number: scheduler.begin_reading(), holdings }
+    }
+
+    /// Whether an attempt of this ticket may start: its slot was not lost since it was taken, and the lease
+    /// is not over.
+    pub(super) fn may_go(&self, ticket: &Ticket) -> bool {
+        let ownership = &self.parts.ownership;
+        ownership.holding(slot_of(ticket.endpoint.0)) == ticket.holding && !ownership.is_over()
+    }
+
+    /// Gives a ticket back without an outcome: its delivery is another's, or will be read again.
+    pub(super) fn give_up(self: &Arc<Self>, ticket: &Ticket) {
+        self.scheduler().give_up(ticket, self.now());
+        self.freed.notify_waiters();
+        let slot = slot_of(ticket.endpoint.0);
+        if self.parts.ownership.may_work(slot) {
+            // Its slot was lost and is held again, and what is taken was not taken up then.
+            self.look_again(&SlotSet::from_iter([slot]));
+        }
+    }
+
+    /// Slots are looked at once more, soon.
+    pub(super) fn look_again(self: &Arc<Self>, slots: &SlotSet) {
+        if slots.is_empty() {
+            return;
+        }
+        let is_first = {
+            let mut again = self.again.lock().unwrap_or_else(PoisonError::into_inner);
+            let is_first = again.is_empty();
+            *again = again.union(slots);
+            is_first
+        };
+        if is_first {
+            self.parts.runtime.spawn(Arc::clone(self).looks());
+        }
+    }
+
+    async fn looks(self: Arc<Self>) {
+        while !self.stopping.load(std::sync::atomic::Ordering::Acquire) {
+            let slots = std::mem::take(&mut *self.again.lock().unwrap_or_else(PoisonError::into_inner));
+            let slots = slots.intersection(&self.parts.ownership.slots());
+            if slots.is_empty() {
+                return;
+            }
+            if let Err(error) = self.take_up(&slots).await {
+                tracing::warn!(%error, "deliveries of slots that are held again could not be read; it is tried again");
+                {
+                    let mut again = self.again.lock().unwrap_or_else(PoisonError::into_inner);
+                    *again = again.union(&slots);
+                }
+                tokio::time::sleep(Duration::from_millis(INTERNAL_RETRY_MS as u64)).await;
+            }
+        }
+    }
+
+    /// Takes up what the store has of slots that are held.
+    async fn take_up(self: &Arc<Self>, slots: &SlotSet) -> Result<usize, ReadError> {
+        let reader = &self.parts.reader;
+        let mut apps: HashMap<EndpointKey, AppKey> = HashMap::new();
+        let (mut after, mut count) = (None, 0);
+        loop {
+            // A page has a reading of its own, so that what is settled is noted for no longer than it takes.
+            let reading = self.reading();
+            let page = reader.pending(slots, after, RECOVER_PAGE).await?;
+            let Some(last) = page.last().copied() else { break };
+            let is_last = page.len() < RECOVER_PAGE;
+            self.know_apps(&mut apps, page.iter().map(|pending| pending.endpoint)).await?;
+            let offer = |&Pending { message, endpoint }| Offer { endpoint, app: apps[&endpoint], message, body: None };
+            count += self.offer(&reading, page.iter().map(offer).collect());
+            drop(reading);
+            self.pump();
+            self.room_to_spill().await;
+            if is_last {
+                break;
+            }
+            after = Some(last);
+        }
+        // Held as they are from here on: what is read after this belongs to these holdings.
+        let holdings = self.parts.ownership.holdings();
+        let waiting = reader.waiting_endpoints(slots).await?;
+        self.know_apps(&mut apps, waiting.iter().map(|(endpoint, _)| *endpoint)).await?;
+        {
+            let now = self.now();
+            let mut scheduler = self.scheduler();
+            for (endpoint, due) in waiting {
+                if scheduler.is_held_as(endpoint, &holdings) {
+                    scheduler.stored(endpoint, apps[&endpoint], due, now);
+                }
+            }
+        }
+        self.pump();
+        Ok(count)
+    }
+
+    /// Looks up whose endpoints are, unless it is known; those that are gone are nobody's.
+    async fn know_apps(
+        &self,
+        apps: &mut HashMap<EndpointKey, AppKey>,
+        endpoints: impl Iterator<Item = EndpointKey>,
+    ) -> Result<(), ReadError> {
+        let unknown: BTreeSet<EndpointKey> = endpoints.filter(|endpoint| !apps.contains_key(endpoint)).collect();
+        let unknown: Vec<_> = unknown.into_iter().collect();
+        let found = self.parts.reader.apps_of(&unknown).await?;
+        apps.extend(unknown.iter().map(|endpoint| (*endpoint, NO_APP)));
+        apps.extend(found);
+        Ok(())
+    }
+
+    /// Puts deliveries into their lanes, and those without room there into the order of due times.
+    fn offer(&self, reading: &Reading, offers: Vec<Offer>) -> usize {
+        let now = self.now();
+        let (TakenUp { count, spilled }, tenure) = {
+            let mut scheduler = self.scheduler();
+            let taken_up = scheduler.take_up((reading.number, &reading.holdings), offers, now);
+            (taken_up, self.parts.ownership.tenure())
+        };
+        for (endpoint, app, message) in spilled {
+            self.parts.journal.settle(Command::Settle(Box::new(Settle {
+                app,
+                endpoint,
+                message,
+                taken: Taken::Pending,
+                trigger: Trigger::Scheduled,
+                tenure,
+                attempt: None,
+                next: Next::Retry { due: now, attempts: 0 },
+                health: None,
+                tell: None,
+                at: now,
+            })));
+        }
+        count
+    }
+
+    /// Waits until most of what had no room is in the order of due times.
+    async fn room_to_spill(&self) {
+        let health = self.parts.journal.health();
+        loop {
+            let freed = self.freed.notified();
+            let is_over = matches!(*health.borrow(), Health::Failed | Health::Closed);
+            if is_over || self.scheduler().spilling() <= SPILLING_MAX {
+                return;
+            }
+            // Either some are stored, or it is seen above that none will be.
+            let _ = tokio::time::timeout(SPILLING_WAIT, freed).await;
+        }
+    }
+
+    /// Drops the application from memory where it is older than a delivery that was routed with it: it is
+    /// read again before the attempt.
+    fn drop_older(&self, app: AppKey, endpoint: EndpointKey, version: i64) {
+        let snapshots = &self.parts.snapshots;
+        let is_older = snapshots
+            .cached(app)
+            .is_some_and(|config| config.app.version < version || config.endpoint(endpoint).is_none());
+        if is_older {
+            snapshots.app_changed(app);
+        }
+    }
+}
