@@ -10,7 +10,7 @@ CREATE TABLE meta (
 -- Rises with every change of configuration, whichever node makes it: what a node knows is as new as the
 -- version that it knew it by.
 CREATE TABLE configuration (
-    only    SMALLINT PRIMARY KEY DEFAULT 0 CHECK (only = 0),
+    sole    SMALLINT PRIMARY KEY DEFAULT 0 CHECK (sole = 0),
     version BIGINT NOT NULL
 );
 INSERT INTO configuration (version) VALUES (1);
@@ -236,7 +236,7 @@ CREATE TABLE endpoint_hour (
     PRIMARY KEY (hour, endpoint)
 );
 CREATE TABLE counted (
-    only  SMALLINT PRIMARY KEY DEFAULT 0 CHECK (only = 0),
+    sole  SMALLINT PRIMARY KEY DEFAULT 0 CHECK (sole = 0),
     up_to BIGINT NOT NULL
 );
 INSERT INTO counted (up_to) VALUES (0);

@@ -33,6 +33,7 @@ impl Admission {
         match *self.journal.borrow() {
             // A full disk is found out again by trying: the journal answers at once.
             Health::Good | Health::DiskFull => Ok(()),
+            Health::Away => Err("the database is away"),
             Health::Failed | Health::Closed => Err("the store has failed"),
         }
     }

@@ -299,6 +299,7 @@ impl From<Refusal> for ApiError {
             Refusal::EndpointDisabled => Code::EndpointDisabled,
             Refusal::TooManyHeaders => Code::TooManyEndpointHeaders,
             Refusal::Full => Code::StorageFull,
+            Refusal::Away => Code::Unavailable,
             Refusal::Failed | Refusal::Fenced => Code::StorageFailed,
         };
         Self::Coded(code, refusal.to_string().into())

@@ -45,6 +45,7 @@ pub(super) async fn ready(call: Call, _: Body) -> Result<Response<Body>, ApiErro
         journal: match journal {
             Health::Good => "good",
             Health::DiskFull => "disk_full",
+            Health::Away => "away",
             Health::Failed => "failed",
             Health::Closed => "closed",
         },

@@ -676,6 +676,9 @@ pub enum Refusal {
     /// It comes from a node whose lease is over: what it has begun is another's now.
     #[error("the lease of this node is over")]
     Fenced,
+    /// The database is away.
+    #[error("the database is away")]
+    Away,
     /// The store failed; whether the command is stored is not known.
     #[error("the store failed")]
     Failed,

@@ -55,6 +55,12 @@ pub enum CommitError {
     /// A command of the batch could not be applied for a reason inside us. Nothing is stored.
     #[error("a command could not be applied: {0}")]
     Command(String),
+    /// The database cannot be reached, or takes nothing now. Nothing of the batch is stored.
+    #[error("the database is away: {0}")]
+    Away(String),
+    /// The commit was not answered: whether the batch is stored is found out by [`StoreWriter::resolve`].
+    #[error("the commit was not answered: {0}")]
+    Unknown(String),
     /// Writing or syncing failed. Whether the batch is stored is not known, and this process must
     /// not acknowledge anything any more.
     #[error("the disk failed: {0}")]
@@ -77,6 +83,12 @@ pub trait StoreWriter {
     /// Makes the whole batch durable, or nothing of it. Replies are in the order of the commands;
     /// a command that is refused does not disturb the others.
     fn commit(&mut self, batch: &[Command]) -> Result<Vec<Reply>, CommitError>;
+
+    /// After [`CommitError::Unknown`], and before anything else is committed: the replies of that batch if it is
+    /// stored after all, nothing if it is not; an error where that cannot be said yet.
+    fn resolve(&mut self) -> Result<Option<Vec<Reply>>, CommitError> {
+        Ok(None)
+    }
 
     /// The messages that the last commit made by itself.
     fn take_raised(&mut self) -> Vec<Raised> {

@@ -6,6 +6,8 @@
 mod configuration;
 mod health;
 mod maintenance;
+#[path = "../../../tests/support/postgres.rs"]
+mod postgres_server;
 mod publish;
 mod settle;
 
@@ -18,6 +20,7 @@ use super::command::{
     Publish, Refusal, Reply, Settle,
 };
 use super::memory::MemoryStore;
+use super::postgres::{self, PgOptions, PgReader, PgWriter};
 use super::seal::Sealer;
 use super::sqlite::{SqliteOptions, SqliteReader, SqliteWriter, prepare};
 use super::{StoreReader, StoreWriter};
@@ -37,7 +40,7 @@ pub(super) const ENDPOINTS_MAX: usize = 5;
 #[expect(clippy::needless_pass_by_value, reason = "tests are closures written in place")]
 fn check<T: AsyncFn(&mut Fixture)>(test: T) {
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
-    for kind in [Kind::Memory, Kind::Sqlite] {
+    for kind in [Kind::Memory, Kind::Sqlite, Kind::Postgres] {
         println!("on {kind:?}");
         runtime.block_on(async { test(&mut Fixture::new(kind)).await });
     }
@@ -47,12 +50,15 @@ fn check<T: AsyncFn(&mut Fixture)>(test: T) {
 pub(super) enum Kind {
     Memory,
     Sqlite,
+    Postgres,
 }
 
 enum Engine {
     Memory(MemoryStore),
     /// With the folder, which goes when the test ends.
     Sqlite(SqliteOptions, #[expect(dead_code, reason = "kept for its drop")] tempfile::TempDir),
+    /// A database of its own.
+    Postgres(PgOptions),
 }
 
 /// A store with what tests do all the time.
@@ -79,6 +85,11 @@ impl Fixture {
             Kind::Sqlite => {
                 let folder = tempfile::tempdir().expect("a folder");
                 Engine::Sqlite(options(folder.path()), folder)
+            }
+            Kind::Postgres => {
+                let url = postgres_server::shared().create_database();
+                let sealer = Arc::new(Sealer::new(&[7; 32]));
+                Engine::Postgres(PgOptions::new(&url, postgres::no_roots(), sealer, 4).expect("options"))
             }
         };
         let (writer, reader) = engine.open(NOW);
@@ -209,6 +220,18 @@ impl Fixture {
                 };
                 rows.query_map([], read).expect("read").collect::<Result<_, _>>().expect("rows")
             }
+            Engine::Postgres(options) => {
+                let all = [Parked::Failed, Parked::Held, Parked::Quarantined, Parked::Cancelled];
+                let rows = postgres::numbers(
+                    options,
+                    "SELECT endpoint, message, state FROM parked ORDER BY endpoint, message",
+                );
+                let read = |row: &Vec<i64>| {
+                    let key = DeliveryKey { endpoint: EndpointKey(row[0]), message: MessageKey(row[1]) };
+                    (key, all.into_iter().find(|parked| parked.code() == row[2]).expect("a state"))
+                };
+                rows.iter().map(read).collect()
+            }
         }
     }
 
@@ -228,6 +251,14 @@ impl Fixture {
                 };
                 rows.query_map([], read).expect("read").collect::<Result<_, _>>().expect("rows")
             }
+            Engine::Postgres(options) => {
+                let rows = postgres::numbers(options, "SELECT message, kind, manual FROM attempt ORDER BY key");
+                let read = |row: &Vec<i64>| {
+                    let kind = OutcomeKind::from_code(u8::try_from(row[1]).expect("a code")).expect("a kind");
+                    (MessageKey(row[0]), kind, Trigger::from_code(row[2]))
+                };
+                rows.iter().map(read).collect()
+            }
         }
     }
 }
@@ -240,6 +271,11 @@ impl Engine {
                 prepare(options).expect("prepared");
                 let writer = SqliteWriter::open(options, ENDPOINTS_MAX, now).expect("a writer");
                 (Box::new(writer), Arc::new(SqliteReader::open(options.clone())))
+            }
+            Self::Postgres(options) => {
+                postgres::prepare(options, true).expect("prepared");
+                let standing = Arc::new(postgres::sole_standing(options));
+                (Box::new(PgWriter::new(options.clone(), standing, ENDPOINTS_MAX)), Arc::new(PgReader::new(options)))
             }
         }
     }

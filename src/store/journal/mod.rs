@@ -27,6 +27,9 @@ const IDLE: Duration = Duration::from_millis(100);
 /// How long a full disk is left alone before outcomes are tried again.
 const FULL_PAUSE: Duration = Duration::from_millis(250);
 
+/// How long a database that is away is left alone before it is tried again.
+const AWAY_PAUSE: Duration = Duration::from_millis(250);
+
 /// Sees each batch before it is committed and after. Runs on the journal's thread: it must be quick.
 pub trait Observer: Send + Sync {
     /// Last word on where deliveries are placed.
@@ -65,6 +68,8 @@ pub enum Health {
     Good,
     /// The disk has no room: nothing is accepted.
     DiskFull,
+    /// The database is away: nothing is accepted, outcomes are kept, and it is tried again.
+    Away,
     /// The disk failed: this process must end.
     Failed,
     /// It has written all it had and stopped.
@@ -115,7 +120,7 @@ impl Journal {
             limits,
             health: watch::Sender::new(Health::Good),
         });
-        (Self { shared: Arc::clone(&shared) }, JournalTask { shared, metrics, clock })
+        (Self { shared: Arc::clone(&shared) }, JournalTask { shared, metrics, clock, undecided: Mutex::new(None) })
     }
 
     /// Hands in a command; the answer comes after its commit.
@@ -200,6 +205,8 @@ pub struct JournalTask {
     shared: Arc<Shared>,
     metrics: Arc<Metrics>,
     clock: Arc<dyn Clock>,
+    /// A batch whose commit was not answered. Nobody waits for it any more.
+    undecided: Mutex<Option<Vec<Command>>>,
 }
 
 impl JournalTask {
@@ -236,6 +243,7 @@ impl JournalTask {
                     match self.round(writer, observer) {
                         Health::Failed => break self.end(Health::Failed),
                         Health::DiskFull => tokio::time::sleep(FULL_PAUSE).await,
+                        Health::Away => self.wait_for_return(writer, observer).await,
                         Health::Good | Health::Closed => {}
                     }
                 }
@@ -362,6 +370,14 @@ impl JournalTask {
                 self.shared.health.send_replace(Health::Failed);
                 Health::Failed
             }
+            CommitError::Away(error) => self.away(error, commands, waiters),
+            CommitError::Unknown(error) => {
+                *self.undecided() = Some(commands);
+                for (waiter, _) in waiters {
+                    refuse(waiter, Refusal::Away);
+                }
+                self.away(error, Vec::new(), Vec::new())
+            }
             CommitError::Full => self.mend_full(writer, observer, commands, waiters),
             CommitError::Command(error) => {
                 tracing::error!(error, commands = commands.len(), "a batch failed; its commands are tried one by one");
@@ -400,6 +416,9 @@ impl JournalTask {
                 self.shared.health.send_replace(Health::Failed);
                 return Health::Failed;
             }
+            Err(error @ (CommitError::Away(_) | CommitError::Unknown(_))) => {
+                return self.mend(&error, writer, observer, outcomes, kept);
+            }
             Err(_) => self.put_back(outcomes, kept),
         }
         Health::DiskFull
@@ -433,6 +452,13 @@ impl JournalTask {
                     self.shared.health.send_replace(Health::Failed);
                     return Health::Failed;
                 }
+                Err(error @ (CommitError::Away(_) | CommitError::Unknown(_))) => {
+                    let (rest, waiters): (Vec<_>, Vec<_>) = rest.unzip();
+                    let health = self.mend(&error, writer, observer, Vec::from(single), vec![(waiter, queued_at)]);
+                    self.put_back(kept, kept_waiters);
+                    self.away(&error.to_string(), rest, waiters);
+                    return health;
+                }
                 Err(CommitError::Full) if waiter.is_some() => {
                     refuse(waiter, Refusal::Full);
                     full = true;
@@ -462,6 +488,75 @@ impl JournalTask {
             tracing::error!("the disk is full: nothing is accepted until there is room");
         }
         Health::DiskFull
+    }
+}
+
+impl JournalTask {
+    fn undecided(&self) -> MutexGuard<'_, Option<Vec<Command>>> {
+        self.undecided.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The database is away: who waits is refused, outcomes are kept.
+    fn away(&self, error: &str, commands: Vec<Command>, waiters: Vec<Waiter>) -> Health {
+        if self.shared.health.send_replace(Health::Away) != Health::Away {
+            tracing::error!(error, "the database is away: nothing is accepted until it is back");
+        }
+        let (mut outcomes, mut kept) = (Vec::new(), Vec::new());
+        for (command, (waiter, queued_at)) in commands.into_iter().zip(waiters) {
+            if waiter.is_none() {
+                outcomes.push(command);
+                kept.push((None, queued_at));
+            }
+            refuse(waiter, Refusal::Away);
+        }
+        self.put_back(outcomes, kept);
+        Health::Away
+    }
+
+    /// Tries again and again until the database is back. Ends early where the journal is to be closed: what
+    /// was in flight is repeated after the next start.
+    async fn wait_for_return(&self, writer: &mut dyn StoreWriter, observer: &dyn Observer) {
+        while *self.shared.health.borrow() == Health::Away {
+            tokio::time::sleep(AWAY_PAUSE).await;
+            if self.try_again(writer, observer) == Health::Away && self.shared.queue().closing {
+                let mut queue = self.shared.queue();
+                let lost = queue.items.len();
+                tracing::warn!(lost, "the database is away at the end: deliveries without a stored outcome are repeated");
+                queue.items.clear();
+                queue.awaited = 0;
+                return;
+            }
+        }
+        tracing::info!("the database is back");
+    }
+
+    /// Finds out what became of a batch that was not answered, and commits what has gathered, or nothing.
+    fn try_again(&self, writer: &mut dyn StoreWriter, observer: &dyn Observer) -> Health {
+        let undecided = self.undecided().take();
+        if let Some(commands) = undecided {
+            match writer.resolve() {
+                Ok(Some(replies)) => observer.committed(commands, &replies, writer.take_raised()),
+                Ok(None) => {
+                    let outcomes: Vec<Command> = commands.into_iter().filter(|command| !command.is_awaited()).collect();
+                    let kept = outcomes.iter().map(|_| (None, Instant::now())).collect();
+                    self.put_back(outcomes, kept);
+                }
+                Err(_) => {
+                    *self.undecided() = Some(commands);
+                    return Health::Away;
+                }
+            }
+        }
+        if !self.shared.queue().items.is_empty() {
+            return self.round(writer, observer);
+        }
+        match writer.commit(&[]) {
+            Ok(_) => {
+                self.shared.health.send_replace(Health::Good);
+                Health::Good
+            }
+            Err(_) => Health::Away,
+        }
     }
 }
 

@@ -1,17 +1,73 @@
-//! The engine over PostgreSQL: one node or many.
+//! The engine over PostgreSQL (15 or newer): one node or many.
+//!
+//! ```text
+//!  journal ──► writer ──► one transaction a batch, fenced by this node's epoch
+//!  lists, dispatch ──► reader ──► pools of connections
+//! ```
+//!
+//! PostgreSQL logs rows and not pages, so that indexes by application and endpoint are kept in the
+//! transaction of their rows. What grows with every message is partitioned by day.
 
+mod hot;
+mod inserts;
+mod migrate;
+mod notice;
 mod options;
+mod partitions;
+mod purge;
+mod reader;
 pub(super) mod session;
+mod standing;
+mod upkeep;
+mod writer;
 
-use super::maintenance::{Due, Horizon};
-use super::sql::db::{Db, Result};
-use crate::model::{AppKey, Key};
+use std::time::Duration;
+
+pub(super) use hot::message_of_event;
+pub use migrate::{MigrationStatus, prepare, status};
+pub use notice::Notice;
 pub use options::PgOptions;
+pub use reader::PgReader;
+pub use standing::{Standing, Tenure};
+pub(super) use upkeep::due as maintenance_due;
+pub use writer::PgWriter;
 
-pub(super) fn maintenance_due(_db: Db<'_>, _horizon: Horizon) -> Result<Due> {
-    Ok(Due::default())
+use session::{Session, SessionError};
+
+/// How long what is done at start and beside the journal waits for an answer.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+fn connect(options: &PgOptions) -> Result<Session, SessionError> {
+    Session::connect(options, PATIENCE)
 }
 
-pub(super) fn message_of_event(_db: Db<'_>, _app: AppKey, _event_id: &str) -> Result<Option<Key>> {
-    Ok(None)
+/// For tests: a node alone, in the tenure 0, as often as it is opened.
+#[cfg(test)]
+pub(super) fn sole_standing(options: &PgOptions) -> Standing {
+    let session = connect(options).expect("connected");
+    session
+        .batch("INSERT INTO node (number, name, epoch, last_key) VALUES (3, 'sole', 0, 0) ON CONFLICT DO NOTHING")
+        .expect("written");
+    let last_key = numbers(options, "SELECT last_key FROM node")[0][0];
+    let standing = Standing::default();
+    standing.begin(Tenure { number: 3, epoch: 0, last_key });
+    standing
+}
+
+/// For tests: rows of numbers.
+#[cfg(test)]
+pub(super) fn numbers(options: &PgOptions, sql: &str) -> Vec<Vec<i64>> {
+    let session = connect(options).expect("connected");
+    let rows = session.query(&session.prepare(sql).expect("sql"), &[]).expect("read");
+    let columns = |row: &session::PgRow| (0..).map_while(|column| row.integer(column).ok()).collect();
+    rows.iter().map(columns).collect()
+}
+
+/// For tests: TLS that trusts nobody.
+#[cfg(test)]
+pub(super) fn no_roots() -> std::sync::Arc<rustls::ClientConfig> {
+    let provider = std::sync::Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let builder = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+    let builder = builder.expect("versions").with_root_certificates(rustls::RootCertStore::empty());
+    std::sync::Arc::new(builder.with_no_client_auth())
 }

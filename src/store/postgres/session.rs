@@ -1,11 +1,13 @@
-//! One connection to PostgreSQL, used from a blocking thread like the embedded engine's: one runtime of
-//! its own turns its wheels while somebody waits for an answer.
+//! One connection to PostgreSQL, used from a blocking thread like the embedded engine's. One thread turns
+//! the wheels of all connections; who asks something stands still until it is answered.
 //!
 //! Statements are prepared once. Several that do not depend on one another go out together
 //! ([`Session::pipeline`]), and cost one round trip.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
+use std::sync::{Arc, OnceLock};
+use std::task::{Poll, Wake, Waker};
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -62,6 +64,16 @@ impl SessionError {
         self.has_code(&SqlState::DISK_FULL)
     }
 
+    /// Whether a lock could not be had in time.
+    pub(in crate::store) fn is_lock_timeout(&self) -> bool {
+        self.has_code(&SqlState::LOCK_NOT_AVAILABLE)
+    }
+
+    /// Whether a row belongs to a day that has no partition (any more).
+    pub(in crate::store) fn lacks_partition(&self) -> bool {
+        self.has_code(&SqlState::CHECK_VIOLATION) || self.has_code(&SqlState::UNDEFINED_TABLE)
+    }
+
     fn has_code(&self, state: &SqlState) -> bool {
         matches!(self, Self::Refused { code, .. } if code == state.code())
     }
@@ -84,6 +96,38 @@ impl PgRow {
     /// A column, from 0.
     pub(in crate::store) fn stored(&self, column: usize) -> Result<Stored<'_>, tokio_postgres::Error> {
         self.0.try_get::<_, Raw<'_>>(column).map(|raw| raw.0)
+    }
+}
+
+impl PgRow {
+    /// A column of numbers.
+    pub(in crate::store) fn integer(&self, column: usize) -> Result<i64, SessionError> {
+        match self.stored(column)? {
+            Stored::Integer(number) => Ok(number),
+            other => Err(SessionError::Lost(format!("column {column} is {other:?} and no number"))),
+        }
+    }
+
+    /// A column of bytes.
+    pub(in crate::store) fn bytes(&self, column: usize) -> Result<Vec<u8>, SessionError> {
+        self.bytes_or_null(column)?.ok_or_else(|| SessionError::Lost(format!("column {column} is empty")))
+    }
+
+    /// A column of bytes or nothing.
+    pub(in crate::store) fn bytes_or_null(&self, column: usize) -> Result<Option<Vec<u8>>, SessionError> {
+        match self.stored(column)? {
+            Stored::Null => Ok(None),
+            Stored::Blob(bytes) => Ok(Some(bytes.to_vec())),
+            other => Err(SessionError::Lost(format!("column {column} is {other:?} and no bytes"))),
+        }
+    }
+
+    /// A column of text.
+    pub(in crate::store) fn text(&self, column: usize) -> Result<&str, SessionError> {
+        match self.stored(column)? {
+            Stored::Text(text) => Ok(text),
+            other => Err(SessionError::Lost(format!("column {column} is {other:?} and no text"))),
+        }
     }
 }
 
@@ -151,7 +195,6 @@ pub(in crate::store) type Call<'c> = (&'c Statement, Vec<&'c (dyn ToSql + Sync)>
 
 /// One connection.
 pub(in crate::store) struct Session {
-    runtime: tokio::runtime::Runtime,
     client: Client,
     statements: RefCell<HashMap<String, Statement>>,
     /// How long one answer is waited for.
@@ -162,13 +205,12 @@ pub(in crate::store) struct Session {
 impl Session {
     /// Connects. `patience` is how long one answer is waited for; longer than what the server is told.
     pub(in crate::store) fn connect(options: &PgOptions, patience: Duration) -> Result<Self, SessionError> {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .map_err(|error| SessionError::Lost(error.to_string()))?;
-        let client = runtime.block_on(options.connect())?;
+        let wheels = wheels()?;
+        let connecting = options.clone();
+        let client = stand_still(wheels.spawn(async move { connecting.connect().await }))
+            .map_err(|error| SessionError::Lost(error.to_string()))??;
         let statements = RefCell::new(HashMap::new());
-        Ok(Self { runtime, client, statements, patience, is_broken: Cell::new(false) })
+        Ok(Self { client, statements, patience, is_broken: Cell::new(false) })
     }
 
     /// Whether nothing can be asked on it any more.
@@ -178,7 +220,10 @@ impl Session {
 
     fn wait<T>(&self, answer: impl Future<Output = Result<T, tokio_postgres::Error>>) -> Result<T, SessionError> {
         let patience = self.patience;
-        let answer = self.runtime.block_on(async { tokio::time::timeout(patience, answer).await });
+        let answer = {
+            let _timers = wheels()?.enter();
+            stand_still(tokio::time::timeout(patience, answer))
+        };
         let result = answer.map_or_else(
             |_| Err(SessionError::Lost(format!("no answer within {} s", patience.as_secs()))),
             |answer| answer.map_err(SessionError::from),
@@ -227,12 +272,44 @@ impl Session {
 
     /// Runs several in one round trip, at most [`PIPELINE_MAX`]; the rows of each, in order. The first
     /// fault of any is the fault of all.
-    pub(in crate::store) fn pipeline(&self, calls: &[Call<'_>]) -> Result<Vec<Vec<tokio_postgres::Row>>, SessionError> {
+    pub(in crate::store) fn pipeline(&self, calls: &[Call<'_>]) -> Result<Vec<Vec<PgRow>>, SessionError> {
         debug_assert!(calls.len() <= PIPELINE_MAX, "they would not keep their order");
         self.wait(async {
             let answers = join_all(calls.iter().map(|(statement, values)| self.client.query(*statement, values))).await;
-            answers.into_iter().collect()
+            answers.into_iter().map(|rows| rows.map(|rows| rows.into_iter().map(PgRow).collect())).collect()
         })
+    }
+}
+
+/// Where the connections of this process do their work. It lives as long as the process.
+fn wheels() -> Result<&'static tokio::runtime::Handle, SessionError> {
+    static WHEELS: OnceLock<Result<tokio::runtime::Runtime, String>> = OnceLock::new();
+    let made = WHEELS.get_or_init(|| {
+        let mut builder = tokio::runtime::Builder::new_multi_thread();
+        builder.worker_threads(1).max_blocking_threads(2).thread_name("postgres").enable_all();
+        builder.build().map_err(|error| error.to_string())
+    });
+    made.as_ref().map(tokio::runtime::Runtime::handle).map_err(|error| SessionError::Lost(error.clone()))
+}
+
+struct Unpark(std::thread::Thread);
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
+    }
+}
+
+/// Waits for a future on this thread, which may be one of a runtime.
+fn stand_still<F: Future>(future: F) -> F::Output {
+    let mut future = std::pin::pin!(future);
+    let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
+    let mut context = std::task::Context::from_waker(&waker);
+    loop {
+        if let Poll::Ready(output) = future.as_mut().poll(&mut context) {
+            return output;
+        }
+        std::thread::park();
     }
 }
 

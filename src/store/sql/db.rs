@@ -360,11 +360,24 @@ impl<'c> Db<'c> {
         }
     }
 
+    /// The rows of a statement of PostgreSQL whose one value, `$1`, is a list of numbers.
+    pub(in crate::store) fn with_numbers<T>(
+        self,
+        sql: &str,
+        numbers: &[i64],
+        mut read: impl FnMut(&Row<'_>) -> Result<T>,
+    ) -> Result<Vec<T>> {
+        let Self::Postgres(session) = self else { return Err(damaged(0, "only PostgreSQL has lists of numbers")) };
+        let statement = session.prepare(sql)?;
+        let rows = session.pipeline(&[(&statement, vec![&numbers])])?;
+        rows.into_iter().flatten().map(|row| read(&Row::Postgres(row))).collect()
+    }
+
     /// A field of a JSON column, as text; NULL where it is not there or null.
     pub(in crate::store) fn json_field(self, column: &str, field: &str) -> String {
         match self {
             Self::Sqlite(_) => format!("json_extract({column}, '$.{field}')"),
-            Self::Postgres(_) => format!("({column}::jsonb ->> '{field}')"),
+            Self::Postgres(_) => format!("({column}::json ->> '{field}')"),
         }
     }
 
@@ -372,7 +385,7 @@ impl<'c> Db<'c> {
     pub(in crate::store) fn json_is_true(self, column: &str, field: &str) -> String {
         match self {
             Self::Sqlite(_) => format!("coalesce(json_extract({column}, '$.{field}'), 0) = 1"),
-            Self::Postgres(_) => format!("coalesce({column}::jsonb ->> '{field}', '') = 'true'"),
+            Self::Postgres(_) => format!("coalesce({column}::json ->> '{field}', '') = 'true'"),
         }
     }
 
@@ -384,7 +397,7 @@ impl<'c> Db<'c> {
                 "EXISTS (SELECT 1 FROM json_each({column}, '$.{field}') WHERE value IN (SELECT value FROM json_each(?)))"
             ),
             Self::Postgres(_) => {
-                format!("({column}::jsonb -> '{field}') ?| ARRAY(SELECT jsonb_array_elements_text(CAST(? AS jsonb)))")
+                format!("CAST({column}::json -> '{field}' AS jsonb) ?| ARRAY(SELECT jsonb_array_elements_text(CAST(? AS jsonb)))")
             }
         }
     }

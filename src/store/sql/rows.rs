@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::db::{Db, Optional, Result, Row, damaged};
+use super::db::{Db, Optional, Result, Row, damaged, params};
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
 
@@ -175,4 +175,11 @@ pub(in crate::store) fn message_by_key() -> String {
         "SELECT {MESSAGE}, payload.body, payload.head FROM message LEFT JOIN payload ON payload.id = message.payload
          WHERE message.key = ?"
     )
+}
+
+/// The application of a uid.
+pub(in crate::store) fn app_by_uid(db: Db<'_>, env: EnvKey, uid: &str) -> Result<Option<AppKey>> {
+    db.prepare_cached("SELECT key FROM application WHERE env = ? AND uid = ?")?
+        .query_row(params![env.0, uid], |row| row.get(0).map(AppKey))
+        .optional()
 }

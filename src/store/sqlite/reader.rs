@@ -146,12 +146,7 @@ impl StoreReader for SqliteReader {
 
     async fn app_by_uid(&self, env: EnvKey, uid: &str) -> Result<Option<AppKey>, ReadError> {
         let uid = uid.to_owned();
-        self.read(Line::Core, move |db, _| {
-            db.prepare_cached("SELECT key FROM application WHERE env = ? AND uid = ?")?
-                .query_row(params![env.0, uid], |row| row.get(0).map(AppKey))
-                .optional()
-        })
-        .await
+        self.read(Line::Core, move |db, _| rows::app_by_uid(db, env, &uid)).await
     }
 
     async fn operational_app(&self, env: EnvKey) -> Result<Option<AppKey>, ReadError> {

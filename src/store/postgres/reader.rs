@@ -1,0 +1,241 @@
+//! Readers: connections off the async threads, each read time-boxed by PostgreSQL and by us. In three lines,
+//! as the embedded engine's: what deliveries need waits behind no list.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::sync::Semaphore;
+
+use super::options::PgOptions;
+use super::session::{Session, SessionError};
+use crate::model::{
+    AppConfig, AppKey, EndpointKey, EnvKey, EnvPolicy, Message, MessageKey, Pending, SlotSet, Trigger, UnixMs, Waiting,
+};
+use crate::store::seal::Sealer;
+use crate::store::sql::db::{self, Db, Error, NONE, params};
+use crate::store::sql::lines::{Line, Lines};
+use crate::store::sql::rows;
+use crate::store::{ReadError, StoreReader};
+
+/// The longest that one read for deliveries and publishing may take, in milliseconds.
+const CORE_READ_MS_MAX: u64 = 60_000;
+/// The longest that one read for lists may take.
+const LIST_READ_MS_MAX: u64 = 5_000;
+/// How much longer than PostgreSQL we wait before we give up the connection.
+const GRACE: Duration = Duration::from_secs(2);
+/// Connections in the line of strangers.
+const STRANGERS: usize = 1;
+
+/// Reads from PostgreSQL. Cheap to clone.
+#[derive(Clone)]
+pub struct PgReader {
+    core: Arc<Pool>,
+    lists: Arc<Pool>,
+    strangers: Arc<Pool>,
+}
+
+struct Pool {
+    options: PgOptions,
+    read_ms_max: u64,
+    idle: Mutex<Vec<Session>>,
+    permits: Arc<Semaphore>,
+}
+
+impl PgReader {
+    /// The pools of readers, `options.readers` connections in all, at least three; connected when they are
+    /// first needed.
+    pub fn new(options: &PgOptions) -> Self {
+        let shared = options.readers.saturating_sub(STRANGERS).max(2);
+        let pool = |readers, read_ms_max| {
+            let (options, idle) = (options.clone(), Mutex::new(Vec::new()));
+            Arc::new(Pool { options, read_ms_max, idle, permits: Arc::new(Semaphore::new(readers)) })
+        };
+        Self {
+            core: pool(shared.div_ceil(2), CORE_READ_MS_MAX),
+            lists: pool(shared / 2, LIST_READ_MS_MAX),
+            strangers: pool(STRANGERS, LIST_READ_MS_MAX),
+        }
+    }
+}
+
+impl Pool {
+    fn take(&self) -> Option<Session> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop()
+    }
+
+    /// A session with a read transaction. One that was idle may have broken since.
+    fn begin(&self) -> Result<Session, SessionError> {
+        let begin = format!(
+            "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL statement_timeout = {}",
+            self.read_ms_max
+        );
+        while let Some(session) = self.take() {
+            if session.batch(&begin).is_ok() {
+                return Ok(session);
+            }
+        }
+        let session = Session::connect(&self.options, Duration::from_millis(self.read_ms_max) + GRACE)?;
+        session.batch(&begin)?;
+        Ok(session)
+    }
+
+    async fn read<T, F>(self: &Arc<Self>, query: F) -> Result<T, ReadError>
+    where
+        T: Send + 'static,
+        F: FnOnce(Db<'_>, &Sealer) -> db::Result<T> + Send + 'static,
+    {
+        let permits = Arc::clone(&self.permits);
+        let permit = permits.acquire_owned().await.map_err(|error| ReadError::Engine(error.to_string()))?;
+        let pool = Arc::clone(self);
+        let result = tokio::task::spawn_blocking(move || {
+            // Given back when the read is over, even if nobody waits for it any more.
+            let _permit = permit;
+            let session = pool.begin()?;
+            let result = query(Db::Postgres(&session), &pool.options.sealer);
+            if !session.is_broken() && session.batch("ROLLBACK").is_ok() {
+                pool.idle.lock().unwrap_or_else(PoisonError::into_inner).push(session);
+            }
+            result
+        })
+        .await;
+        match result {
+            Ok(Ok(value)) => Ok(value),
+            Ok(Err(Error::Postgres(error))) if error.is_too_slow() => Err(ReadError::TooSlow(self.read_ms_max)),
+            Ok(Err(error)) => Err(ReadError::Engine(error.to_string())),
+            Err(error) => Err(ReadError::Engine(error.to_string())),
+        }
+    }
+}
+
+impl Lines for PgReader {
+    async fn read<T, F>(&self, line: Line, query: F) -> Result<T, ReadError>
+    where
+        T: Send + 'static,
+        F: FnOnce(Db<'_>, &Sealer) -> db::Result<T> + Send + 'static,
+    {
+        match line {
+            Line::Core => self.core.read(query).await,
+            Line::Lists => self.lists.read(query).await,
+            Line::Strangers => self.strangers.read(query).await,
+        }
+    }
+}
+
+#[async_trait]
+impl StoreReader for PgReader {
+    async fn app_config(&self, app: AppKey) -> Result<Option<AppConfig>, ReadError> {
+        self.read(Line::Core, move |db, sealer| rows::app_config(db, sealer, app)).await
+    }
+
+    async fn app_by_uid(&self, env: EnvKey, uid: &str) -> Result<Option<AppKey>, ReadError> {
+        let uid = uid.to_owned();
+        self.read(Line::Core, move |db, _| rows::app_by_uid(db, env, &uid)).await
+    }
+
+    async fn operational_app(&self, env: EnvKey) -> Result<Option<AppKey>, ReadError> {
+        self.read(Line::Core, move |db, _| rows::operational_app(db, env)).await
+    }
+
+    async fn env_policy(&self, env: EnvKey) -> Result<Option<EnvPolicy>, ReadError> {
+        self.read(Line::Core, move |db, _| rows::env_policy(db, env)).await
+    }
+
+    async fn apps_of(&self, endpoints: &[EndpointKey]) -> Result<Vec<(EndpointKey, AppKey)>, ReadError> {
+        let keys: Vec<i64> = endpoints.iter().map(|endpoint| endpoint.0).collect();
+        self.read(Line::Core, move |db, _| {
+            db.with_numbers("SELECT key, app FROM endpoint WHERE key = ANY($1::bigint[])", &keys, |row| {
+                Ok((EndpointKey(row.get(0)?), AppKey(row.get(1)?)))
+            })
+        })
+        .await
+    }
+
+    async fn messages(&self, keys: &[MessageKey]) -> Result<Vec<Message>, ReadError> {
+        let keys: Vec<i64> = keys.iter().map(|key| key.0).collect();
+        self.read(Line::Core, move |db, _| {
+            // Each by its own partition: a list of keys would be looked for in all of them.
+            let sql = format!(
+                "SELECT {}, payload.body, payload.head FROM unnest($1::bigint[]) AS wanted
+                   CROSS JOIN LATERAL (SELECT * FROM message WHERE message.key = wanted OFFSET 0) AS message
+                   LEFT JOIN LATERAL (SELECT * FROM payload WHERE payload.id = message.payload OFFSET 0) AS payload
+                     ON TRUE",
+                rows::MESSAGE
+            );
+            db.with_numbers(&sql, &keys, rows::message_with_payload)
+        })
+        .await
+    }
+
+    async fn pending(&self, slots: &SlotSet, after: Option<Pending>, limit: usize) -> Result<Vec<Pending>, ReadError> {
+        let (message, endpoint) = after.map_or((0, 0), |after| (after.message.0, after.endpoint.0));
+        let slots = *slots;
+        self.read(Line::Core, move |db, _| {
+            let all = slots.is_full();
+            let of_slots = if all { "" } else { "AND slot = ANY(CAST(string_to_array(?3, ',') AS smallint[]))" };
+            let sql = format!(
+                "SELECT message, endpoint FROM pending WHERE (message, endpoint) > (?1, ?2) {of_slots}
+                 ORDER BY message, endpoint LIMIT {limit}"
+            );
+            let read = |row: &db::Row<'_>| {
+                Ok(Pending { message: MessageKey(row.get(0)?), endpoint: EndpointKey(row.get(1)?) })
+            };
+            let mut statement = db.prepare_cached(&sql)?;
+            if all {
+                return statement.query_map([message, endpoint], read)?.collect();
+            }
+            let numbers: Vec<String> = slots.iter().map(|slot| slot.0.to_string()).collect();
+            statement.query_map(params![message, endpoint, numbers.join(",")], read)?.collect()
+        })
+        .await
+    }
+
+    async fn waiting_endpoints(&self, slots: &SlotSet) -> Result<Vec<(EndpointKey, UnixMs)>, ReadError> {
+        let slots = *slots;
+        self.read(Line::Core, move |db, _| {
+            // One seek an endpoint, however many deliveries each has.
+            let sql = "WITH RECURSIVE first AS (
+                   (SELECT endpoint, due FROM waiting ORDER BY endpoint, due LIMIT 1)
+                   UNION ALL
+                   SELECT next.endpoint, next.due FROM first CROSS JOIN LATERAL (
+                     SELECT endpoint, due FROM waiting WHERE waiting.endpoint > first.endpoint
+                      ORDER BY endpoint, due LIMIT 1) AS next)
+                 SELECT endpoint, due FROM first";
+            let mut found = Vec::new();
+            db.prepare_cached(sql)?.each(NONE, |row| {
+                let (endpoint, due): (i64, UnixMs) = (row.get(0)?, row.get(1)?);
+                if slots.contains_key(endpoint) {
+                    found.push((EndpointKey(endpoint), due));
+                }
+                Ok(true)
+            })?;
+            Ok(found)
+        })
+        .await
+    }
+
+    async fn waiting(
+        &self,
+        endpoint: EndpointKey,
+        after: Option<(UnixMs, MessageKey)>,
+        limit: usize,
+    ) -> Result<Vec<Waiting>, ReadError> {
+        let (due, message) = after.map_or((i64::MIN, i64::MIN), |(due, message)| (due, message.0));
+        self.read(Line::Core, move |db, _| {
+            db.prepare_cached(
+                "SELECT due, message, attempts, manual FROM waiting WHERE endpoint = ? AND (due, message) > (?, ?)
+                 ORDER BY due, message LIMIT ?",
+            )?
+            .query_map([endpoint.0, due, message, limit as i64], |row| {
+                Ok(Waiting {
+                    due: row.get(0)?,
+                    message: MessageKey(row.get(1)?),
+                    attempts: row.get(2)?,
+                    trigger: Trigger::from_code(row.get(3)?),
+                })
+            })?
+            .collect()
+        })
+        .await
+    }
+}

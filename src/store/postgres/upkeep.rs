@@ -1,0 +1,203 @@
+//! What goes with time, and what is added up. Payloads, attempts and messages go with the partitions of
+//! their days; narrow tables are swept.
+
+use super::partitions::{DAY_MS, PAYLOAD_SEQUENCE_BITS, Partitions, Table, day_of, drop_day};
+use super::session::{Session, SessionError};
+use crate::model::UnixMs;
+use crate::model::id::first_key_at;
+use crate::store::maintenance::{Due, Horizon, Maintained};
+use crate::store::sql::db::{Db, NONE, Result, Value};
+use crate::store::sql::stats::HOUR_MS;
+
+/// Unique keys and answers to changes that one sweep removes.
+const SWEPT_AT_ONCE: i64 = 10_000;
+/// How far behind the newest attempts are added up: all that were given an earlier key are stored by then,
+/// because no transaction of any node lasts longer.
+const COUNTED_BEHIND_MS: i64 = 30_000;
+
+/// The first id of a payload that is not expired.
+const fn first_alive_payload(now: UnixMs) -> i64 {
+    let now = if now < 0 { 0 } else { now };
+    (now / DAY_MS + 1) << PAYLOAD_SEQUENCE_BITS
+}
+
+/// Days of a table of which nothing is kept any more. A day with unfinished deliveries is kept.
+fn old_days(db: Db<'_>, table: Table, before: i64) -> Result<Vec<i64>> {
+    let Db::Postgres(session) = db else { return Ok(Vec::new()) };
+    let days = Partitions::read(session)?.days(table);
+    let old: Vec<i64> = days.into_iter().filter(|day| table.first_of(day + 1) <= before).collect();
+    if table != Table::Message {
+        return Ok(old);
+    }
+    let mut unfinished = db.prepare_cached(
+        "SELECT 1 WHERE EXISTS (SELECT 1 FROM pending WHERE message >= ?1 AND message < ?2)
+            OR EXISTS (SELECT 1 FROM waiting WHERE message >= ?1 AND message < ?2)",
+    )?;
+    let mut finished = Vec::with_capacity(old.len());
+    for day in old {
+        if !unfinished.exists([table.first_of(day), table.first_of(day + 1)])? {
+            finished.push(day);
+        }
+    }
+    Ok(finished)
+}
+
+/// Which kinds of work there are.
+pub(in crate::store) fn due(db: Db<'_>, horizon: Horizon) -> Result<Due> {
+    let any = |sql: &str, value: i64| db.prepare_cached(sql)?.exists([value]);
+    let old = |table, before| old_days(db, table, before).map(|days| !days.is_empty());
+    Ok(Due {
+        payloads: old(Table::Payload, first_alive_payload(horizon.now))?,
+        attempts: old(Table::Attempt, first_key_at(horizon.attempts))?,
+        hours: any("SELECT 1 FROM endpoint_hour WHERE hour < ? LIMIT 1", horizon.attempts.max(0) / HOUR_MS)?,
+        messages: old(Table::Message, first_key_at(horizon.messages))?,
+        tasks: any("SELECT 1 FROM background_task WHERE status <> 0 AND updated_at < ? LIMIT 1", horizon.tasks)?,
+        source_logs: any("SELECT 1 FROM source_log WHERE key < ? LIMIT 1", first_key_at(horizon.source_logs))?,
+        purge: any("SELECT 1 FROM purge WHERE next_at <= ? LIMIT 1", horizon.now)?,
+        recover: any("SELECT 1 FROM background_task WHERE status = 0 AND key > ? LIMIT 1", 0)?,
+    })
+}
+
+/// Drops the oldest day of a table that may go. Where somebody reads it, it is left for the next time.
+fn drop_oldest(db: Db<'_>, table: Table, before: i64) -> Result<Maintained> {
+    let days = old_days(db, table, before)?;
+    let (Db::Postgres(session), Some(day)) = (db, days.first()) else { return Ok(Maintained::default()) };
+    match drop_day(session, table, *day) {
+        Ok(()) => {
+            tracing::info!(table = table.name(), day, "a day was dropped: all that is in it may go");
+            Ok(Maintained { rows: 1, more: days.len() > 1, ..Maintained::default() })
+        }
+        Err(error) if error.is_lock_timeout() => Ok(Maintained::default()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Payloads whose day is over.
+pub(super) fn payloads(db: Db<'_>, now: UnixMs) -> Result<Maintained> {
+    drop_oldest(db, Table::Payload, first_alive_payload(now))
+}
+
+/// Attempts that began before.
+pub(super) fn attempts(db: Db<'_>, before: UnixMs) -> Result<Maintained> {
+    drop_oldest(db, Table::Attempt, first_key_at(before))
+}
+
+/// Messages that were made before, of days without unfinished deliveries.
+pub(super) fn messages(db: Db<'_>, before: UnixMs) -> Result<Maintained> {
+    drop_oldest(db, Table::Message, first_key_at(before))
+}
+
+/// Counts of the hours before.
+pub(super) fn hours(db: Db<'_>, before: UnixMs, budget: usize) -> Result<Maintained> {
+    swept(
+        db,
+        "DELETE FROM endpoint_hour WHERE (hour, endpoint) IN
+           (SELECT hour, endpoint FROM endpoint_hour WHERE hour < ? ORDER BY hour, endpoint LIMIT ?)",
+        before.max(0) / HOUR_MS,
+        budget,
+    )
+}
+
+/// Background tasks that ended before.
+pub(super) fn tasks(db: Db<'_>, before: UnixMs, budget: usize) -> Result<Maintained> {
+    swept(
+        db,
+        "DELETE FROM background_task WHERE key IN
+           (SELECT key FROM background_task WHERE status <> 0 AND updated_at < ? ORDER BY updated_at LIMIT ?)",
+        before,
+        budget,
+    )
+}
+
+/// Requests in the logs of sources that came before.
+pub(super) fn source_logs(db: Db<'_>, before: UnixMs, budget: usize) -> Result<Maintained> {
+    swept(
+        db,
+        "DELETE FROM source_log WHERE key IN (SELECT key FROM source_log WHERE key < ? ORDER BY key LIMIT ?)",
+        first_key_at(before),
+        budget,
+    )
+}
+
+/// Deliveries set aside whose message is gone.
+pub(super) fn leftovers(db: Db<'_>, before: UnixMs, budget: usize) -> Result<Maintained> {
+    swept(
+        db,
+        "DELETE FROM parked WHERE (endpoint, message) IN
+           (SELECT endpoint, message FROM parked WHERE message < ?
+              AND NOT EXISTS (SELECT 1 FROM message WHERE key = parked.message) LIMIT ?)",
+        first_key_at(before),
+        budget,
+    )
+}
+
+fn swept(db: Db<'_>, sql: &str, before: i64, budget: usize) -> Result<Maintained> {
+    let rows = db.prepare_cached(sql)?.execute([before, budget as i64])?;
+    Ok(Maintained { rows, more: rows == budget, ..Maintained::default() })
+}
+
+/// What is done again and again on one node, apart from the journal: partitions ahead, unique keys whose
+/// time is over, counts. Says whether there is more to be swept.
+pub(in crate::store) fn round(session: &Session, now: UnixMs) -> Result<bool, SessionError> {
+    let mut partitions = Partitions::read(session)?;
+    let (today, mut ahead) = (day_of(now), Vec::new());
+    for day in [today, today + 1, today + 2] {
+        ahead.extend([(Table::Message, day), (Table::Attempt, day)]);
+    }
+    partitions.ensure(session, ahead)?;
+    count(session, now)?;
+    let sweep = |sql: &str, before: i64| {
+        session.execute(&session.prepare(sql)?, &[Value::Integer(before), Value::Integer(SWEPT_AT_ONCE)])
+    };
+    // An event id is its message's as long as that is there.
+    let keys = sweep(
+        "DELETE FROM unique_key WHERE hash IN
+           (SELECT hash FROM unique_key WHERE expires_hour < ?
+              AND (get_byte(hash, 0) <> 1 OR NOT EXISTS (SELECT 1 FROM message WHERE key = unique_key.message))
+            ORDER BY expires_hour LIMIT ?)",
+        now / HOUR_MS,
+    )?;
+    let changes = sweep(
+        "DELETE FROM remembered_change WHERE row IN (SELECT row FROM remembered_change WHERE expires_at < ? LIMIT ?)",
+        now,
+    )?;
+    Ok(keys.max(changes) as i64 == SWEPT_AT_ONCE)
+}
+
+/// Adds up the attempts that came since the last time, by endpoint and hour of their keys.
+fn count(session: &Session, now: UnixMs) -> Result<(), SessionError> {
+    let up_to = first_key_at(now - COUNTED_BEHIND_MS);
+    session.batch("BEGIN")?;
+    let counted = (|| {
+        let from = session.query(&session.prepare("SELECT up_to FROM counted FOR UPDATE")?, &[])?;
+        let from = from.first().map_or(Ok(0), |row| row.integer(0))?;
+        if from >= up_to {
+            return Ok(());
+        }
+        let shift = (first_key_at(1)).trailing_zeros();
+        let add = session.prepare(&format!(
+            "INSERT INTO endpoint_hour (hour, endpoint, success, failure)
+             SELECT (key >> {shift}) / {HOUR_MS}, endpoint, count(*) FILTER (WHERE kind = 0),
+               count(*) FILTER (WHERE kind <> 0) FROM attempt WHERE key > ? AND key <= ? GROUP BY 1, 2
+             ON CONFLICT (hour, endpoint) DO UPDATE SET success = endpoint_hour.success + excluded.success,
+               failure = endpoint_hour.failure + excluded.failure"
+        ))?;
+        session.execute(&add, &[Value::Integer(from), Value::Integer(up_to)])?;
+        session.execute(&session.prepare("UPDATE counted SET up_to = ?")?, &[Value::Integer(up_to)])?;
+        Ok(())
+    })();
+    session.batch(if counted.is_ok() { "COMMIT" } else { "ROLLBACK" })?;
+    counted
+}
+
+/// Rows of the large tables, dead ones among them, and bytes with their indexes; for the metrics.
+pub(in crate::store) fn sizes(db: Db<'_>) -> Result<Vec<(String, i64, i64, i64)>> {
+    let sql = "SELECT coalesce(parent.relname, own.relname)::text, sum(n_dead_tup)::bigint,
+                 sum(pg_table_size(own.relid))::bigint, sum(pg_indexes_size(own.relid))::bigint
+               FROM pg_stat_user_tables AS own
+                 LEFT JOIN pg_inherits ON inhrelid = own.relid LEFT JOIN pg_class AS parent ON parent.oid = inhparent
+               WHERE own.schemaname = current_schema() GROUP BY 1";
+    db.prepare_cached(sql)?
+        .query_map(NONE, |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))?
+        .collect()
+}
