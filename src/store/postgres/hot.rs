@@ -11,7 +11,7 @@ use super::partitions::{DAY_MS, PAYLOAD_SEQUENCE_BITS};
 use super::session::{Call, PgRow, Session, SessionError};
 use super::writer::{PgWriter, Stop, Transaction};
 use crate::model::delivery::FAILING_AFTER;
-use crate::model::id::first_key_at;
+use crate::model::id::{first_key_at, key_time};
 use crate::model::operational::{LastAttempt, MessageHappening};
 use crate::model::routing::Route;
 use crate::model::{
@@ -46,7 +46,7 @@ const WAITING_DONE: &str =
 const UNIQUE: &str = "INSERT INTO unique_key (hash, message, fingerprint, expires_hour)
      SELECT * FROM unnest($1::bytea[], $2::bigint[], $3::bytea[], $4::integer[]) AS new (hash) ORDER BY hash
      ON CONFLICT DO NOTHING RETURNING hash";
-const TAKEN: &str = "SELECT hash, unique_key.message, fingerprint, expires_hour, message.nonce FROM unique_key
+const TAKEN: &str = "SELECT hash, unique_key.message, fingerprint, message.nonce FROM unique_key
        LEFT JOIN message ON message.key = unique_key.message WHERE hash = ANY($1::bytea[])";
 const OWNERS: &str = "SELECT key, version, env, kind FROM application WHERE key = ANY($1::bigint[])";
 const SOURCES: &str = "SELECT key FROM source WHERE key = ANY($1::bigint[])";
@@ -54,9 +54,22 @@ const SOURCES: &str = "SELECT key FROM source WHERE key = ANY($1::bigint[])";
 /// What is unique about a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
-    Idempotency,
+    /// A caller's own idempotency key.
+    Chosen,
     EventId,
     Dedupe,
+    /// An SDK's, for its retries.
+    Automatic,
+}
+
+impl Kind {
+    /// How long an idempotency key is kept.
+    const fn kept_ms(self) -> i64 {
+        match self {
+            Self::Automatic => AUTOMATIC_KEPT_MS,
+            _ => CHOSEN_KEPT_MS,
+        }
+    }
 }
 
 /// Something of a message that may be there only once.
@@ -79,9 +92,9 @@ pub(super) fn unique_keys(publish: &Publish) -> Vec<UniqueKey> {
     };
     let mut keys = Vec::new();
     if let Some(key) = &publish.idempotency {
-        let kept_ms = if key.auto { AUTOMATIC_KEPT_MS } else { CHOSEN_KEPT_MS };
-        let (hash, fingerprint) = (named(Kind::Idempotency, &key.hash), Some(key.fingerprint));
-        keys.push(UniqueKey { kind: Kind::Idempotency, hash, fingerprint, expires_hour: hour(kept_ms) });
+        let kind = if key.auto { Kind::Automatic } else { Kind::Chosen };
+        let (hash, fingerprint) = (named(kind, &key.hash), Some(key.fingerprint));
+        keys.push(UniqueKey { kind, hash, fingerprint, expires_hour: hour(kind.kept_ms()) });
     }
     if let Some(event_id) = &publish.envelope.event_id {
         let hash = named(Kind::EventId, &event_hash(publish.config.app.key(), event_id));
@@ -133,7 +146,6 @@ struct New<'b> {
 struct Holder {
     message: i64,
     fingerprint: Option<Vec<u8>>,
-    expires_hour: i64,
     /// Of the message, if it is still there.
     nonce: Option<Vec<u8>>,
 }
@@ -304,8 +316,7 @@ fn holders(session: &Session, taken: &[&[u8]]) -> Result<FxHashMap<Vec<u8>, Hold
         let holder = Holder {
             message: row.integer(1)?,
             fingerprint: row.bytes_or_null(2)?,
-            expires_hour: row.integer(3)?,
-            nonce: row.bytes_or_null(4)?,
+            nonce: row.bytes_or_null(3)?,
         };
         Ok((row.bytes(0)?, holder))
     };
@@ -430,7 +441,7 @@ fn judged(session: &Session, known: &Known, new: &New<'_>, key: &UniqueKey) -> R
     let nonce = holder.nonce.as_deref().and_then(|nonce| nonce.try_into().ok());
     let first = nonce.map(|nonce| Id { key: holder.message, nonce });
     match (key.kind, first) {
-        (Kind::Idempotency, Some(first)) if holder.expires_hour > publish.at / HOUR_MS => {
+        (Kind::Chosen | Kind::Automatic, Some(first)) if publish.at - key_time(first.key) < key.kind.kept_ms() => {
             if holder.fingerprint.as_deref() != key.fingerprint.as_ref().map(<[u8; 8]>::as_slice) {
                 return Ok(Some(Err(Refusal::IdempotencyMismatch)));
             }

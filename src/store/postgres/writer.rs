@@ -423,7 +423,8 @@ impl StoreWriter for PgWriter {
 fn segments(batch: &[Command]) -> Vec<Range<usize>> {
     let mut segments: Vec<Range<usize>> = Vec::new();
     let mut seen = FxHashSet::default();
-    let mut is_hot = false;
+    // Whether what follows may join the last.
+    let mut is_open = false;
     for (i, command) in batch.iter().enumerate() {
         let keys = match command {
             Command::Publish(publish) => Some(hot::unique_keys(publish)),
@@ -431,7 +432,7 @@ fn segments(batch: &[Command]) -> Vec<Range<usize>> {
             Command::Change(_) | Command::Maintain(_) => None,
         };
         // The second of two with one key is judged when the first is written.
-        let joins = is_hot && keys.as_ref().is_some_and(|keys| keys.iter().all(|key| !seen.contains(&key.hash)));
+        let joins = is_open && keys.as_ref().is_some_and(|keys| keys.iter().all(|key| !seen.contains(&key.hash)));
         match segments.last_mut() {
             Some(last) if joins => last.end = i + 1,
             _ => {
@@ -439,7 +440,9 @@ fn segments(batch: &[Command]) -> Vec<Range<usize>> {
                 segments.push(i..i + 1);
             }
         }
-        is_hot = keys.is_some();
+        // What an outcome does to its endpoint counts for what follows.
+        let changes = matches!(command, Command::Settle(settle) if settle.health.is_some());
+        is_open = keys.is_some() && !changes;
         seen.extend(keys.into_iter().flatten().map(|key| key.hash));
     }
     segments
