@@ -93,6 +93,8 @@ struct World {
     /// By number, which is also the answer's body.
     attempts: Mutex<Vec<Seen>>,
     in_flight: Mutex<HashMap<EndpointKey, Vec<(u64, Arc<Era>)>>>,
+    /// What must not be, seen in an attempt, whose panics nobody hears.
+    faults: Mutex<Vec<String>>,
     /// Nothing fails any more.
     is_healed: AtomicBool,
     /// Slots that somebody was told of, and nobody has looked at.
@@ -106,6 +108,12 @@ impl World {
 
     fn chance(&self, percent: u64) -> bool {
         self.range(0..100) < percent
+    }
+
+    fn expect(&self, holds: bool, what: &str) {
+        if !holds {
+            self.faults.lock().unwrap().push(what.to_owned());
+        }
     }
 
     async fn sleep(&self, ms: std::ops::Range<u64>) {
@@ -146,7 +154,7 @@ impl Deliver for Receivers {
         self.alive().await;
         let (world, key) = (&self.world, endpoint.key());
         let era = Arc::clone(&self.era.lock().unwrap());
-        assert!(!era.is_lost.load(Ordering::Acquire), "seed {}: an attempt after the lease", world.seed);
+        world.expect(!era.is_lost.load(Ordering::Acquire), "an attempt after the lease");
         let started_at = START + world.began.elapsed().as_millis() as i64;
         let number = {
             let mut attempts = world.attempts.lock().unwrap();
@@ -157,7 +165,9 @@ impl Deliver for Receivers {
             let mut in_flight = world.in_flight.lock().unwrap();
             let here = in_flight.entry(key).or_default();
             let is_alone = here.iter().all(|(_, by)| Arc::ptr_eq(by, &era) || by.is_lost.load(Ordering::Acquire));
-            assert!(is_alone, "seed {}: two nodes attempt {key:?}", world.seed);
+            world.expect(is_alone, "two nodes attempt one endpoint");
+            let live = here.iter().filter(|(_, by)| !by.is_lost.load(Ordering::Acquire)).count();
+            world.expect(live < LIMITS.window_max as usize, "more than the window");
             here.push((number, era));
         }
         let is_slow = world.chance(5);
@@ -189,11 +199,8 @@ impl Node {
         let (journal, task) = Journal::new(limits, Arc::clone(&metrics), Arc::clone(&clock));
         let reader: Arc<dyn StoreReader> = Arc::new(store.clone());
         let snapshots = Arc::new(Snapshots::new(Arc::clone(&reader), 100));
-        let receivers = Arc::new(Receivers {
-            world: Arc::clone(world),
-            era: Mutex::default(),
-            is_dead: Arc::default(),
-        });
+        let receivers =
+            Arc::new(Receivers { world: Arc::clone(world), era: Mutex::default(), is_dead: Arc::default() });
         let random = Arc::clone(world);
         let dispatcher = Dispatcher::new(Parts {
             limits: LIMITS,
@@ -278,6 +285,11 @@ impl Cluster {
         (index + 1 + self.world.range(0..self.nodes.borrow().len() as u64 - 1) as usize) % self.nodes.borrow().len()
     }
 
+    fn own(&self, index: usize, slots: &SlotSet) {
+        let mut owned = self.owned.borrow_mut();
+        owned[index] = owned[index].union(slots);
+    }
+
     fn next_tenure(&self) -> i64 {
         *self.tenure.borrow_mut() += 1;
         *self.tenure.borrow()
@@ -296,11 +308,12 @@ impl Cluster {
 
     async fn give(&self, from: usize, to: usize, slots: SlotSet) {
         let slots = slots.intersection(&self.owned.borrow()[from]);
-        self.owned.borrow_mut()[from] = self.owned.borrow()[from].difference(&slots);
+        let left = self.owned.borrow()[from].difference(&slots);
+        self.owned.borrow_mut()[from] = left;
         let (old, new) = (self.node(from), self.node(to));
         old.dispatcher.lose(&slots);
         assert!(old.dispatcher.released(&slots, RELEASE).await, "seed {}: not released", self.world.seed);
-        self.owned.borrow_mut()[to] = self.owned.borrow()[to].union(&slots);
+        self.own(to, &slots);
         new.dispatcher.gain(&slots).await.expect("read");
     }
 
@@ -308,7 +321,7 @@ impl Cluster {
     async fn take_over(&self, from: usize) {
         let to = self.other(from);
         let slots = std::mem::take(&mut self.owned.borrow_mut()[from]);
-        self.owned.borrow_mut()[to] = self.owned.borrow()[to].union(&slots);
+        self.own(to, &slots);
         self.node(to).dispatcher.gain(&slots).await.expect("read");
     }
 
@@ -438,6 +451,7 @@ async fn history(seed: u64) -> usize {
         rng: Mutex::new(SmallRng::seed_from_u64(seed)),
         attempts: Mutex::default(),
         in_flight: Mutex::default(),
+        faults: Mutex::default(),
         is_healed: AtomicBool::new(false),
         told: Mutex::default(),
     });
@@ -531,6 +545,8 @@ async fn quiet(cluster: &Cluster) {
 
 fn judge(cluster: &Cluster, ledger: &Ledger) {
     let seed = cluster.world.seed;
+    let faults = cluster.world.faults.lock().unwrap();
+    assert!(faults.is_empty(), "seed {seed}: {faults:?}");
     assert!(cluster.store.all_parked().is_empty(), "seed {seed}: nothing fails so often");
     let (mut recorded, mut delivered) = (HashSet::new(), HashMap::<(MessageKey, EndpointKey), usize>::new());
     for attempt in cluster.store.all_attempts() {

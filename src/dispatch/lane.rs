@@ -125,6 +125,13 @@ impl Rate {
         Self::per_1000_s(i64::from(per_s.max(1)) * 1_000, now)
     }
 
+    /// A bucket that was empty at `since`.
+    pub fn since(per_s: u16, since: UnixMs, now: UnixMs) -> Self {
+        let mut rate = Self { tokens: 0, at: since, ..Self::new(per_s, now) };
+        rate.refill(now);
+        rate
+    }
+
     /// A full bucket of a rate in thousandths of an attempt per second, of which it has one at least.
     pub fn per_1000_s(per_1000_s: i64, now: UnixMs) -> Self {
         let per_1000_s = per_1000_s.max(1);
@@ -137,7 +144,7 @@ impl Rate {
     }
 
     fn refill(&mut self, now: UnixMs) {
-        let elapsed = (now - self.at).clamp(0, REFILL_MS_MAX);
+        let elapsed = now.saturating_sub(self.at).clamp(0, REFILL_MS_MAX);
         if elapsed > 0 || now < self.at {
             self.tokens = (self.tokens + elapsed * self.per_1000_s).min(Self::burst(self.per_1000_s));
             self.at = now;
@@ -198,6 +205,8 @@ pub struct Gate {
     window: Window,
     breaker: Breaker,
     rate: Option<Rate>,
+    /// When this process began to send to the endpoint; what another sent just before counts against the rate.
+    since: UnixMs,
     standing: Standing,
 }
 
@@ -215,7 +224,13 @@ pub enum Pass {
 impl Gate {
     /// A gate of which nothing is known.
     pub fn new(window_max: u32) -> Self {
-        Self { window: Window::new(window_max), breaker: Breaker::new(), rate: None, standing: Standing::Untried }
+        Self {
+            window: Window::new(window_max),
+            breaker: Breaker::new(),
+            rate: None,
+            since: UnixMs::MIN,
+            standing: Standing::Untried,
+        }
     }
 
     /// The breaker's state.
@@ -240,11 +255,19 @@ impl Gate {
         }
     }
 
+    /// Another has sent to the endpoint until now, and may have used its rate up.
+    pub fn taken_over(&mut self, now: UnixMs) {
+        self.since = now;
+        self.rate = None;
+    }
+
     /// Sets the rate; an unchanged one keeps its bucket.
     pub fn set_rate(&mut self, per_s: Option<u16>, now: UnixMs) {
         let unchanged = self.rate.map(|rate| rate.per_1000_s) == per_s.map(|per_s| i64::from(per_s.max(1)) * 1_000);
         if !unchanged {
-            self.rate = per_s.map(|per_s| Rate::new(per_s, now));
+            let is_first = self.rate.is_none();
+            let made = |per_s| if is_first { Rate::since(per_s, self.since, now) } else { Rate::new(per_s, now) };
+            self.rate = per_s.map(made);
         }
     }
 
@@ -333,6 +356,19 @@ mod tests {
                 prop_assert!(within <= 2 * usize::from(per_s) + 1);
             }
         }
+    }
+
+    #[test]
+    fn the_rate_of_an_endpoint_that_was_taken_over_is_used_up() {
+        let mut gate = Gate::new(100);
+        gate.taken_over(10_000);
+        gate.set_rate(Some(10), 10_000);
+        assert_eq!(gate.pass(0, false, 10_000), Pass::At(10_100));
+        let mut later = Gate::new(100);
+        later.taken_over(10_000);
+        later.set_rate(Some(10), 10_550);
+        let burst = std::iter::from_fn(|| (later.pass(0, false, 10_550) == Pass::Now).then(|| later.start())).count();
+        assert_eq!(burst, 5);
     }
 
     #[test]

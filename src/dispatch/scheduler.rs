@@ -22,7 +22,7 @@ pub use slots::{Offer, TakenUp};
 use super::fresh::Fresh;
 use super::lane::{Breaker, Feedback, Pass, Standing};
 use super::ownership::Ownership;
-use crate::model::{AppKey, EndpointKey, MessageKey, Taken, Trigger, UnixMs, Waiting, slot_of};
+use crate::model::{AppKey, EndpointKey, MessageKey, SLOTS, Taken, Trigger, UnixMs, Waiting, slot_of};
 
 /// Attempts (or settlements without one) at once of a lane whose endpoint is disabled or gone.
 const DRAIN_WINDOW: u32 = 64;
@@ -117,6 +117,8 @@ pub struct Scheduler {
     /// Pending deliveries on their way to the order of due times.
     spilling: usize,
     readings: Readings,
+    /// By slot: when it was gained from another node.
+    gained_at: [UnixMs; SLOTS],
 }
 
 impl Scheduler {
@@ -142,12 +144,13 @@ impl Scheduler {
             in_memory: 0,
             spilling: 0,
             readings: Readings::default(),
+            gained_at: [UnixMs::MIN; SLOTS],
         }
     }
 
     fn lane(&mut self, endpoint: EndpointKey, app: AppKey) -> &mut Lane {
-        let window_max = self.limits.window_max;
-        self.lanes.entry(endpoint).or_insert_with(|| Lane::new(app, window_max))
+        let (window_max, since) = (self.limits.window_max, self.gained_at[slot_of(endpoint.0).index()]);
+        self.lanes.entry(endpoint).or_insert_with(|| Lane::new(app, window_max, since))
     }
 
     /// Whether a new delivery has no room in memory and goes to the order of due times.

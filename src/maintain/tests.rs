@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use super::*;
+use crate::dispatch::ownership::BootClock;
 use crate::metrics::Metrics;
-use crate::model::{AppConfig, ApplicationSpec, EndpointSpec, EnvKey, Envelope, SecretBytes};
+use crate::model::{AppConfig, ApplicationSpec, EndpointSpec, EnvKey, Envelope, SecretBytes, SlotSet};
 use crate::store::StoreWriter;
 use crate::store::command::{Change, ChangeRequest, Changed, Publish, Raised, Reply};
 use crate::store::journal::{JournalLimits, Observer};
@@ -88,7 +89,14 @@ async fn a_kind_of_work_that_fails_does_not_keep_the_others_from_their_turn() {
         runtime.block_on(task.run(&mut writer, &Nobody))
     });
     let retention = Retention::default();
-    let maintainer = Maintainer { journal: journal.clone(), queries, clock, retention, ownership: Ownership::all() };
+    let ownership = Ownership::none(BootClock);
+    let own = Arc::clone(&ownership);
+    let maintainer = Maintainer { journal: journal.clone(), queries, clock, retention, ownership };
+    let left = maintainer.round(&mut Pace::default(), true, &mut false).await;
+    assert!(matches!(left, Ok(false)), "the slot is not held: {left:?}");
+    assert_eq!(payloads(), Ok(1));
+    own.begin(1, i64::MAX - 1);
+    own.hold(&SlotSet::from_iter([SLOT]));
     let failed = maintainer.round(&mut Pace::default(), true, &mut false).await;
     assert!(matches!(failed, Err(Undone::Refused(Refusal::Failed))), "{failed:?}");
     assert_eq!(payloads(), Ok(0), "the recovery comes first, and has failed");

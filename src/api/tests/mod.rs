@@ -14,5 +14,6 @@ mod receiving;
 mod resources;
 mod support;
 mod table;
+mod ticking;
 
 pub(super) use table::contract;

@@ -75,6 +75,8 @@ impl Observer for Follow {
 /// A server without sockets.
 pub(super) struct TestApi {
     pub(super) gateway: Arc<Gateway>,
+    /// The store.
+    pub(super) file: std::path::PathBuf,
     router: Router,
     writer: Option<std::thread::JoinHandle<()>>,
     env: EnvKey,
@@ -131,6 +133,7 @@ impl TestApi {
         let options =
             SqliteOptions { folder: folder.path().to_owned(), wal_bytes_max: 64 << 20, sealer: Arc::clone(&sealer) };
         sqlite::prepare(&options).expect("a store");
+        let file = options.file();
         let reader = Arc::new(SqliteReader::open(options.clone()));
         let (clock, metrics): (Arc<dyn Clock>, _) = (Arc::new(SystemClock), Arc::new(Metrics::new()));
         let (limits, server) = (Limits::default(), Server::default());
@@ -169,7 +172,7 @@ impl TestApi {
             retention: Retention::default(),
         });
         let (router, env) = (router(Arc::clone(&gateway)), EnvKey(0));
-        let mut api = Self { router, gateway, writer: Some(writer), env, _folder: folder };
+        let mut api = Self { router, gateway, file, writer: Some(writer), env, _folder: folder };
         api.env = api.environment("test", KEY).await;
         api
     }

@@ -111,10 +111,7 @@ impl Dispatcher {
     /// After an error the slots are held, and only a part of them is taken up: [`Self::look`] goes on. The
     /// journal must be running: what memory has no room for goes to the order of due times.
     pub async fn gain(&self, slots: &SlotSet) -> Result<usize, ReadError> {
-        {
-            let _alone = self.inner.scheduler();
-            self.inner.parts.ownership.hold(slots);
-        }
+        self.inner.scheduler().hold(slots, self.inner.now());
         self.look(slots).await
     }
 

@@ -47,10 +47,12 @@ pub(super) struct Lane {
 }
 
 impl Lane {
-    pub(super) fn new(app: AppKey, window_max: u32) -> Self {
+    pub(super) fn new(app: AppKey, window_max: u32, since: UnixMs) -> Self {
+        let mut gate = Gate::new(window_max);
+        gate.taken_over(since);
         Self {
             app,
-            gate: Gate::new(window_max),
+            gate,
             fresh: VecDeque::new(),
             resends: VecDeque::new(),
             waiting: BTreeMap::new(),

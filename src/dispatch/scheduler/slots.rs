@@ -50,6 +50,18 @@ impl Readings {
 }
 
 impl Scheduler {
+    /// Holds slots from now on. Who had those that are new may have sent until now.
+    pub fn hold(&mut self, slots: &SlotSet, now: UnixMs) {
+        let gained = slots.difference(&self.ownership.slots());
+        self.ownership.hold(slots);
+        for slot in gained.iter() {
+            self.gained_at[slot.index()] = now;
+        }
+        for (_, lane) in self.lanes.iter_mut().filter(|(endpoint, _)| gained.contains_key(endpoint.0)) {
+            lane.gate.taken_over(now);
+        }
+    }
+
     /// A read of pending deliveries begins; its number.
     pub fn begin_reading(&mut self) -> u64 {
         self.readings.last += 1;
@@ -174,5 +186,168 @@ impl Scheduler {
     /// Pending deliveries on their way to the order of due times.
     pub const fn spilling(&self) -> usize {
         self.spilling
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dispatch::ownership::{BootClock, Ownership};
+    use crate::dispatch::scheduler::{LOAD_PAGE, SchedulerLimits};
+    use crate::model::{Taken, Trigger, Waiting};
+
+    const ENDPOINT: EndpointKey = EndpointKey(1);
+    const OTHER: EndpointKey = EndpointKey(2);
+    const APP: AppKey = AppKey(3);
+    const NOW: UnixMs = 1_000_000;
+
+    /// One that holds everything, as a node among others; lanes have room for 10.
+    fn scheduler() -> Scheduler {
+        let ownership = Ownership::none(BootClock);
+        ownership.begin(5, i64::MAX - 1);
+        let limits = SchedulerLimits {
+            in_flight_max: 100,
+            unproven_in_flight_max: 50,
+            window_max: 10,
+            in_memory_max: 100_000,
+            lane_in_memory_max: 10,
+        };
+        let mut scheduler = Scheduler::new(limits, ownership);
+        scheduler.hold(&SlotSet::FULL, NOW);
+        scheduler
+    }
+
+    fn offers(messages: impl IntoIterator<Item = i64>) -> Vec<Offer> {
+        let offer = |key| Offer { endpoint: ENDPOINT, app: APP, message: MessageKey(key), body: None };
+        messages.into_iter().map(offer).collect()
+    }
+
+    /// Takes up what a reading found that begins and ends now.
+    fn take_up(scheduler: &mut Scheduler, messages: impl IntoIterator<Item = i64>) -> TakenUp {
+        let (reading, holdings) = (scheduler.begin_reading(), scheduler.ownership.holdings());
+        let taken_up = scheduler.take_up((reading, &holdings), offers(messages), NOW);
+        scheduler.end_reading(reading);
+        taken_up
+    }
+
+    fn lose(scheduler: &mut Scheduler, slots: &SlotSet) {
+        scheduler.ownership.release(slots);
+        scheduler.lose(slots);
+    }
+
+    fn waiting(due: UnixMs, message: i64) -> Waiting {
+        Waiting { due, message: MessageKey(message), attempts: 0, trigger: Trigger::Scheduled }
+    }
+
+    #[test]
+    fn what_is_known_is_not_taken_up_again() {
+        let mut scheduler = scheduler();
+        assert_eq!(take_up(&mut scheduler, [5, 3, 5, 4]).count, 3);
+        assert_eq!(take_up(&mut scheduler, [3, 4, 5]).count, 0);
+        let ticket = scheduler.take(NOW).expect("a ticket");
+        assert_eq!((ticket.message, ticket.tenure), (MessageKey(5), 5));
+        assert_eq!(take_up(&mut scheduler, [5, 6]).count, 1, "5 is in flight");
+        scheduler.finish(&ticket, Feedback::Answered, None, NOW);
+        assert_eq!(take_up(&mut scheduler, [5]).count, 0, "until its outcome is stored");
+        assert_eq!((scheduler.in_memory(), scheduler.in_flight()), (3, 1));
+    }
+
+    #[test]
+    fn what_was_settled_since_the_reading_began_is_not_taken_up() {
+        let mut scheduler = scheduler();
+        take_up(&mut scheduler, [1]);
+        let (reading, holdings) = (scheduler.begin_reading(), scheduler.ownership.holdings());
+        let ticket = scheduler.take(NOW).expect("a ticket");
+        scheduler.finish(&ticket, Feedback::Answered, None, NOW);
+        scheduler.stored_outcome(ENDPOINT, ticket.message, ticket.taken);
+        scheduler.forget(ENDPOINT, &FxHashSet::from_iter([MessageKey(2)]));
+        scheduler.withdraw(ENDPOINT, MessageKey(3));
+        assert_eq!(scheduler.take_up((reading, &holdings), offers(1..=4), NOW).count, 1);
+        assert_eq!(scheduler.take(NOW).map(|ticket| ticket.message), Some(MessageKey(4)));
+        scheduler.end_reading(reading);
+        assert_eq!(take_up(&mut scheduler, [1]).count, 1, "who reads it afterwards has it from the store");
+    }
+
+    #[test]
+    fn what_was_read_before_a_slot_was_lost_counts_for_nothing() {
+        let mut scheduler = scheduler();
+        let (reading, holdings) = (scheduler.begin_reading(), scheduler.ownership.holdings());
+        scheduler.stored(ENDPOINT, APP, NOW, NOW);
+        let old = scheduler.take_loads()[0];
+        lose(&mut scheduler, &SlotSet::FULL);
+        assert_eq!(scheduler.take_up((reading, &holdings), offers([1]), NOW).count, 0);
+        scheduler.hold(&SlotSet::FULL, NOW);
+        assert_eq!(scheduler.take_up((reading, &holdings), offers([1]), NOW).count, 0);
+        scheduler.stored(ENDPOINT, APP, NOW, NOW);
+        let new = scheduler.take_loads()[0];
+        scheduler.loaded(&old, &[waiting(NOW, 7)], NOW);
+        scheduler.load_failed(&old, NOW);
+        assert_eq!((scheduler.in_memory(), scheduler.take_loads()), (0, Vec::new()), "the new page is waited for");
+        scheduler.loaded(&new, &[waiting(NOW, 8)], NOW);
+        assert_eq!(scheduler.take(NOW).map(|ticket| ticket.message), Some(MessageKey(8)));
+    }
+
+    #[test]
+    fn of_a_lost_slot_only_what_is_in_flight_is_left() {
+        let mut scheduler = scheduler();
+        take_up(&mut scheduler, 1..=4);
+        scheduler.wait(ENDPOINT, APP, waiting(NOW + 500, 9), NOW);
+        scheduler.wait(OTHER, APP, waiting(NOW + 700, 10), NOW);
+        let ticket = scheduler.take(NOW).expect("a ticket");
+        let lost = SlotSet::from_iter([slot_of(ENDPOINT.0)]);
+        lose(&mut scheduler, &lost);
+        assert_eq!((scheduler.in_memory(), scheduler.in_flight()), (1, 1), "the other lane is as it was");
+        assert_eq!((scheduler.next_wake(), scheduler.has_ready()), (Some(NOW + 700), false));
+        assert_eq!(scheduler.busy_in(&lost), [ENDPOINT]);
+        // Gained again while an attempt of before is in flight: that delivery is not taken a second time.
+        scheduler.hold(&lost, NOW);
+        assert_eq!(take_up(&mut scheduler, 1..=4).count, 3);
+        assert_ne!(ticket.holding, scheduler.ownership.holding(slot_of(ENDPOINT.0)));
+        lose(&mut scheduler, &lost);
+        scheduler.give_up(&ticket, NOW);
+        assert!(scheduler.busy_in(&lost).is_empty() && !scheduler.lanes.contains_key(&ENDPOINT));
+        assert_eq!((scheduler.in_memory(), scheduler.in_flight()), (1, 0));
+    }
+
+    #[test]
+    fn what_has_no_room_goes_to_the_order_of_due_times_once() {
+        let mut scheduler = scheduler();
+        let taken_up = take_up(&mut scheduler, 1..=15);
+        assert_eq!((taken_up.count, taken_up.spilled.len(), scheduler.spilling()), (10, 5, 5));
+        let again = take_up(&mut scheduler, 1..=15);
+        assert_eq!((again.count, again.spilled.len()), (0, 0), "they are on their way");
+        for (endpoint, app, message) in taken_up.spilled {
+            scheduler.stored_outcome(endpoint, message, Taken::Pending);
+            scheduler.wait(endpoint, app, waiting(NOW, message.0), NOW);
+        }
+        assert_eq!((scheduler.spilling(), scheduler.in_flight()), (0, 0));
+        let mut sent = Vec::new();
+        while let Some(ticket) = scheduler.take(NOW) {
+            sent.push(ticket.message.0);
+            scheduler.finish(&ticket, Feedback::Answered, None, NOW);
+            scheduler.stored_outcome(ENDPOINT, ticket.message, ticket.taken);
+            for load in scheduler.take_loads() {
+                let left: Vec<_> = (11..=15).filter(|key| !sent.contains(key)).map(|key| waiting(NOW, key)).collect();
+                assert!(left.len() < LOAD_PAGE);
+                scheduler.loaded(&load, &left, NOW);
+            }
+        }
+        sent.sort_unstable();
+        assert_eq!(sent, (1..=15).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn whoever_gains_an_endpoint_has_its_rate_used_up() {
+        let mut scheduler = scheduler();
+        for message in 1..=5 {
+            scheduler.offer(ENDPOINT, APP, Some(5), MessageKey(message), None, NOW + 400);
+        }
+        let mut sent = 0;
+        while let Some(ticket) = scheduler.take(NOW + 400) {
+            sent += 1;
+            scheduler.finish(&ticket, Feedback::Answered, None, NOW + 400);
+            scheduler.stored_outcome(ENDPOINT, ticket.message, ticket.taken);
+        }
+        assert_eq!(sent, 2, "as many as the time since gives");
     }
 }
