@@ -22,7 +22,7 @@ use rand::{RngExt, SeedableRng};
 use tokio::time::Instant;
 
 use posthouse::dispatch::ownership::{LeaseClock, Ownership};
-use posthouse::dispatch::runner::{Arrival, Arrived, Deliver, Dispatcher, Letter, Neighbours, Parts};
+use posthouse::dispatch::runner::{Arrival, Arrived, Deliver, Dispatcher, Letter, Neighbours, News, Parts};
 use posthouse::dispatch::scheduler::SchedulerLimits;
 use posthouse::metrics::Metrics;
 use posthouse::model::routing::route;
@@ -124,10 +124,13 @@ impl World {
 struct Telling(Arc<World>);
 
 impl Neighbours for Telling {
-    fn tell(&self, slots: &SlotSet) {
+    fn tell(&self, news: News) {
         if !self.0.chance(10) {
             let mut told = self.0.told.lock().unwrap();
-            *told = told.union(slots);
+            *told = told.union(&news.slots);
+            for (endpoint, ..) in news.waits {
+                told.insert(slot_of(endpoint.0));
+            }
         }
     }
 }

@@ -32,8 +32,7 @@ CREATE TABLE lease (
     number     SMALLINT PRIMARY KEY,
     expires_at TIMESTAMPTZ NOT NULL,
     leaving    BOOLEAN NOT NULL DEFAULT FALSE,
-    version    TEXT NOT NULL,
-    url        TEXT
+    version    TEXT NOT NULL
 ) WITH (fillfactor = 50);
 
 -- Who dispatches the endpoints of a slot, in which epoch of that node. wanted: to whom it is to be handed.

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 
 use rustc_hash::FxHashSet;
 
+use super::slots::News;
 use super::{Dispatcher, Inner, NO_APP, Scheduler};
 use crate::model::{AppKey, EndpointKey, MessageKey, Next, SlotSet, Trigger, UnixMs, Waiting, slot_of};
 use crate::store::command::{
@@ -16,20 +17,30 @@ use crate::store::maintenance::{Maintained, Recovered};
 /// What comes of a batch beside what its lanes get.
 #[derive(Default)]
 struct Aftermath {
-    /// Slots of others that have something new.
-    others: SlotSet,
+    /// What is new in slots of others.
+    others: News,
     /// Slots whose deliveries in flight were refused: they are read again.
     again: SlotSet,
     /// Places in flight became free.
     is_freed: bool,
 }
 
+/// What somebody else has to do.
+#[derive(Clone, Copy)]
+enum Elsewhere {
+    Pending(MessageKey),
+    Waiting(AppKey, UnixMs),
+}
+
 impl Inner {
     /// Whether an endpoint is dispatched here; else whoever does it is told.
-    fn is_ours(&self, endpoint: EndpointKey, after: &mut Aftermath) -> bool {
+    fn is_ours(&self, endpoint: EndpointKey, what: Elsewhere, after: &mut Aftermath) -> bool {
         let is_ours = self.parts.ownership.holds(endpoint);
         if !is_ours {
-            after.others.insert(slot_of(endpoint.0));
+            match what {
+                Elsewhere::Pending(message) => after.others.add(endpoint, message),
+                Elsewhere::Waiting(app, due) => after.others.waits.push((endpoint, app, due)),
+            }
         }
         is_ours
     }
@@ -65,10 +76,12 @@ impl Inner {
             Some(_) => None,
         };
         for route in routes.iter().filter(|route| !route.held) {
-            if !self.is_ours(route.endpoint, after) {
+            let due = delayed.or(route.spilled.then_some(publish.at));
+            let what = due.map_or(Elsewhere::Pending(message), |due| Elsewhere::Waiting(app, due));
+            if !self.is_ours(route.endpoint, what, after) {
                 continue;
             }
-            if let Some(due) = delayed.or(route.spilled.then_some(publish.at)) {
+            if let Some(due) = due {
                 let waiting = Waiting { due, message, attempts: 0, trigger: Trigger::Scheduled };
                 scheduler.wait(route.endpoint, app, waiting, now);
             } else {
@@ -94,7 +107,7 @@ impl Inner {
         after.is_freed = true;
         // Its place may have been another's: then it stands where the writer says.
         if let (true, Next::Retry { due, attempts }) = (settled.applied, settled.next)
-            && self.is_ours(settle.endpoint, after)
+            && self.is_ours(settle.endpoint, Elsewhere::Waiting(settle.app, due), after)
         {
             let waiting = Waiting { due, message: settle.message, attempts, trigger: Trigger::Scheduled };
             scheduler.wait(settle.endpoint, settle.app, waiting, now);
@@ -150,7 +163,7 @@ impl Inner {
                 scheduler.abandon(*endpoint, NO_APP, now);
             }
             Changed::Resent { app, endpoint, waiting } => {
-                if self.is_ours(*endpoint, after) {
+                if self.is_ours(*endpoint, Elsewhere::Waiting(*app, waiting.due), after) {
                     scheduler.wait(*endpoint, *app, *waiting, now);
                 }
             }
@@ -197,7 +210,7 @@ impl Inner {
             scheduler.forget(*endpoint, messages);
         }
         if let Some(Recovered { app, endpoint, due }) = maintained.recovered
-            && self.is_ours(endpoint, after)
+            && self.is_ours(endpoint, Elsewhere::Waiting(app, due), after)
         {
             scheduler.stored(endpoint, app, due, now);
         }
@@ -250,7 +263,7 @@ impl Observer for Dispatcher {
             inner.freed.notify_waiters();
         }
         if !after.others.is_empty() {
-            inner.parts.neighbours.tell(&after.others);
+            inner.parts.neighbours.tell(std::mem::take(&mut after.others));
         }
         inner.look_again(&after.again);
         inner.pump();

@@ -33,9 +33,44 @@ const SPILLING_WAIT: Duration = Duration::from_secs(1);
 
 /// Who dispatches what is not held here.
 pub trait Neighbours: Send + Sync + 'static {
-    /// These slots, which are not held here, have something new in the store. Runs on the journal's thread,
-    /// after the commit: it must be quick.
-    fn tell(&self, slots: &SlotSet);
+    /// There is something to do in slots that are not held here. Called on the journal's thread, after the
+    /// commit: it must be quick.
+    fn tell(&self, news: News);
+}
+
+/// What was committed for slots that are not held here.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct News {
+    /// Slots with new pending deliveries.
+    pub slots: SlotSet,
+    /// The first and the last message of these.
+    pub messages: Option<(MessageKey, MessageKey)>,
+    /// Endpoints that have a delivery in the order of due times, and when it is due.
+    pub waits: Vec<(EndpointKey, AppKey, UnixMs)>,
+}
+
+impl News {
+    /// A delivery is pending.
+    pub(super) fn add(&mut self, endpoint: EndpointKey, message: MessageKey) {
+        self.slots.insert(slot_of(endpoint.0));
+        let (first, last) = self.messages.unwrap_or((message, message));
+        self.messages = Some((first.min(message), last.max(message)));
+    }
+
+    /// Adds what others say.
+    pub fn merge(&mut self, other: Self) {
+        self.slots = self.slots.union(&other.slots);
+        self.messages = match (self.messages, other.messages) {
+            (Some((first, last)), Some((from, to))) => Some((first.min(from), last.max(to))),
+            (one, other) => one.or(other),
+        };
+        self.waits.extend(other.waits);
+    }
+
+    /// Whether there is nothing to tell.
+    pub fn is_empty(&self) -> bool {
+        self.slots.is_empty() && self.waits.is_empty()
+    }
 }
 
 /// There is one node: it holds everything.
@@ -43,7 +78,7 @@ pub trait Neighbours: Send + Sync + 'static {
 pub struct Alone;
 
 impl Neighbours for Alone {
-    fn tell(&self, _: &SlotSet) {}
+    fn tell(&self, _: News) {}
 }
 
 /// A pending delivery that another node has committed.

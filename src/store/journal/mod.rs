@@ -521,7 +521,10 @@ impl JournalTask {
             if self.try_again(writer, observer) == Health::Away && self.shared.queue().closing {
                 let mut queue = self.shared.queue();
                 let lost = queue.items.len();
-                tracing::warn!(lost, "the database is away at the end: deliveries without a stored outcome are repeated");
+                tracing::warn!(
+                    lost,
+                    "the database is away at the end: deliveries without a stored outcome are repeated"
+                );
                 queue.items.clear();
                 queue.awaited = 0;
                 return;

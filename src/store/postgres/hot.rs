@@ -14,9 +14,7 @@ use crate::model::delivery::FAILING_AFTER;
 use crate::model::id::{first_key_at, key_time};
 use crate::model::operational::{LastAttempt, MessageHappening};
 use crate::model::routing::Route;
-use crate::model::{
-    AppConfig, AppKey, AppKind, EnvKey, Id, Message, MessageKey, Next, Parked, Taken, Trigger, UnixMs,
-};
+use crate::model::{AppConfig, AppKey, AppKind, EnvKey, Id, Message, MessageKey, Next, Parked, Taken, Trigger, UnixMs};
 use crate::store::command::{Command, Done, Publish, Published, Refusal, Reply, Settle, Settled};
 use crate::store::sql::core::Owner;
 use crate::store::sql::db::{Db, Optional, Result, params};
@@ -274,8 +272,7 @@ fn ask(
     let fingerprints: Vec<Option<&[u8]>> =
         keys.iter().map(|(key, _)| key.fingerprint.as_ref().map(<[u8; 8]>::as_slice)).collect();
     let expiries: Vec<i32> = keys.iter().map(|(key, _)| key.expires_hour).collect();
-    let statements =
-        [session.prepare(PENDING_DONE)?, session.prepare(WAITING_DONE)?, session.prepare(UNIQUE)?];
+    let statements = [session.prepare(PENDING_DONE)?, session.prepare(WAITING_DONE)?, session.prepare(UNIQUE)?];
     let mut calls: Vec<Call<'_>> = Vec::new();
     if !pending.0.is_empty() {
         calls.push((&statements[0], vec![&pending.0, &pending.1]));
@@ -313,11 +310,8 @@ fn holders(session: &Session, taken: &[&[u8]]) -> Result<FxHashMap<Vec<u8>, Hold
     }
     let statement = session.prepare(TAKEN)?;
     let read = |row: PgRow| {
-        let holder = Holder {
-            message: row.integer(1)?,
-            fingerprint: row.bytes_or_null(2)?,
-            nonce: row.bytes_or_null(3)?,
-        };
+        let holder =
+            Holder { message: row.integer(1)?, fingerprint: row.bytes_or_null(2)?, nonce: row.bytes_or_null(3)? };
         Ok((row.bytes(0)?, holder))
     };
     session.pipeline(&[(&statement, vec![&taken])])?.into_iter().flatten().map(read).collect()
@@ -454,7 +448,8 @@ fn judged(session: &Session, known: &Known, new: &New<'_>, key: &UniqueKey) -> R
         (Kind::EventId, Some(_)) => return Ok(Some(Err(Refusal::EventIdExists))),
         (Kind::Dedupe, Some(first)) => {
             let inbound = publish.inbound.as_ref();
-            if let Some((inbound, dedupe)) = inbound.and_then(|inbound| inbound.dedupe.map(|dedupe| (inbound, dedupe))) {
+            if let Some((inbound, dedupe)) = inbound.and_then(|inbound| inbound.dedupe.map(|dedupe| (inbound, dedupe)))
+            {
                 let came_at = inbound.came_at(publish.at);
                 let since = first_key_at(came_at - dedupe.window_ms + 1);
                 let until = first_key_at(came_at + dedupe.window_ms);
@@ -469,7 +464,9 @@ fn judged(session: &Session, known: &Known, new: &New<'_>, key: &UniqueKey) -> R
     // holds it was read after this transaction had begun, and is replaced only as long as it still is that one.
     let fingerprint = key.fingerprint.as_ref().map(<[u8; 8]>::as_slice);
     let changed = Db::Postgres(session)
-        .prepare_cached("UPDATE unique_key SET message = ?, fingerprint = ?, expires_hour = ? WHERE hash = ? AND message = ?")?
+        .prepare_cached(
+            "UPDATE unique_key SET message = ?, fingerprint = ?, expires_hour = ? WHERE hash = ? AND message = ?",
+        )?
         .execute(params![new.id.key, fingerprint, key.expires_hour, &key.hash[..], holder.message])?;
     if changed == 0 {
         // Another node was quicker. The caller tries again, and finds it.
@@ -541,10 +538,13 @@ fn end_all(session: &Session, settle: &Settle) -> Result<bool> {
         had_failed |= row.get::<i64>(0)? == Parked::Failed.code();
         Ok(true)
     })?;
-    db.prepare_cached("DELETE FROM waiting WHERE endpoint = ? AND message = ? RETURNING attempts")?.each(place, |row| {
-        had_failed |= row.get::<u16>(0)? >= FAILING_AFTER;
-        Ok(true)
-    })?;
+    db.prepare_cached("DELETE FROM waiting WHERE endpoint = ? AND message = ? RETURNING attempts")?.each(
+        place,
+        |row| {
+            had_failed |= row.get::<u16>(0)? >= FAILING_AFTER;
+            Ok(true)
+        },
+    )?;
     db.prepare_cached("DELETE FROM pending WHERE endpoint = ? AND message = ?")?.execute(place)?;
     Ok(had_failed)
 }

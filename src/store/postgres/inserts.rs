@@ -9,7 +9,8 @@ use crate::model::{EndpointKey, Id, Parked, UnixMs};
 use crate::store::command::{AttemptRecord, Publish, Settle};
 use crate::store::sql::source_log;
 
-const MESSAGE: &str = "INSERT INTO message (key, nonce, app, event_type, payload, content_type, channels, tags, event_id,
+const MESSAGE: &str =
+    "INSERT INTO message (key, nonce, app, event_type, payload, content_type, channels, tags, event_id,
        deliver_at, source)
      SELECT * FROM unnest($1::bigint[], $2::bytea[], $3::bigint[], $4::text[], $5::bigint[], $6::text[], $7::text[],
        $8::text[], $9::text[], $10::bigint[], $11::bigint[])";
@@ -171,11 +172,7 @@ impl<'b> Inserts<'b> {
             (self.payloads.id.is_empty(), PAYLOAD, self.payloads.values()),
             (self.pendings.message.is_empty(), PENDING, self.pendings.values()),
             (self.parkeds.message.is_empty(), PARKED, self.parkeds.values()),
-            (
-                self.uncancelled.0.is_empty(),
-                UNCANCELLED,
-                vec![&self.uncancelled.0, &self.uncancelled.1, &cancelled],
-            ),
+            (self.uncancelled.0.is_empty(), UNCANCELLED, vec![&self.uncancelled.0, &self.uncancelled.1, &cancelled]),
             (self.attempts.key.is_empty(), ATTEMPT, self.attempts.values()),
             (self.forgotten.0.is_empty(), FORGOTTEN, vec![&self.forgotten.0, &self.forgotten.1]),
             (self.waitings.message.is_empty(), WAITING, self.waitings.values()),

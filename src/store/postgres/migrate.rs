@@ -41,7 +41,10 @@ pub fn prepare(options: &PgOptions, may_migrate: bool) -> anyhow::Result<()> {
     }
     if done < MIGRATIONS.len() {
         if !may_migrate {
-            bail!("the database is at migration {done} of {}: `posthouse migrate up` brings it up to date", MIGRATIONS.len());
+            bail!(
+                "the database is at migration {done} of {}: `posthouse migrate up` brings it up to date",
+                MIGRATIONS.len()
+            );
         }
         up(&session)?;
     }
@@ -81,7 +84,9 @@ fn up(session: &Session) -> anyhow::Result<()> {
         session.batch(&format!("BEGIN; SELECT pg_advisory_xact_lock({MIGRATION_LOCK})"))?;
         // Another node may have been quicker.
         let result = if applied(session)? < number {
-            session.batch(sql).and_then(|()| session.batch(&format!("INSERT INTO migration (number) VALUES ({number})")))
+            session
+                .batch(sql)
+                .and_then(|()| session.batch(&format!("INSERT INTO migration (number) VALUES ({number})")))
         } else {
             Ok(())
         };

@@ -8,8 +8,11 @@
 //! PostgreSQL logs rows and not pages, so that indexes by application and endpoint are kept in the
 //! transaction of their rows. What grows with every message is partitioned by day.
 
+mod cluster;
 mod hot;
 mod inserts;
+mod listen;
+mod membership;
 mod migrate;
 mod notice;
 mod options;
@@ -23,16 +26,20 @@ mod writer;
 
 use std::time::Duration;
 
+pub use cluster::{ARRIVALS_MAX, Arriving, Cluster, arriving};
 pub(super) use hot::message_of_event;
+pub use listen::{Heard, listen};
+pub use membership::View;
 pub use migrate::{MigrationStatus, prepare, status};
-pub use notice::Notice;
+pub use notice::Bulletin;
 pub use options::PgOptions;
 pub use reader::PgReader;
 pub use standing::{Standing, Tenure};
 pub(super) use upkeep::due as maintenance_due;
 pub use writer::PgWriter;
 
-use session::{Session, SessionError};
+use session::Session;
+pub use session::SessionError;
 
 /// How long what is done at start and beside the journal waits for an answer.
 const PATIENCE: Duration = Duration::from_secs(60);

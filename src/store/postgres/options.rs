@@ -55,7 +55,7 @@ impl PgOptions {
     }
 
     /// Connects; the connection's wheels turn on the runtime of the caller.
-    pub async fn connect(&self) -> Result<Client, SessionError> {
+    pub(super) async fn connect(&self) -> Result<Client, SessionError> {
         if let Some(tls) = &self.tls {
             let (client, connection) = self.config.connect(tls.clone()).await?;
             tokio::spawn(connection);
@@ -64,5 +64,13 @@ impl PgOptions {
         let (client, connection) = self.config.connect(NoTls).await?;
         tokio::spawn(connection);
         Ok(client)
+    }
+
+    pub(super) fn tls(&self) -> Option<MakeRustlsConnect> {
+        self.tls.clone()
+    }
+
+    pub(super) const fn config(&self) -> &Config {
+        &self.config
     }
 }

@@ -25,7 +25,7 @@ pub(in crate::store) const PIPELINE_MAX: usize = 30;
 
 /// What goes wrong between us and PostgreSQL.
 #[derive(Debug, Clone, thiserror::Error)]
-pub(in crate::store) enum SessionError {
+pub enum SessionError {
     /// There is no connection, or it broke: what was under way may or may not have happened.
     #[error("PostgreSQL cannot be reached: {0}")]
     Lost(String),

@@ -2,6 +2,8 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use tokio::sync::Notify;
+
 use super::session::{Session, SessionError};
 use crate::store::sql::db::Value;
 
@@ -36,6 +38,7 @@ pub struct Tenure {
 #[derive(Debug, Default)]
 pub struct Standing {
     tenure: Mutex<Option<Tenure>>,
+    ended: Notify,
 }
 
 impl Standing {
@@ -58,24 +61,29 @@ impl Standing {
         let mut tenure = self.guard();
         if tenure.is_some_and(|tenure| tenure.epoch == epoch) {
             *tenure = None;
+            self.ended.notify_one();
         }
+    }
+
+    /// Waits until a tenure has ended.
+    pub async fn ended(&self) {
+        self.ended.notified().await;
     }
 }
 
-/// Joins under a name. Who had the same name before is fenced, and its slots are this node's at once.
-pub(in crate::store) fn join(session: &Session, name: &str, lease_s: u64, url: Option<&str>) -> Result<Tenure, SessionError> {
+/// Joins under a name, to take a share of the slots or only to write. Who had the same name before is fenced, and its slots are this node's at once.
+pub(in crate::store) fn join(session: &Session, name: &str, lease_s: u64, takes: bool) -> Result<Tenure, SessionError> {
     session.batch("BEGIN")?;
-    let joined = join_in_transaction(session, name, lease_s, url);
+    let joined = join_in_transaction(session, name, lease_s, takes);
     session.batch(if joined.is_ok() { "COMMIT" } else { "ROLLBACK" })?;
     joined
 }
 
-fn join_in_transaction(session: &Session, name: &str, lease_s: u64, url: Option<&str>) -> Result<Tenure, SessionError> {
+fn join_in_transaction(session: &Session, name: &str, lease_s: u64, takes: bool) -> Result<Tenure, SessionError> {
     let number = |row: &super::session::PgRow, column: usize| row.integer(column);
     session.batch(&format!("SELECT pg_advisory_xact_lock({MEMBERSHIP_LOCK})"))?;
-    let again = session.prepare(
-        "UPDATE node SET epoch = nextval('node_epoch') WHERE name = ? RETURNING number, epoch, last_key",
-    )?;
+    let again = session
+        .prepare("UPDATE node SET epoch = nextval('node_epoch') WHERE name = ? RETURNING number, epoch, last_key")?;
     let name = Value::Text(name.into());
     let mut row = session.query(&again, std::slice::from_ref(&name))?;
     if row.is_empty() {
@@ -112,13 +120,13 @@ fn join_in_transaction(session: &Session, name: &str, lease_s: u64, url: Option<
     let slots = session.prepare("UPDATE slot SET epoch = ?2 WHERE node = ?1")?;
     session.execute(&slots, &own)?;
     let lease = session.prepare(
-        "INSERT INTO lease (number, expires_at, version, url)
+        "INSERT INTO lease (number, expires_at, leaving, version)
          VALUES (?, now() + make_interval(secs => CAST(? AS integer)), ?, ?)
-         ON CONFLICT (number) DO UPDATE SET expires_at = excluded.expires_at, leaving = FALSE,
-           version = excluded.version, url = excluded.url",
+         ON CONFLICT (number) DO UPDATE SET expires_at = excluded.expires_at, leaving = excluded.leaving,
+           version = excluded.version",
     )?;
-    let url = url.map_or(Value::Null, |url| Value::Text(url.into()));
     let version = Value::Text(env!("CARGO_PKG_VERSION").into());
-    session.execute(&lease, &[own[0].clone(), Value::Integer(lease_s as i64), version, url])?;
+    session
+        .execute(&lease, &[own[0].clone(), Value::Integer(lease_s as i64), Value::Integer((!takes).into()), version])?;
     Ok(tenure)
 }

@@ -197,7 +197,5 @@ pub(in crate::store) fn sizes(db: Db<'_>) -> Result<Vec<(String, i64, i64, i64)>
                FROM pg_stat_user_tables AS own
                  LEFT JOIN pg_inherits ON inhrelid = own.relid LEFT JOIN pg_class AS parent ON parent.oid = inhparent
                WHERE own.schemaname = current_schema() GROUP BY 1";
-    db.prepare_cached(sql)?
-        .query_map(NONE, |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))?
-        .collect()
+    db.prepare_cached(sql)?.query_map(NONE, |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))?.collect()
 }

@@ -14,7 +14,7 @@ use rand::RngExt;
 use rustc_hash::FxHashSet;
 
 use super::hot;
-use super::notice::Notice;
+use super::notice::{Bulletin, Notice};
 use super::options::PgOptions;
 use super::partitions::{PAYLOAD_SEQUENCE_BITS, Partitions, Table, day_of};
 use super::session::{Call, PgRow, Session, SessionError};
@@ -22,7 +22,7 @@ use super::standing::{CONFIGURATION_LOCK, Standing, Tenure};
 use super::{purge, upkeep};
 use crate::model::id::{first_key_at, key_time};
 use crate::model::{KeyMaker, SourceKey, UnixMs};
-use crate::store::command::{Change, Command, Done, Raised, Reply};
+use crate::store::command::{Change, Changed, Command, Done, Raised, Reply};
 use crate::store::maintenance::{Maintained, Maintenance, Work};
 use crate::store::sql::change::Changer;
 use crate::store::sql::core::Core;
@@ -158,6 +158,9 @@ impl PgWriter {
                     let reply = self.changer(session, request.at).apply(request)?;
                     if let Ok(Done::Changed(changed)) = &reply {
                         tx.notices.extend(Notice::of(changed));
+                        if let Changed::Expunged { message, .. } = &**changed {
+                            Bulletin::Expunged(*message).send(session)?;
+                        }
                     }
                     self.sources.clear();
                     tx.replies.push(reply);
@@ -221,7 +224,7 @@ impl PgWriter {
             let rows = session.query(&version, &[])?;
             // What this node knows is as new as what it has just changed.
             self.configuration = rows.first().map_or(Ok(0), |row| row.integer(0))?;
-            Notice::send(session, self.configuration, tx.tenure.number, &tx.notices)?;
+            Bulletin::configuration(self.configuration, tx.tenure.number, &tx.notices).send(session)?;
         }
         tx.is_decided = true;
         session.batch("COMMIT")?;
@@ -281,7 +284,9 @@ impl PgWriter {
         // Keys that are counted on beyond a millisecond may reach into the next day.
         let next: Vec<_> = wanted
             .iter()
-            .filter(|(table, day)| *table != Table::Payload && day_of(key_time(self.core.keys.last()) + KEYS_AHEAD_MS) > *day)
+            .filter(|(table, day)| {
+                *table != Table::Payload && day_of(key_time(self.core.keys.last()) + KEYS_AHEAD_MS) > *day
+            })
             .map(|(table, day)| (*table, day + 1))
             .collect();
         Ok(self.partitions.ensure(session, wanted.into_iter().chain(next))?)
@@ -453,7 +458,10 @@ fn changes_configuration(command: &Command) -> bool {
     match command {
         Command::Change(request) => !matches!(
             request.change,
-            Change::LogRequest(_) | Change::Resend { .. } | Change::ExpungeMessage { .. } | Change::ExpungeAttempt { .. }
+            Change::LogRequest(_)
+                | Change::Resend { .. }
+                | Change::ExpungeMessage { .. }
+                | Change::ExpungeAttempt { .. }
         ),
         Command::Settle(settle) => settle.health.is_some(),
         Command::Publish(_) | Command::Maintain(_) => false,

@@ -397,7 +397,9 @@ impl<'c> Db<'c> {
                 "EXISTS (SELECT 1 FROM json_each({column}, '$.{field}') WHERE value IN (SELECT value FROM json_each(?)))"
             ),
             Self::Postgres(_) => {
-                format!("CAST({column}::json -> '{field}' AS jsonb) ?| ARRAY(SELECT jsonb_array_elements_text(CAST(? AS jsonb)))")
+                format!(
+                    "CAST({column}::json -> '{field}' AS jsonb) ?| ARRAY(SELECT jsonb_array_elements_text(CAST(? AS jsonb)))"
+                )
             }
         }
     }

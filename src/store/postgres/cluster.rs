@@ -1,0 +1,167 @@
+//! What the control loop of a node asks of the database: join, renew, hand over, leave, tell, and read what
+//! has arrived. Each on a thread that may wait, with one connection that is kept.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use super::membership::{self, View};
+use super::notice::{Bulletin, WAITS_MAX};
+use super::options::PgOptions;
+use super::session::{Session, SessionError};
+use super::standing::{self, Tenure};
+use super::upkeep;
+use crate::model::{AppKey, EndpointKey, Message, MessageKey, SlotSet, UnixMs};
+use crate::store::ReadError;
+use crate::store::sql::db::{self, Db};
+use crate::store::sql::lines::{Line, Lines};
+use crate::store::sql::rows;
+
+/// How long an answer is waited for: renewals are of no use later.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// Pending deliveries that are read at once.
+pub const ARRIVALS_MAX: usize = 4_096;
+
+/// A pending delivery of a slot that is held, with its message.
+pub struct Arriving {
+    /// To where.
+    pub endpoint: EndpointKey,
+    /// The application's version that it was routed with.
+    pub version: i64,
+    /// The message with its bytes, if they are there.
+    pub message: Arc<Message>,
+}
+
+/// A node's line to the database for what is not messages. Cheap to clone.
+#[derive(Clone)]
+pub struct Cluster {
+    options: PgOptions,
+    idle: Arc<Mutex<Option<Session>>>,
+}
+
+impl Cluster {
+    /// Connects when it is first needed.
+    pub fn new(options: PgOptions) -> Self {
+        Self { options, idle: Arc::new(Mutex::new(None)) }
+    }
+
+    /// Joins under a name, to take a share of the slots or only to write.
+    pub async fn join(&self, name: &str, lease_s: u64, takes: bool) -> Result<Tenure, SessionError> {
+        let name = name.to_owned();
+        self.ask(move |session| standing::join(session, &name, lease_s, takes)).await
+    }
+
+    /// Renews the lease, looks who holds what, and mends it; `None` where another node has taken over.
+    pub async fn heartbeat(&self, tenure: Tenure, lease_s: u64) -> Result<Option<View>, SessionError> {
+        self.ask(move |session| membership::heartbeat(session, &tenure, lease_s)).await
+    }
+
+    /// Hands slots over to whom they are wanted by.
+    pub async fn hand_over(&self, tenure: Tenure, slots: SlotSet) -> Result<(), SessionError> {
+        self.ask(move |session| membership::hand_over(session, &tenure, &slots)).await
+    }
+
+    /// This node takes nothing more.
+    pub async fn leave(&self, tenure: Tenure) -> Result<(), SessionError> {
+        self.ask(move |session| membership::leave(session, &tenure)).await
+    }
+
+    /// This node is gone.
+    pub async fn end(&self, tenure: Tenure) -> Result<(), SessionError> {
+        self.ask(move |session| membership::end(session, &tenure)).await
+    }
+
+    /// Partitions ahead, unique keys whose time is over, counts; says whether there is more.
+    pub async fn upkeep(&self, now: UnixMs) -> Result<bool, SessionError> {
+        self.ask(move |session| upkeep::round(session, now)).await
+    }
+
+    /// Whether commits wait for no standby, although there is one: what a failover may lose.
+    pub async fn replicates_asynchronously(&self) -> Result<bool, SessionError> {
+        self.ask(move |session| {
+            let sql = "SELECT EXISTS (SELECT 1 FROM pg_stat_replication WHERE sync_state = 'async')
+                       AND NOT EXISTS (SELECT 1 FROM pg_stat_replication WHERE sync_state IN ('sync', 'quorum'))
+                       OR current_setting('synchronous_commit') IN ('off', 'local')";
+            let rows = session.query(&session.prepare(sql)?, &[])?;
+            Ok(rows.first().map_or(Ok(0), |row| row.integer(0))? != 0)
+        })
+        .await
+    }
+
+    /// Tells other nodes of new work. Not waited for by the disk: what is lost is found by looking.
+    pub async fn tell(
+        &self,
+        work: Option<(SlotSet, MessageKey, MessageKey)>,
+        waits: Vec<(EndpointKey, AppKey, UnixMs)>,
+    ) -> Result<(), SessionError> {
+        self.ask(move |session| {
+            session.batch("BEGIN; SET LOCAL synchronous_commit = off")?;
+            let told = (|| {
+                if let Some((slots, first, last)) = work {
+                    Bulletin::Work { slots, first, last }.send(session)?;
+                }
+                waits.chunks(WAITS_MAX).try_for_each(|waits| Bulletin::Waits(waits.to_vec()).send(session))
+            })();
+            session.batch(if told.is_ok() { "COMMIT" } else { "ROLLBACK" })?;
+            told
+        })
+        .await
+    }
+
+    async fn ask<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&Session) -> Result<T, SessionError> + Send + 'static,
+    ) -> Result<T, SessionError> {
+        let (options, idle) = (self.options.clone(), Arc::clone(&self.idle));
+        let asked = tokio::task::spawn_blocking(move || {
+            let kept = idle.lock().unwrap_or_else(PoisonError::into_inner).take();
+            let session = match kept.filter(|session| !session.is_broken()) {
+                Some(session) => session,
+                None => Session::connect(&options, PATIENCE)?,
+            };
+            let answer = question(&session);
+            if !session.is_broken() {
+                *idle.lock().unwrap_or_else(PoisonError::into_inner) = Some(session);
+            }
+            answer
+        });
+        asked.await.map_err(|error| SessionError::Lost(error.to_string()))?
+    }
+}
+
+/// Pending deliveries of these slots, of messages from `first` to `last`, after the delivery `after`; at most
+/// [`ARRIVALS_MAX`], in order.
+pub async fn arriving(
+    reader: &super::PgReader,
+    slots: SlotSet,
+    (first, last): (MessageKey, MessageKey),
+    after: Option<(MessageKey, EndpointKey)>,
+) -> Result<Vec<Arriving>, ReadError> {
+    let slots: Vec<String> = slots.iter().map(|slot| slot.0.to_string()).collect();
+    let (message, endpoint) = after.map_or((first.0 - 1, i64::MAX), |(message, endpoint)| (message.0, endpoint.0));
+    let slots = slots.join(",");
+    reader
+        .read(Line::Core, move |db: Db<'_>, _| {
+            let sql = format!(
+                "SELECT {}, payload.body, payload.head, pending.endpoint, pending.version
+                 FROM (SELECT * FROM pending WHERE (message, endpoint) > (?1, ?2) AND message <= ?3
+                         AND slot = ANY(CAST(string_to_array(?4, ',') AS smallint[]))
+                       ORDER BY message, endpoint LIMIT {ARRIVALS_MAX}) AS pending
+                   CROSS JOIN LATERAL (SELECT * FROM message WHERE message.key = pending.message OFFSET 0) AS message
+                   LEFT JOIN LATERAL (SELECT * FROM payload WHERE payload.id = message.payload OFFSET 0) AS payload
+                     ON TRUE
+                 ORDER BY pending.message, pending.endpoint",
+                rows::MESSAGE
+            );
+            let values = db::params![message, endpoint, last.0, slots];
+            db.prepare_cached(&sql)?
+                .query_map(values, |row| {
+                    Ok(Arriving {
+                        endpoint: EndpointKey(row.get(12)?),
+                        version: row.get(13)?,
+                        message: Arc::new(rows::message_with_payload(row)?),
+                    })
+                })?
+                .collect()
+        })
+        .await
+}
