@@ -86,13 +86,16 @@ struct Seen {
     era: Arc<Era>,
 }
 
+/// Attempts under way to one endpoint: their numbers, and who makes them.
+type UnderWay = Vec<(u64, Arc<Era>)>;
+
 struct World {
     seed: u64,
     began: Instant,
     rng: Mutex<SmallRng>,
     /// By number, which is also the answer's body.
     attempts: Mutex<Vec<Seen>>,
-    in_flight: Mutex<HashMap<EndpointKey, Vec<(u64, Arc<Era>)>>>,
+    in_flight: Mutex<HashMap<EndpointKey, UnderWay>>,
     /// What must not be, seen in an attempt, whose panics nobody hears.
     faults: Mutex<Vec<String>>,
     /// Nothing fails any more.
@@ -505,14 +508,13 @@ async fn history(seed: u64) -> usize {
     quiet(&cluster).await;
     carrying.abort();
     judge(&cluster, &ledger);
-    let lost = *cluster.lost.borrow();
-    lost
+    cluster.lost.take()
 }
 
 /// Moves slots about until it is told to end. In some histories no lease is lost.
 async fn meddle(cluster: Rc<Cluster>, app: AppKey, is_done: Rc<RefCell<bool>>) {
     let world = Arc::clone(&cluster.world);
-    let is_calm = world.seed % 3 == 0;
+    let is_calm = world.seed.is_multiple_of(3);
     while !*is_done.borrow() {
         world.sleep(0..1_500).await;
         match world.range(0..100) {
@@ -532,7 +534,7 @@ async fn meddle(cluster: Rc<Cluster>, app: AppKey, is_done: Rc<RefCell<bool>>) {
 /// Everything ends.
 async fn quiet(cluster: &Cluster) {
     let (seed, store) = (cluster.world.seed, &cluster.store);
-    let quiet = tokio::time::timeout(Duration::from_secs(600), async {
+    let quiet = tokio::time::timeout(Duration::from_mins(10), async {
         while !store.all_pending().is_empty() || !store.all_waiting().is_empty() {
             tokio::time::sleep(Duration::from_millis(500)).await;
         }

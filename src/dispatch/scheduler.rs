@@ -533,7 +533,9 @@ impl Scheduler {
 
     /// Nothing of these messages is to be sent any more. Reads what the lane has in memory.
     pub fn forget(&mut self, endpoint: EndpointKey, messages: &FxHashSet<MessageKey>) {
-        messages.iter().for_each(|message| self.readings.note(endpoint, *message));
+        for message in messages {
+            self.readings.note(endpoint, *message);
+        }
         let Some(lane) = self.lanes.get_mut(&endpoint) else { return };
         let before = lane.in_memory();
         lane.fresh.retain(|(message, _)| !messages.contains(message));

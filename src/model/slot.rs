@@ -17,7 +17,7 @@ impl Slot {
     }
 }
 
-/// The slot of a key: the top 8 bits of the key mixed by the finaliser of SplitMix64 (Steele, Lea and
+/// The slot of a key: the top 8 bits of the key mixed by the finaliser of `SplitMix64` (Steele, Lea and
 /// Flood, 2014, with the constants of Stafford's variant 13).
 ///
 /// Rows of the database name the slot, and versions of the server run side by side on one database:

@@ -92,8 +92,8 @@ impl Scheduler {
                     }
                 }
             }
-            Some(per_s) => match self.app_rates.get_mut(&app) {
-                Some(found) => {
+            Some(per_s) => {
+                if let Some(found) = self.app_rates.get_mut(&app) {
                     found.share = share.unwrap_or(found.share);
                     let part = part_of(per_s, found.share).max(1);
                     if found.rate.thousandths() == part {
@@ -104,13 +104,12 @@ impl Scheduler {
                         self.app_timers.remove(&(wake, app));
                     }
                     self.unblock(app, now);
-                }
-                None => {
+                } else {
                     let share = share.unwrap_or(Share::WHOLE);
                     let rate = Rate::per_1000_s(part_of(per_s, share), now);
                     self.app_rates.insert(app, AppRate { rate, share, blocked: VecDeque::new(), wake: None });
                 }
-            },
+            }
         }
     }
 }
