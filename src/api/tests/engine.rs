@@ -56,7 +56,6 @@ pub(super) fn engine(sealer: &Arc<Sealer>) -> Engine {
 }
 
 /// The one place where the engine over PostgreSQL is opened for the API's tests.
-#[expect(clippy::needless_pass_by_value, reason = "the engine keeps it")]
 fn on_postgres(url: &str, _sealer: Arc<Sealer>) -> (Arc<dyn StoreReader>, Arc<dyn StoreQueries>, OpenWriter) {
     panic!("the engine over PostgreSQL is not in this version: {url}")
 }
