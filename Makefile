@@ -24,12 +24,19 @@ dev: ## start the server with what has changed since, logging more (ARGS="--list
 	$(DEVELOPMENT) POSTHOUSE__LOG__LEVEL=info,posthouse=debug \
 		cargo run --release -- serve --data-dir $(DATA_DIR) $(ARGS)
 
-test: ## all tests (ARGS="--test crash" for some)
+# The suites that say what Posthouse does, whichever the store: run on PostgreSQL as well.
+ON_BOTH := contract crash receive spine policies retention sdk
+
+test: ## all tests, some on both stores (ARGS="--test crash" for some, on the embedded one)
 	.ci/prepare
 	tests/with-postgres $(MAKE) --no-print-directory tested
 
 tested:
 	cargo test --release --workspace $(ARGS)
+ifndef ARGS
+	POSTHOUSE_TEST_ENGINE=postgres cargo test --release $(ON_BOTH:%=--test %)
+	POSTHOUSE_TEST_ENGINE=postgres cargo test --release --lib api::tests
+endif
 
 lint: ## formatting, clippy, licences
 	cargo fmt --all --check

@@ -12,3 +12,8 @@ pub mod metrics;
 pub mod model;
 pub mod record;
 pub mod store;
+
+#[cfg(test)]
+#[path = "../tests/support/postgres.rs"]
+#[expect(dead_code, reason = "standbys are for the tests of the binary")]
+mod test_postgres;

@@ -51,7 +51,8 @@ pub struct Config {
     pub server: Server,
     /// Where messages are kept.
     pub storage: Storage,
-    /// Several nodes on one PostgreSQL database.
+    /// Several nodes on one PostgreSQL database. With the embedded store there is one node, and nothing
+    /// here counts.
     pub cluster: Cluster,
     /// What Posthouse may connect to, and how it finds it.
     pub egress: Egress,

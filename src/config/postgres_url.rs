@@ -101,7 +101,7 @@ impl<'a> Parts<'a> {
             && !text.contains(|c: char| c == '#' || c.is_whitespace() || c.is_control())
             && !credentials.is_some_and(|words| words.contains('@'))
             && !path.contains('@')
-            && hosts.split(',').all(|host| is_host(host));
+            && hosts.split(',').all(is_host);
         well_formed.then_some(Self { scheme, user, password, hosts, path, parameters })
     }
 }

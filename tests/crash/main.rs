@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 use ledger::Ledger;
 use load::{Load, Topology};
 use support::app::{TestApp, id_of};
-use support::store::{assert_sound, assert_sound_copy, database};
+use support::store::{assert_sound_copy, assert_store_sound};
 use support::wait::{eventually, when};
 
 /// Small, so that the bound on duplicates says something.
@@ -90,7 +90,7 @@ async fn kill_9_under_load_loses_nothing() {
 
     let status = app.sigterm(Duration::from_secs(30)).await;
     assert!(status.success(), "{status}");
-    assert_sound(&database(&app.data_dir));
+    assert_store_sound(&app.data_dir);
     // What is delivered stays delivered: the last start finds nothing to do.
     let deliveries = ledger.delivery_count();
     app.restart().await;

@@ -4,14 +4,13 @@
 
 use std::time::Duration;
 
-use rusqlite::Connection;
 use serde_json::{Value, json};
 
 use crate::support::app::{TestApp, id_of};
 use crate::support::http::Request;
 use crate::support::receiver::Receiver;
 use crate::support::signature::assert_signed;
-use crate::support::store::database;
+use crate::support::store::Rows;
 use crate::support::wait::{SOON, eventually, when};
 use crate::world::{STRIPE_SECRET, Source, now_s, receiving_path, send, stripe_event, stripe_request};
 
@@ -67,10 +66,9 @@ async fn wait_for_messages(app: &TestApp, app_id: &str, count: usize) {
 
 /// While no server runs: all sources have ticked up to three years ago.
 fn miss_three_years(app: &TestApp) {
-    let connection = Connection::open(database(&app.data_dir)).expect("opens");
     let at = (now_s() - THREE_YEARS_S) * 1_000;
-    let changed = connection.execute("UPDATE source SET last_tick = ? WHERE last_tick IS NOT NULL", [at]);
-    assert!(changed.expect("updated") > 0, "there are sources that tick");
+    let sql = format!("UPDATE source SET last_tick = {at} WHERE last_tick IS NOT NULL RETURNING 1");
+    assert!(!Rows::of(&app.data_dir).numbers(&sql).is_empty(), "there are sources that tick");
 }
 
 /// When this year began, as headers have it.
@@ -125,17 +123,14 @@ async fn of_what_was_missed_the_newest_arrives_once() {
 
 /// The last tick of each source, oldest source first.
 fn last_ticks(app: &TestApp) -> Vec<i64> {
-    let connection = Connection::open(database(&app.data_dir)).expect("opens");
-    let mut statement = connection.prepare("SELECT last_tick FROM source ORDER BY key").expect("a statement");
-    statement.query_map([], |row| row.get(0)).expect("rows").collect::<Result<_, _>>().expect("numbers")
+    Rows::of(&app.data_dir).numbers("SELECT last_tick FROM source ORDER BY key")
 }
 
 /// As [`miss_three_years`], but for sources that are there already.
 fn miss_three_years_but(app: &TestApp, last_tick: i64) {
-    let connection = Connection::open(database(&app.data_dir)).expect("opens");
     let at = (now_s() - THREE_YEARS_S) * 1_000;
-    let changed = connection.execute("UPDATE source SET last_tick = ? WHERE last_tick <> ?", [at, last_tick]);
-    assert_eq!(changed.expect("updated"), 1);
+    let sql = format!("UPDATE source SET last_tick = {at} WHERE last_tick <> {last_tick} RETURNING 1");
+    assert_eq!(Rows::of(&app.data_dir).numbers(&sql), [1]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

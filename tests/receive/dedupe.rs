@@ -1,12 +1,11 @@
 //! Duplicates: answered well, in the log with the first, delivered once.
 
-use rusqlite::Connection;
 use serde_json::{Value, json};
 
 use crate::support::app::TestApp;
 use crate::support::http::Request;
 use crate::support::receiver::Receiver;
-use crate::support::store::database;
+use crate::support::store::Rows;
 use crate::support::wait::{SOON, join_all};
 use crate::world::{Source, provider, send, stripe_event, stripe_request};
 
@@ -111,20 +110,6 @@ async fn where_it_is_off_nothing_is_a_duplicate() {
     assert_eq!(outcomes(&source.log(&app).await), ["accepted", "accepted"]);
 }
 
-/// Makes all messages so much older: their keys begin with their time.
-fn age(app: &TestApp, milliseconds: i64) {
-    let keys = milliseconds << 21;
-    let connection = Connection::open(database(&app.data_dir)).expect("opens");
-    let sql = format!(
-        "UPDATE message SET key = key - {keys};
-         UPDATE message_by_app SET message = message - {keys};
-         UPDATE attempt SET key = key - {keys}, message = message - {keys};
-         UPDATE attempt_by_message SET message = message - {keys}, attempt = attempt - {keys};
-         UPDATE attempt_by_endpoint SET attempt = attempt - {keys};"
-    );
-    connection.execute_batch(&sql).expect("aged");
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_duplicate_is_one_within_the_window_only() {
     let mut app = TestApp::start().await;
@@ -137,7 +122,7 @@ async fn a_duplicate_is_one_within_the_window_only() {
     {
         if since_ms > 0 {
             app.kill9();
-            age(&app, since_ms);
+            Rows::of(&app.data_dir).make_older(since_ms);
             app.restart().await;
         }
         for source in [&source, &day] {

@@ -2,13 +2,12 @@
 
 use std::time::Duration;
 
-use rusqlite::{Connection, OpenFlags};
 use serde_json::{Value, json};
 
 use crate::support::app::TestApp;
 use crate::support::receiver::Receiver;
 use crate::support::reply::Reply;
-use crate::support::store::database;
+use crate::support::store::Rows;
 use crate::support::wait::{SOON, eventually, when};
 
 async fn expunge(app: &TestApp, app_id: &str, message: &str) {
@@ -64,10 +63,8 @@ async fn a_retry_is_cancelled_with_its_content_also_across_a_crash() {
     let arrived = arrived(&receiver, "/fails");
     assert_eq!(arrived.iter().filter(|id| **id == gone).count(), 1, "{arrived:?}");
     assert_eq!(app.attempts(&app_id, &gone).await.len(), 1);
-    let connection = Connection::open_with_flags(database(&app.data_dir), OpenFlags::SQLITE_OPEN_READ_ONLY);
-    let cancelled =
-        connection.expect("opens").query_row("SELECT state FROM parked ORDER BY message", [], |row| row.get(0));
-    assert_eq!(cancelled, Ok(3_i64), "it is listed as cancelled");
+    let states = Rows::of(&app.data_dir).numbers("SELECT state FROM parked ORDER BY message");
+    assert_eq!(states.first(), Some(&3), "it is listed as cancelled");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -85,19 +82,10 @@ async fn rows_of_a_deleted_application_go() {
         }
     }
     app.client.delete(format!("/api/v1/app/{gone}")).await.expect(204);
-    let connection = Connection::open_with_flags(database(&app.data_dir), OpenFlags::SQLITE_OPEN_READ_ONLY);
-    let connection = connection.expect("opens");
+    let rows = Rows::of(&app.data_dir);
     let expected = [("message", 20), ("payload", 20), ("attempt", 40), ("waiting", 20), ("message_by_app", 20)];
     // Rows that no list holds yet are looked at again some seconds later.
-    eventually("its rows are gone", Duration::from_secs(40), async || {
-        let count = |table: &str| {
-            connection
-                .query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get::<_, i64>(0))
-                .expect("a count")
-        };
-        when(expected.iter().all(|(table, rows)| count(table) == *rows))
-    })
-    .await;
+    eventually("its rows are gone", Duration::from_secs(40), async || when(rows.counts_are(&expected))).await;
     let listed = app.get(format!("/api/v1/app/{kept}/msg")).await.expect(200).json();
     assert_eq!(listed["data"].as_array().map(Vec::len), Some(20));
 }

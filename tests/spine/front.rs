@@ -7,6 +7,7 @@ use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;
 
 use crate::support::app::{TestApp, cli};
+use crate::support::engine::is_about_the_embedded_store;
 use crate::support::http::{Connection, Request};
 use crate::support::receiver::Receiver;
 use crate::support::reply::Reply;
@@ -240,10 +241,6 @@ async fn commands_work_whether_the_server_runs_or_not() {
         let text = String::from_utf8_lossy(&shape.stdout).into_owned();
         let error = String::from_utf8_lossy(&shape.stderr);
         assert!(shape.status.success() && text.contains(&endpoint), "running: {running}: {text}{error}");
-        let file = app.folder.path().join(format!("backup-{running}.db"));
-        let backup = app.cli(&["backup", &file.display().to_string()]);
-        assert!(backup.status.success(), "{}", String::from_utf8_lossy(&backup.stderr));
-        assert_sound(&file);
         let key = app.create_key();
         if running {
             app.client.with_key(Some(&key)).get("/api/v1/app").await.expect(200);
@@ -255,7 +252,27 @@ async fn commands_work_whether_the_server_runs_or_not() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_backup_is_taken_whether_the_server_runs_or_not() {
+    if is_about_the_embedded_store("backup") {
+        return;
+    }
+    let mut app = TestApp::start().await;
+    for running in [true, false] {
+        let file = app.folder.path().join(format!("backup-{running}.db"));
+        let backup = app.cli(&["backup", &file.display().to_string()]);
+        assert!(backup.status.success(), "running: {running}: {}", String::from_utf8_lossy(&backup.stderr));
+        assert_sound(&file);
+        if running {
+            assert!(app.sigterm(SOON).await.success());
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_backup_taken_under_load_holds_what_was_acknowledged_before_it() {
+    if is_about_the_embedded_store("backup") {
+        return;
+    }
     let (app, receiver) = (TestApp::start().await, Receiver::start().await);
     let app_id = app.application("Backup").await;
     app.endpoint(&app_id, &receiver.url("/b")).await;

@@ -1,4 +1,5 @@
-//! The shipped binary as a process, on a data folder of its own.
+//! The shipped binary as a process, on a data folder of its own, and with it a database where the store
+//! is PostgreSQL.
 
 use std::fs::File;
 use std::net::SocketAddr;
@@ -11,6 +12,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use super::engine;
 use super::http::{Client, Request, Response};
 use super::wait::{eventually, poll_blocking};
 
@@ -81,7 +83,9 @@ impl Builder {
         let nowhere = Client::new(SocketAddr::from(([127, 0, 0, 1], 1)), None);
         let mut app = TestApp { how: self, folder, data_dir, log, child: None, key: String::new(), client: nowhere };
         app.launch().await;
-        app.data_dir = seen(app.pid(), &app.data_dir);
+        let seen_as = seen(app.pid(), &app.data_dir);
+        engine::is_also(&app.data_dir, seen_as.clone());
+        app.data_dir = seen_as;
         app.key = app.create_key();
         app.client = app.client.with_key(Some(&app.key));
         app
@@ -120,10 +124,10 @@ impl TestApp {
     fn spawn(&mut self) {
         let stderr = File::options().create(true).append(true).open(&self.log).expect("a log");
         let mut words = self.how.wrapper.clone();
-        words.extend([BINARY, "serve", "--listen", "127.0.0.1:0", "--data-dir"].map(str::to_owned));
+        words.extend([BINARY, "serve", "--listen", "127.0.0.1:0"].map(str::to_owned));
         let child = command(&words[0], &self.how.settings)
             .args(&words[1..])
-            .arg(&self.data_dir)
+            .args(engine::flags(&self.data_dir))
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(stderr)
@@ -321,6 +325,7 @@ impl TestApp {
 impl Drop for TestApp {
     fn drop(&mut self) {
         self.kill9();
+        engine::remove_databases(self.folder.path());
         let log = self.log_text();
         if std::thread::panicking() {
             let from = log.char_indices().rev().nth(4_000).map_or(0, |(at, _)| at);
@@ -342,8 +347,7 @@ pub(crate) fn id_of(body: &Value) -> String {
 pub(crate) fn cli(data_dir: &Path, words: &[&str], settings: &[(String, String)]) -> Output {
     let mut child = command(BINARY, settings)
         .args(words)
-        .arg("--data-dir")
-        .arg(data_dir)
+        .args(engine::flags(data_dir))
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

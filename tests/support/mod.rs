@@ -4,9 +4,11 @@
 #![expect(dead_code, reason = "each test binary uses its own share of this")]
 
 pub(crate) mod app;
+pub(crate) mod engine;
 pub(crate) mod http;
 pub(crate) mod memory;
 pub(crate) mod names;
+pub(crate) mod postgres;
 pub(crate) mod receiver;
 pub(crate) mod reply;
 pub(crate) mod signature;

@@ -26,7 +26,7 @@ const GIVEN: &str = "POSTHOUSE_TEST_POSTGRES";
 const VERSION_MIN: u32 = 15;
 const READY_WITHIN: Duration = Duration::from_secs(30);
 /// What the supervisor is asked for takes seconds at most: a new cluster, a stop.
-const ANSWER_WITHIN: Duration = Duration::from_secs(60);
+const ANSWER_WITHIN: Duration = Duration::from_mins(1);
 const POLL: Duration = Duration::from_millis(10);
 /// Below the ports that Linux gives to outgoing connections: one of these could otherwise take the
 /// port of a server between its stop and its next start.

@@ -1,8 +1,9 @@
-//! The API without sockets: each operation against the embedded store.
+//! The API without sockets: each operation against a store with a disk.
 
 mod attempted;
 mod credentials;
 mod described;
+mod engine;
 mod errors;
 mod examples;
 mod idempotency;

@@ -1,4 +1,4 @@
-//! A gateway over the embedded store in a folder of its own, and calls of its router.
+//! A gateway over a store of its own, and calls of its router.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,6 +12,7 @@ use sha2::{Digest, Sha256};
 use tower_service::Service;
 
 use super::described::judge;
+use super::engine::{Engine, Kept, engine};
 use crate::accept::fetch::Fetcher;
 use crate::accept::limited::BodyBudget;
 use crate::accept::quota::Quotas;
@@ -30,7 +31,6 @@ use crate::store::command::{AttemptRecord, Change, ChangeRequest, Changed, Comma
 use crate::store::journal::{Journal, JournalLimits, Observer};
 use crate::store::seal::Sealer;
 use crate::store::snapshots::Snapshots;
-use crate::store::sqlite::{self, SqliteOptions, SqliteReader, SqliteWriter};
 
 /// The key of the first environment.
 pub(super) const KEY: &str = "test_key";
@@ -76,11 +76,10 @@ impl Observer for Follow {
 pub(super) struct TestApi {
     pub(super) gateway: Arc<Gateway>,
     /// The store.
-    pub(super) file: std::path::PathBuf,
     router: Router,
     writer: Option<std::thread::JoinHandle<()>>,
     env: EnvKey,
-    _folder: tempfile::TempDir,
+    pub(super) kept: Kept,
 }
 
 /// An answer, read whole.
@@ -128,30 +127,24 @@ impl TestApi {
 
     /// With what is behind URLs.
     pub(super) async fn with_fetcher(fetcher: Arc<dyn Fetcher>) -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
         let sealer = Arc::new(Sealer::new(&[7; 32]));
-        let options =
-            SqliteOptions { folder: folder.path().to_owned(), wal_bytes_max: 64 << 20, sealer: Arc::clone(&sealer) };
-        sqlite::prepare(&options).expect("a store");
-        let file = options.file();
-        let reader = Arc::new(SqliteReader::open(options.clone()));
+        let Engine { reader, queries, open_writer, kept } = engine(&sealer);
         let (clock, metrics): (Arc<dyn Clock>, _) = (Arc::new(SystemClock), Arc::new(Metrics::new()));
         let (limits, server) = (Limits::default(), Server::default());
         let bounds = JournalLimits { rows_max: limits.journal_rows_max, bytes_max: limits.journal_bytes_max };
         let (journal, task) = Journal::new(bounds, Arc::clone(&metrics), Arc::clone(&clock));
-        let snapshots = Arc::new(Snapshots::new(Arc::clone(&reader) as _, 1_000));
+        let snapshots = Arc::new(Snapshots::new(Arc::clone(&reader), 1_000));
         let observer = Follow(Arc::clone(&snapshots));
-        let endpoints_max = 5;
         let writer = std::thread::spawn(move || {
-            let mut writer = SqliteWriter::open(&options, endpoints_max, SystemClock.now_ms()).expect("a writer");
+            let mut writer = open_writer();
             let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
-            runtime.block_on(task.run(&mut writer, &observer));
+            runtime.block_on(task.run(&mut *writer, &observer));
         });
         let gateway = Arc::new(Gateway {
             admission: Arc::new(Admission::new(journal.health())),
             journal,
-            reader: Arc::clone(&reader) as _,
-            queries: reader,
+            reader,
+            queries,
             snapshots,
             sealer,
             guard: AddressGuard::new(Vec::new()),
@@ -172,7 +165,7 @@ impl TestApi {
             retention: Retention::default(),
         });
         let (router, env) = (router(Arc::clone(&gateway)), EnvKey(0));
-        let mut api = Self { router, gateway, file, writer: Some(writer), env, _folder: folder };
+        let mut api = Self { router, gateway, writer: Some(writer), env, kept };
         api.env = api.environment("test", KEY).await;
         api
     }

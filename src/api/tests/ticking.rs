@@ -28,14 +28,11 @@ async fn a_source_ticks_where_its_slot_is_held() {
             sources.push((id, slot));
         }
     }
-    let connection = rusqlite::Connection::open(&api.file).expect("opens");
-    let changed = connection.execute("UPDATE source SET last_tick = 0", []).expect("updated");
+    let changed = api.kept.execute("UPDATE source SET last_tick = 0");
     assert!(changed >= 2);
     let ticked = |slot: Slot| {
-        let mut found = connection.prepare("SELECT key, last_tick FROM source").expect("a statement");
-        let rows = found.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).expect("read");
-        let rows: Vec<(i64, i64)> = rows.collect::<Result<_, _>>().expect("rows");
-        rows.into_iter().any(|(key, last)| slot_of(key) == slot && last > 0)
+        let rows = api.kept.numbers("SELECT key, last_tick FROM source");
+        rows.into_iter().any(|row| slot_of(row[0]) == slot && row[1] > 0)
     };
     let wait = async |slot: Slot| {
         while !ticked(slot) {

@@ -6,8 +6,6 @@
 mod configuration;
 mod health;
 mod maintenance;
-#[path = "../../../tests/support/postgres.rs"]
-mod postgres_server;
 mod publish;
 mod settle;
 
@@ -87,7 +85,7 @@ impl Fixture {
                 Engine::Sqlite(options(folder.path()), folder)
             }
             Kind::Postgres => {
-                let url = postgres_server::shared().create_database();
+                let url = crate::test_postgres::shared().create_database();
                 let sealer = Arc::new(Sealer::new(&[7; 32]));
                 Engine::Postgres(PgOptions::new(&url, postgres::no_roots(), sealer, 4).expect("options"))
             }

@@ -50,7 +50,7 @@ fn connect(options: &PgOptions) -> Result<Session, SessionError> {
 
 /// For tests: a node alone, in the tenure 0, as often as it is opened.
 #[cfg(test)]
-pub(super) fn sole_standing(options: &PgOptions) -> Standing {
+pub(crate) fn sole_standing(options: &PgOptions) -> Standing {
     let session = connect(options).expect("connected");
     session
         .batch("INSERT INTO node (number, name, epoch, last_key) VALUES (3, 'sole', 0, 0) ON CONFLICT DO NOTHING")
@@ -63,7 +63,7 @@ pub(super) fn sole_standing(options: &PgOptions) -> Standing {
 
 /// For tests: rows of numbers.
 #[cfg(test)]
-pub(super) fn numbers(options: &PgOptions, sql: &str) -> Vec<Vec<i64>> {
+pub(crate) fn numbers(options: &PgOptions, sql: &str) -> Vec<Vec<i64>> {
     let session = connect(options).expect("connected");
     let rows = session.query(&session.prepare(sql).expect("sql"), &[]).expect("read");
     let columns = |row: &session::PgRow| (0..).map_while(|column| row.integer(column).ok()).collect();
@@ -72,7 +72,7 @@ pub(super) fn numbers(options: &PgOptions, sql: &str) -> Vec<Vec<i64>> {
 
 /// For tests: TLS that trusts nobody.
 #[cfg(test)]
-pub(super) fn no_roots() -> std::sync::Arc<rustls::ClientConfig> {
+pub(crate) fn no_roots() -> std::sync::Arc<rustls::ClientConfig> {
     let provider = std::sync::Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let builder = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
     let builder = builder.expect("versions").with_root_certificates(rustls::RootCertStore::empty());
