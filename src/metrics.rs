@@ -53,6 +53,12 @@ pub struct Metrics {
     pub in_flight: Gauge,
     /// Age of the oldest delivery that is due, in seconds.
     pub oldest_due_seconds: Gauge<f64, AtomicU64>,
+    /// Slots that this node holds, of several nodes.
+    pub slots_held: Gauge,
+    /// Nodes whose lease holds.
+    pub nodes: Gauge,
+    /// Slots that this node has handed over.
+    pub hand_overs: Counter,
     lanes: [Gauge; 3],
 }
 
@@ -91,6 +97,9 @@ impl Metrics {
             journal_depth: Gauge::default(),
             in_flight: Gauge::default(),
             oldest_due_seconds: Gauge::default(),
+            slots_held: Gauge::default(),
+            nodes: Gauge::default(),
+            hand_overs: Counter::default(),
             lanes: LANE_STATES.map(|state| lanes.get_or_create(&StateLabel { state }).clone()),
             registry: Registry::default(),
         };
@@ -132,6 +141,13 @@ impl Metrics {
             "Age of the oldest delivery that is due",
             metrics.oldest_due_seconds.clone(),
         );
+        registry.register(
+            "slots_held",
+            "Slots of endpoints that this node of several holds",
+            metrics.slots_held.clone(),
+        );
+        registry.register("nodes", "Nodes whose lease holds", metrics.nodes.clone());
+        registry.register("hand_overs", "Slots that this node has handed over", metrics.hand_overs.clone());
         registry.register("lanes", "Lanes by state of their breaker", lanes);
         Self { registry, ..metrics }
     }

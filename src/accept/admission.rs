@@ -10,13 +10,19 @@ use crate::store::journal::Health;
 pub struct Admission {
     draining: AtomicBool,
     disk_low: AtomicBool,
+    replicates_late: AtomicBool,
     journal: watch::Receiver<Health>,
 }
 
 impl Admission {
     /// Open, as long as the journal is well.
     pub fn new(journal: watch::Receiver<Health>) -> Self {
-        Self { draining: AtomicBool::new(false), disk_low: AtomicBool::new(false), journal }
+        Self {
+            draining: AtomicBool::new(false),
+            disk_low: AtomicBool::new(false),
+            replicates_late: AtomicBool::new(false),
+            journal,
+        }
     }
 
     /// Whether a message is taken: `Ok`, or why not, in words for the caller. All of these are 503.
@@ -56,6 +62,16 @@ impl Admission {
     /// The disk was looked at; says whether this is news.
     pub fn set_disk_low(&self, low: bool) -> bool {
         self.disk_low.swap(low, Ordering::AcqRel) != low
+    }
+
+    /// Whether commits wait for no standby although there is one: a failover may lose what was acknowledged.
+    pub fn replicates_late(&self) -> bool {
+        self.replicates_late.load(Ordering::Acquire)
+    }
+
+    /// The database was asked how it replicates; says whether this is news.
+    pub fn set_replicates_late(&self, late: bool) -> bool {
+        self.replicates_late.swap(late, Ordering::AcqRel) != late
     }
 
     /// How the journal is.

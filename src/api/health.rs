@@ -22,8 +22,10 @@ pub(super) struct Ready {
     draining: bool,
     /// What is stored can be read, and nothing new is taken.
     read_only: bool,
-    /// `good`, `disk_full`, `failed` or `closed`.
+    /// `good`, `disk_full`, `away`, `failed` or `closed`.
     journal: &'static str,
+    /// `asynchronous` where a failover of the database may lose what was acknowledged; else `durable`.
+    replication: &'static str,
 }
 
 /// `GET /health` and `GET /health/ping`: 204 until exit.
@@ -49,6 +51,7 @@ pub(super) async fn ready(call: Call, _: Body) -> Result<Response<Body>, ApiErro
             Health::Failed => "failed",
             Health::Closed => "closed",
         },
+        replication: if admission.replicates_late() { "asynchronous" } else { "durable" },
     };
     let status = if accepting { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     Ok(answer::json(status, &ready))

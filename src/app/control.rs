@@ -112,7 +112,8 @@ pub async fn call(config: Config, request: &Request) -> anyhow::Result<Value> {
         if matches!(request, Request::Health) {
             bail!("no server runs on {}", config.storage.data_dir.display());
         }
-        if !request.may_make_a_store() && !super::folder::has_store(&config.storage.data_dir) {
+        let is_embedded = config.storage.url.is_none();
+        if is_embedded && !request.may_make_a_store() && !super::folder::has_store(&config.storage.data_dir) {
             bail!(
                 "there is no store in {}: name its folder with --data-dir, or in the configuration",
                 config.storage.data_dir.display()
@@ -124,6 +125,7 @@ pub async fn call(config: Config, request: &Request) -> anyhow::Result<Value> {
             opened => break opened?,
         }
     };
+    app.join_as_guest().await?;
     let result = handle(&app.gateway, &app.rotation, request).await;
     app.close().await?;
     result

@@ -79,6 +79,22 @@ impl Folder {
         self.key_file.sealer()
     }
 
+    /// The name of this node: as configured, or a random one that is kept in the folder.
+    pub(super) fn node_name(&self, configured: Option<&str>) -> anyhow::Result<String> {
+        if let Some(name) = configured {
+            return Ok(name.to_owned());
+        }
+        let file = self.path.join("node-name");
+        if let Ok(kept) = std::fs::read_to_string(&file)
+            && !kept.trim().is_empty()
+        {
+            return Ok(kept.trim().to_owned());
+        }
+        let name = format!("node-{}", crate::store::seal::hex(&crate::store::key_file::draw()[..6]));
+        std::fs::write(&file, &name).with_context(|| format!("writing {}", file.display()))?;
+        Ok(name)
+    }
+
     pub(super) fn key_file(&self) -> &KeyFile {
         &self.key_file
     }

@@ -8,10 +8,12 @@
 
 mod bodies;
 pub mod control;
+mod engine;
 mod first_start;
 mod folder;
 mod heads;
 mod listen;
+mod node;
 pub mod restore;
 mod rotation;
 mod timed;
@@ -33,8 +35,7 @@ use crate::accept::{Admission, Gateway};
 use crate::config::{AttemptLines, Config, LogFormat};
 use crate::deliver::http::HttpDeliver;
 use crate::deliver::{AddressGuard, Client, ClientConfig, DnsResolver, Resolve};
-use crate::dispatch::ownership::Ownership;
-use crate::dispatch::runner::{Alone, Dispatcher, Parts};
+use crate::dispatch::runner::{Dispatcher, Parts};
 use crate::dispatch::scheduler::SchedulerLimits;
 use crate::maintain::Maintainer;
 use crate::metrics::Metrics;
@@ -42,7 +43,8 @@ use crate::model::{Clock, SlotSet, SystemClock};
 use crate::record::line::Lines;
 use crate::store::journal::{Health, Journal, JournalLimits, JournalTask};
 use crate::store::snapshots::Snapshots;
-use crate::store::sqlite::{SqliteOptions, SqliteReader, SqliteWriter};
+use engine::{Engine, OpenWriter};
+use node::Surroundings;
 
 /// How often housekeeping looks at the disk, the gauges and idle connections.
 const HOUSEKEEPING: Duration = Duration::from_secs(1);
@@ -62,6 +64,8 @@ pub struct App {
     dispatcher: Dispatcher,
     deliver: Arc<HttpDeliver>,
     lines: Option<Lines>,
+    /// This process among others, on PostgreSQL.
+    node: Option<Arc<node::Node>>,
     journal_thread: std::thread::JoinHandle<Health>,
     folder: folder::Folder,
     rotation: Arc<rotation::Rotation>,
@@ -79,21 +83,14 @@ pub enum Ended {
 impl App {
     /// Opens the store. Refuses a folder that another process has open.
     pub async fn open(config: Config) -> anyhow::Result<Self> {
-        anyhow::ensure!(config.storage.url.is_none(), "storage.url is given, and PostgreSQL is not in this version");
         let folder = folder::Folder::lock(&config.storage)?;
-        let sealer = Arc::new(folder.sealer()?);
-        let options = SqliteOptions {
-            folder: folder.path().to_owned(),
-            wal_bytes_max: config.storage.wal_bytes_max,
-            sealer: Arc::clone(&sealer),
-        };
-        crate::store::sqlite::prepare(&options)?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let Engine { sealer, reader, queries, open_writer, ownership, neighbours, node } =
+            Engine::open(&config, &folder, clock.now_ms()).await?;
         let metrics = Arc::new(Metrics::new());
         let limits =
             JournalLimits { rows_max: config.limits.journal_rows_max, bytes_max: config.limits.journal_bytes_max };
         let (journal, task) = Journal::new(limits, Arc::clone(&metrics), Arc::clone(&clock));
-        let reader = Arc::new(SqliteReader::open(options.clone()));
         let snapshots = Arc::new(Snapshots::new(reader.clone(), config.limits.routing_cache_applications));
         let guard = AddressGuard::new(config.egress.allow_networks.clone())
             .https_only(config.egress.https_only)
@@ -106,8 +103,8 @@ impl App {
         let dispatcher = Dispatcher::new(Parts {
             limits: scheduler_limits(&config),
             payload_bytes_max: config.delivery.payload_bytes_in_memory_max,
-            ownership: Ownership::all(),
-            neighbours: Arc::new(Alone),
+            ownership,
+            neighbours,
             retry_schedule: config.delivery.retry_schedule.clone().into(),
             snapshots: Arc::clone(&snapshots),
             reader: reader.clone(),
@@ -119,15 +116,12 @@ impl App {
             lines: lines.clone(),
             runtime: tokio::runtime::Handle::current(),
         });
-        let (endpoints_max, now) = (config.limits.endpoints_per_application, clock.now_ms());
-        let payload_days = config.retention.payload_days;
-        let open = move || Ok(SqliteWriter::open(&options, endpoints_max, now)?.keeping_own_payloads(payload_days));
-        let journal_thread = start_journal(task, open, dispatcher.clone()).await?;
+        let journal_thread = start_journal(task, open_writer, dispatcher.clone()).await?;
         let gateway = Arc::new(Gateway {
             admission: Arc::new(Admission::new(journal.health())),
             journal,
-            reader: reader.clone(),
-            queries: reader,
+            reader,
+            queries,
             snapshots,
             sealer,
             guard,
@@ -148,7 +142,7 @@ impl App {
             retention: config.retention.clone(),
         });
         let rotation = Arc::new(rotation::Rotation::new(folder.key_file().clone()));
-        Ok(Self { config, gateway, dispatcher, deliver, lines, journal_thread, folder, rotation })
+        Ok(Self { config, gateway, dispatcher, deliver, lines, node, journal_thread, folder, rotation })
     }
 
     /// Serves until it is told to end.
@@ -158,12 +152,26 @@ impl App {
         let url = format!("http://{}", listener.local_addr()?);
         // Set once, here.
         let _ = self.gateway.listening.set(url.clone());
+        let tenure = match &self.node {
+            Some(node) => Some(node.join(&self.dispatcher).await.context("joining the other nodes")?),
+            None => None,
+        };
         let first = first_start::make_environment(&self.gateway).await?;
         let control = control::bind(&self.folder.socket())?;
         let control = tokio::spawn(control::serve(control, Arc::clone(&self.gateway), Arc::clone(&self.rotation)));
-        let pending = self.dispatcher.gain(&SlotSet::FULL).await.context("reading what is pending")?;
+        if self.node.is_none() {
+            let pending = self.dispatcher.gain(&SlotSet::FULL).await.context("reading what is pending")?;
+            tracing::info!(pending, "recovered");
+        }
+        let around = Surroundings { dispatcher: self.dispatcher.clone(), gateway: Arc::clone(&self.gateway) };
+        let node = self.node.clone().zip(tenure);
+        let node = tokio::spawn(async move {
+            match node {
+                Some((node, tenure)) => node.run(around, tenure).await,
+                None => std::future::pending().await,
+            }
+        });
         first_start::announce_listening(&url, self.config.log.format);
-        tracing::info!(pending, "recovered");
         first_start::welcome(&self.gateway, &self.config, &self.folder, &url, first).await?;
 
         let (stop, stopped) = watch::channel(false);
@@ -174,7 +182,7 @@ impl App {
             self.dispatcher.clone(),
             Arc::clone(&self.deliver),
             self.folder.path().to_owned(),
-            self.config.storage.disk_reserve_bytes,
+            self.disk_reserve(),
         ));
         let maintainer = Maintainer {
             journal: self.gateway.journal.clone(),
@@ -185,7 +193,7 @@ impl App {
         };
         let maintenance = tokio::spawn(maintainer.run());
         // What was missed is made up for at once: not on a disk that has no room.
-        look_at_disk(&self.gateway, self.folder.path(), self.config.storage.disk_reserve_bytes);
+        look_at_disk(&self.gateway, self.folder.path(), self.disk_reserve());
         let ticking =
             tokio::spawn(Ticker::new(Arc::clone(&self.gateway), Arc::clone(self.dispatcher.ownership())).run());
         // Ends by itself: with the rotation, or with a log line that says what to do.
@@ -203,6 +211,7 @@ impl App {
             result = housekeeping => anyhow::bail!("housekeeping ended: {result:?}"),
             result = maintenance => anyhow::bail!("maintenance ended: {result:?}"),
             result = ticking => anyhow::bail!("the schedules ended: {result:?}"),
+            result = node => anyhow::bail!("the node's control loop ended: {result:?}"),
             result = control => anyhow::bail!("the control socket ended: {result:?}"),
         };
         if ended == Ended::DiskFailed {
@@ -212,8 +221,13 @@ impl App {
         self.gateway.admission.drain();
         stop.send_replace(true);
         let deadline = Duration::from_millis(self.config.server.shutdown_timeout_ms);
-        let (requests, attempts) =
-            tokio::join!(tokio::time::timeout(deadline, listening), self.dispatcher.stop(deadline),);
+        let leaving = async {
+            if let Some(node) = &self.node {
+                node.leave(&self.dispatcher, deadline).await;
+            }
+            self.dispatcher.stop(deadline).await
+        };
+        let (requests, attempts) = tokio::join!(tokio::time::timeout(deadline, listening), leaving);
         if requests.is_err() || attempts > 0 {
             tracing::warn!(
                 attempts,
@@ -223,11 +237,27 @@ impl App {
         self.close().await
     }
 
+    /// Bytes that the disk of the data folder must have: none where messages are kept elsewhere.
+    fn disk_reserve(&self) -> u64 {
+        if self.node.is_some() { 0 } else { self.config.storage.disk_reserve_bytes }
+    }
+
+    /// For a command: on PostgreSQL it writes as a node that takes no work.
+    pub async fn join_as_guest(&self) -> anyhow::Result<()> {
+        match &self.node {
+            Some(node) => node.join_as_guest().await.context("reaching the database"),
+            None => Ok(()),
+        }
+    }
+
     /// Writes all that waits and closes the store.
     pub async fn close(self) -> anyhow::Result<Ended> {
         self.gateway.journal.close();
         let thread = self.journal_thread;
         let health = tokio::task::spawn_blocking(move || thread.join()).await?;
+        if let Some(node) = &self.node {
+            node.end().await;
+        }
         if let Some(lines) = &self.lines {
             lines.close();
         }
@@ -295,7 +325,7 @@ fn lines(config: &Config) -> anyhow::Result<Option<Lines>> {
 /// Opens the writer on a thread of its own, which runs the journal.
 async fn start_journal(
     task: JournalTask,
-    open: impl FnOnce() -> anyhow::Result<SqliteWriter> + Send + 'static,
+    open: OpenWriter,
     dispatcher: Dispatcher,
 ) -> anyhow::Result<std::thread::JoinHandle<Health>> {
     let (opened, is_open) = tokio::sync::oneshot::channel();
@@ -315,7 +345,7 @@ async fn start_journal(
                 return Health::Failed;
             }
         };
-        runtime.block_on(task.run(&mut writer, &dispatcher))
+        runtime.block_on(task.run(&mut *writer, &dispatcher))
     })?;
     is_open.await.context("the journal's thread ended")??;
     Ok(thread)

@@ -571,6 +571,11 @@ impl Scheduler {
         }
     }
 
+    /// Whether all that an endpoint has is handed out to be set aside.
+    pub fn is_draining(&self, endpoint: EndpointKey) -> bool {
+        self.lanes.get(&endpoint).is_some_and(|lane| lane.draining)
+    }
+
     /// The endpoint is gone: what it has left belongs to nobody.
     pub fn abandon(&mut self, endpoint: EndpointKey, nobody: AppKey, now: UnixMs) {
         if let Some(lane) = self.lanes.get_mut(&endpoint) {

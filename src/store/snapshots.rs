@@ -126,6 +126,21 @@ impl Snapshots {
         }
     }
 
+    /// Anything may have changed, on another node.
+    pub fn forget_all(&self) {
+        for part in &self.parts {
+            *part.changes() += 1;
+        }
+        self.epoch.fetch_add(1, Ordering::AcqRel);
+        self.apps.clear();
+        self.uids.clear();
+        self.api_keys.clear();
+        self.operational.clear();
+        self.policies.clear();
+        self.portal_tokens_changed();
+        self.sources_changed();
+    }
+
     /// An endpoint's health changed, which routing does not ask for: its application need not be read
     /// again.
     pub fn endpoint_changed(&self, endpoint: &Arc<Endpoint>) {

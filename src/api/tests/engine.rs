@@ -57,18 +57,17 @@ pub(super) fn engine(sealer: &Arc<Sealer>) -> Engine {
 }
 
 fn on_postgres(url: &str, sealer: Arc<Sealer>) -> (Arc<dyn StoreReader>, Arc<dyn StoreQueries>, OpenWriter, PgOptions) {
-    let options = PgOptions::new(url, postgres::no_roots(), sealer, 6).expect("options");
+    let options = PgOptions::new(url, None, sealer, 6).expect("options");
     let opened = options.clone();
     // Not on a thread of the runtime: it stands still until the tables are made.
     let ready = std::thread::spawn(move || {
-        postgres::prepare(&opened, true).expect("prepared");
+        postgres::prepare(&opened);
         postgres::sole_standing(&opened)
     });
     let standing = Arc::new(ready.join().expect("ready"));
     let reader = Arc::new(PgReader::new(&options));
     let of_writer = options.clone();
-    let open_writer =
-        move || -> Box<dyn StoreWriter> { Box::new(PgWriter::new(of_writer, standing, ENDPOINTS_MAX)) };
+    let open_writer = move || -> Box<dyn StoreWriter> { Box::new(PgWriter::new(of_writer, standing, ENDPOINTS_MAX)) };
     (Arc::clone(&reader) as _, reader, Box::new(open_writer), options)
 }
 
@@ -76,7 +75,9 @@ impl Kept {
     /// Changes rows behind the store's back; how many.
     pub(super) fn execute(&self, sql: &str) -> usize {
         match self {
-            Self::Folder(_, file) => rusqlite::Connection::open(file).expect("opens").execute(sql, []).expect("executed"),
+            Self::Folder(_, file) => {
+                rusqlite::Connection::open(file).expect("opens").execute(sql, []).expect("executed")
+            }
             Self::Database(_, options) => postgres::numbers(options, &format!("{sql} RETURNING 1")).len(),
         }
     }

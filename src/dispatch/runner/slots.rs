@@ -205,6 +205,40 @@ impl Dispatcher {
         self.inner.pump();
     }
 
+    /// Another node has changed an application: it is read anew, and the lanes of its endpoints that are held
+    /// follow. Lanes that are not there need nothing: they are made by what is then.
+    pub async fn refresh(&self, app: AppKey) -> Result<(), ReadError> {
+        let inner = &self.inner;
+        inner.parts.snapshots.app_changed(app);
+        let Some(config) = inner.parts.snapshots.app(app).await? else { return Ok(()) };
+        {
+            let now = inner.now();
+            let mut scheduler = inner.scheduler();
+            let rate = config.app.spec.throttle_rate;
+            let share = rate.map(|_| inner.parts.ownership.share_of(&config));
+            scheduler.set_app_rate(app, rate, share, now);
+            for endpoint in config.endpoints.iter().filter(|endpoint| inner.parts.ownership.holds(endpoint.key())) {
+                let key = endpoint.key();
+                if endpoint.failing.is_none() {
+                    inner.failing.forget(key);
+                }
+                match (endpoint.spec.disabled, scheduler.is_draining(key)) {
+                    (Some(_), false) => scheduler.drain(key, now),
+                    (None, true) => scheduler.probe(key, app, endpoint.spec.throttle_rate, now),
+                    (None, false) => scheduler.revive(key, endpoint.spec.throttle_rate, now),
+                    (Some(_), true) => {}
+                }
+            }
+        }
+        inner.pump();
+        Ok(())
+    }
+
+    /// Another node has deleted the bytes of a message: what is in memory of it is not sent any more.
+    pub fn expunged(&self, message: MessageKey) {
+        self.inner.expunged.add(message);
+    }
+
     /// Holds these slots no more: all of them that is in memory is forgotten, and nothing starts. What is in
     /// flight ends as it may: see [`Self::released`].
     pub fn lose(&self, slots: &SlotSet) {

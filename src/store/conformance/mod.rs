@@ -87,7 +87,7 @@ impl Fixture {
             Kind::Postgres => {
                 let url = crate::test_postgres::shared().create_database();
                 let sealer = Arc::new(Sealer::new(&[7; 32]));
-                Engine::Postgres(PgOptions::new(&url, postgres::no_roots(), sealer, 4).expect("options"))
+                Engine::Postgres(PgOptions::new(&url, None, sealer, 4).expect("options"))
             }
         };
         let (writer, reader) = engine.open(NOW);
@@ -271,7 +271,7 @@ impl Engine {
                 (Box::new(writer), Arc::new(SqliteReader::open(options.clone())))
             }
             Self::Postgres(options) => {
-                postgres::prepare(options, true).expect("prepared");
+                postgres::prepare(options);
                 let standing = Arc::new(postgres::sole_standing(options));
                 (Box::new(PgWriter::new(options.clone(), standing, ENDPOINTS_MAX)), Arc::new(PgReader::new(options)))
             }

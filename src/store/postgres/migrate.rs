@@ -5,7 +5,8 @@ use anyhow::{Context, bail};
 use super::options::PgOptions;
 use super::session::{Session, SessionError};
 use super::standing::MIGRATION_LOCK;
-use crate::store::sql::db::Db;
+use crate::store::key_file::{self, Key};
+use crate::store::sql::db::{Db, Value};
 use crate::store::sql::reseal;
 
 const MIGRATIONS: [&str; 1] = [include_str!("../../../migrations/postgres/0001_initial.sql")];
@@ -27,9 +28,9 @@ pub fn status(options: &PgOptions) -> anyhow::Result<MigrationStatus> {
     Ok(MigrationStatus { applied: applied(&session)?, known: MIGRATIONS.len() })
 }
 
-/// Brings the tables up to date and checks the key; without `may_migrate` only where they are up to date
-/// already. Tables that a newer version has made are refused.
-pub fn prepare(options: &PgOptions, may_migrate: bool) -> anyhow::Result<()> {
+/// Brings the tables up to date; without `may_migrate` only says whether they are. Tables that a newer version
+/// has made are refused.
+pub fn migrate(options: &PgOptions, may_migrate: bool) -> anyhow::Result<()> {
     let session = super::connect(options)?;
     check_server(&session)?;
     let done = applied(&session)?;
@@ -48,6 +49,24 @@ pub fn prepare(options: &PgOptions, may_migrate: bool) -> anyhow::Result<()> {
         }
         up(&session)?;
     }
+    Ok(())
+}
+
+/// The encryption key that the database itself keeps; the first who asks puts it there. Says whether this was
+/// the first.
+pub fn kept_key(options: &PgOptions) -> anyhow::Result<(Key, bool)> {
+    let session = super::connect(options)?;
+    let put = session.prepare("INSERT INTO meta (name, value) VALUES ('key', ?) ON CONFLICT DO NOTHING")?;
+    let is_first = session.execute(&put, &[Value::Blob(key_file::draw().to_vec().into())])? == 1;
+    let kept = session.query(&session.prepare("SELECT value FROM meta WHERE name = 'key'")?, &[])?;
+    let kept = kept.first().map_or(Ok(Vec::new()), |row| row.bytes(0))?;
+    let Ok(key) = kept.try_into() else { bail!("the encryption key in the database is damaged") };
+    Ok((key, is_first))
+}
+
+/// Checks that the sealer's key is the database's.
+pub fn check_key(options: &PgOptions) -> anyhow::Result<()> {
+    let session = super::connect(options)?;
     session.batch("BEGIN")?;
     session.batch(&format!("SELECT pg_advisory_xact_lock({MIGRATION_LOCK})"))?;
     let checked = reseal::check_key(Db::Postgres(&session), &options.sealer);

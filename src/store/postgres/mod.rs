@@ -21,6 +21,7 @@ mod purge;
 mod reader;
 pub(super) mod session;
 mod standing;
+mod tls;
 mod upkeep;
 mod writer;
 
@@ -30,7 +31,7 @@ pub use cluster::{ARRIVALS_MAX, Arriving, Cluster, arriving};
 pub(super) use hot::message_of_event;
 pub use listen::{Heard, listen};
 pub use membership::View;
-pub use migrate::{MigrationStatus, prepare, status};
+pub use migrate::{MigrationStatus, check_key, kept_key, migrate, status};
 pub use notice::Bulletin;
 pub use options::PgOptions;
 pub use reader::PgReader;
@@ -46,6 +47,13 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 fn connect(options: &PgOptions) -> Result<Session, SessionError> {
     Session::connect(options, PATIENCE)
+}
+
+/// For tests: tables and key.
+#[cfg(test)]
+pub(crate) fn prepare(options: &PgOptions) {
+    migrate(options, true).expect("migrated");
+    check_key(options).expect("checked");
 }
 
 /// For tests: a node alone, in the tenure 0, as often as it is opened.
@@ -68,13 +76,4 @@ pub(crate) fn numbers(options: &PgOptions, sql: &str) -> Vec<Vec<i64>> {
     let rows = session.query(&session.prepare(sql).expect("sql"), &[]).expect("read");
     let columns = |row: &session::PgRow| (0..).map_while(|column| row.integer(column).ok()).collect();
     rows.iter().map(columns).collect()
-}
-
-/// For tests: TLS that trusts nobody.
-#[cfg(test)]
-pub(crate) fn no_roots() -> std::sync::Arc<rustls::ClientConfig> {
-    let provider = std::sync::Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let builder = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-    let builder = builder.expect("versions").with_root_certificates(rustls::RootCertStore::empty());
-    std::sync::Arc::new(builder.with_no_client_auth())
 }

@@ -3,10 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio_postgres::{Client, Config, NoTls, config::SslMode};
+use tokio_postgres::config::{SslMode, TargetSessionAttrs};
+use tokio_postgres::{Client, Config, NoTls};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::session::SessionError;
+use super::tls;
 use crate::store::seal::Sealer;
 
 /// How long connecting may take.
@@ -17,6 +19,9 @@ const UNACKNOWLEDGED_MAX: Duration = Duration::from_secs(10);
 const KEEPALIVE_IDLE: Duration = Duration::from_secs(10);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(3);
 const KEEPALIVE_RETRIES: u32 = 3;
+
+/// The mode in which the certificate is checked, which is not the library's.
+const VERIFY_FULL: &str = "sslmode=verify-full";
 
 /// Where the database is. Cheap to clone.
 #[derive(Clone)]
@@ -30,9 +35,14 @@ pub struct PgOptions {
 }
 
 impl PgOptions {
-    /// From a `postgres://` URL. TLS as its `sslmode` says: `disable`, `prefer` (the default), `require`;
-    /// the server's certificate is checked against the public roots and `roots`.
-    pub fn new(url: &str, tls: Arc<rustls::ClientConfig>, sealer: Arc<Sealer>, readers: usize) -> anyhow::Result<Self> {
+    /// From a `postgres://` URL. TLS as its `sslmode` says: `disable`; `prefer` (the default) and `require`,
+    /// which check no certificate; `verify-full`, which checks it against the public roots and
+    /// `extra_roots_pem`.
+    pub fn new(url: &str, extra_roots_pem: Option<&[u8]>, sealer: Arc<Sealer>, readers: usize) -> anyhow::Result<Self> {
+        let (url, verifies) = match url.contains(VERIFY_FULL) {
+            true => (url.replace(VERIFY_FULL, "sslmode=require"), true),
+            false => (url.to_owned(), false),
+        };
         let mut config: Config = url.parse().map_err(|error| anyhow::anyhow!("storage.url: {error}"))?;
         config
             .connect_timeout(CONNECT_TIMEOUT)
@@ -41,17 +51,22 @@ impl PgOptions {
             .keepalives_idle(KEEPALIVE_IDLE)
             .keepalives_interval(KEEPALIVE_INTERVAL)
             .keepalives_retries(KEEPALIVE_RETRIES);
+        // With several hosts: the one that takes changes, also after another was promoted.
+        if config.get_hosts().len() > 1 {
+            config.target_session_attrs(TargetSessionAttrs::ReadWrite);
+        }
         if config.get_application_name().is_none() {
             config.application_name("posthouse");
         }
-        let tls = (config.get_ssl_mode() != SslMode::Disable).then(|| MakeRustlsConnect::new((*tls).clone()));
+        let has_tls = config.get_ssl_mode() != SslMode::Disable;
+        let tls = has_tls.then(|| tls::config(verifies, extra_roots_pem)).transpose()?.map(MakeRustlsConnect::new);
         Ok(Self { config, tls, sealer, readers })
     }
 
-    /// The same database at another place: what listens does not go through a pooler.
-    pub fn at(&self, url: &str) -> anyhow::Result<Self> {
-        let other: Config = url.parse().map_err(|error| anyhow::anyhow!("storage.listen_url: {error}"))?;
-        Ok(Self { config: other, ..self.clone() })
+    /// With another sealer.
+    #[must_use]
+    pub fn with_sealer(self, sealer: Arc<Sealer>) -> Self {
+        Self { sealer, ..self }
     }
 
     /// Connects; the connection's wheels turn on the runtime of the caller.
