@@ -131,6 +131,7 @@ impl Node {
     pub(super) async fn join(&self, dispatcher: &Dispatcher) -> Result<Tenure, SessionError> {
         let sent = BootClock.now_ms();
         let tenure = self.cluster.join(&self.name, self.lease_s, true).await?;
+        dispatcher.writes_as(tenure.number, MessageKey(tenure.last_key));
         dispatcher.begin(tenure.epoch, self.until(sent));
         self.standing.begin(tenure);
         tracing::info!(node = self.name, number = tenure.number, epoch = tenure.epoch, "joined");
@@ -323,12 +324,10 @@ impl Node {
     ) -> Result<usize, ReadError> {
         let held = slots.intersection(&around.dispatcher.ownership().slots());
         let (mut after, mut count): (Option<(MessageKey, EndpointKey)>, usize) = (None, 0);
-        if held.is_empty() {
-            return Ok(0);
-        }
+        let Some(tenure) = self.standing.tenure().filter(|_| !held.is_empty()) else { return Ok(0) };
         for _ in 0..pages {
             let reading = around.dispatcher.reading();
-            let page = arriving(&self.reader, held, (first, last), after).await?;
+            let page = arriving(&self.reader, tenure.number, held, (first, last), after).await?;
             let is_last = page.len() < ARRIVALS_MAX;
             count += page.len();
             after = page.last().map(|arriving| (arriving.message.key(), arriving.endpoint));

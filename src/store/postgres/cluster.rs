@@ -12,8 +12,7 @@ use super::standing::{self, Tenure};
 use super::upkeep;
 use crate::model::{AppKey, EndpointKey, Message, MessageKey, SlotSet, UnixMs};
 use crate::store::ReadError;
-use crate::store::sql::db::{self, Db};
-use crate::store::sql::lines::{Line, Lines};
+use crate::store::sql::db;
 use crate::store::sql::rows;
 
 /// How long an answer is waited for: renewals are of no use later.
@@ -128,23 +127,23 @@ impl Cluster {
     }
 }
 
-/// Pending deliveries of these slots, of messages from `first` to `last`, after the delivery `after`; at most
-/// [`ARRIVALS_MAX`], in order.
+/// Pending deliveries of these slots, of messages from `first` to `last` that another node than `own` has
+/// accepted, after the delivery `after`; at most [`ARRIVALS_MAX`], in order.
 pub async fn arriving(
     reader: &super::PgReader,
+    own: u16,
     slots: SlotSet,
     (first, last): (MessageKey, MessageKey),
     after: Option<(MessageKey, EndpointKey)>,
 ) -> Result<Vec<Arriving>, ReadError> {
-    let slots: Vec<String> = slots.iter().map(|slot| slot.0.to_string()).collect();
     let (message, endpoint) = after.map_or((first.0 - 1, i64::MAX), |(message, endpoint)| (message.0, endpoint.0));
-    let slots = slots.join(",");
+    let slots = slots.to_bits();
     reader
-        .read(Line::Core, move |db: Db<'_>, _| {
+        .read_one(move |db| {
             let sql = format!(
                 "SELECT {}, payload.body, payload.head, pending.endpoint, pending.version
                  FROM (SELECT * FROM pending WHERE (message, endpoint) > (?1, ?2) AND message <= ?3
-                         AND slot = ANY(CAST(string_to_array(?4, ',') AS smallint[]))
+                         AND get_bit(CAST(?4 AS bytea), slot) = 1 AND (message >> 12) & 511 <> ?5
                        ORDER BY message, endpoint LIMIT {ARRIVALS_MAX}) AS pending
                    CROSS JOIN LATERAL (SELECT * FROM message WHERE message.key = pending.message OFFSET 0) AS message
                    LEFT JOIN LATERAL (SELECT * FROM payload WHERE payload.id = message.payload OFFSET 0) AS payload
@@ -152,9 +151,8 @@ pub async fn arriving(
                  ORDER BY pending.message, pending.endpoint",
                 rows::MESSAGE
             );
-            let values = db::params![message, endpoint, last.0, slots];
             db.prepare_cached(&sql)?
-                .query_map(values, |row| {
+                .query_map(db::params![message, endpoint, last.0, &slots[..], own], |row| {
                     Ok(Arriving {
                         endpoint: EndpointKey(row.get(12)?),
                         version: row.get(13)?,
