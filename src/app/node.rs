@@ -7,7 +7,7 @@
 //!    └─────────┘
 //! ```
 
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ use crate::model::id::first_key_at;
 use crate::model::{EndpointKey, MessageKey, Slot, SlotSet};
 use crate::store::ReadError;
 use crate::store::postgres::{
-    ARRIVALS_MAX, Bulletin, Cluster, Heard, PgOptions, PgReader, SessionError, Standing, Tenure, View, arriving, listen,
+    Bulletin, Cluster, Heard, PgOptions, PgReader, SessionError, Standing, Tenure, View, arriving, listen,
 };
 
 /// Heartbeats in the time of a lease.
@@ -45,7 +45,7 @@ const UPKEEP_EVERY: Duration = Duration::from_secs(10);
 /// Rounds of that at once.
 const UPKEEP_ROUNDS_MAX: usize = 50;
 /// How often a leaving node looks whether it has handed over all.
-const LEAVING_LOOK: Duration = Duration::from_millis(10);
+const LEAVING_LOOK: Duration = Duration::from_millis(20);
 /// Bulletins that are taken together.
 const HEARD_AT_ONCE: usize = 256;
 
@@ -64,6 +64,8 @@ pub(super) struct Node {
     configuration: AtomicI64,
     /// There is something new about slots.
     look: Notify,
+    /// Nodes that take slots, as of the last heartbeat.
+    takers: AtomicUsize,
 }
 
 /// What dispatch and the gateway are to a node.
@@ -107,6 +109,7 @@ impl Node {
             handing: Mutex::default(),
             configuration: AtomicI64::new(0),
             look: Notify::new(),
+            takers: AtomicUsize::new(1),
         }
     }
 
@@ -226,6 +229,7 @@ impl Node {
         }
         metrics.slots_held.set(around.dispatcher.ownership().slots().len() as i64);
         metrics.nodes.set(view.nodes as i64);
+        self.takers.store(view.takers, Ordering::Release);
     }
 
     /// Gives slots away as soon as nothing of them is in flight.
@@ -327,8 +331,7 @@ impl Node {
         let Some(tenure) = self.standing.tenure().filter(|_| !held.is_empty()) else { return Ok(0) };
         for _ in 0..pages {
             let reading = around.dispatcher.reading();
-            let page = arriving(&self.reader, tenure.number, held, (first, last), after).await?;
-            let is_last = page.len() < ARRIVALS_MAX;
+            let (page, is_last) = arriving(&self.reader, tenure.number, held, (first, last), after).await?;
             count += page.len();
             after = page.last().map(|arriving| (arriving.message.key(), arriving.endpoint));
             let arrivals = page.into_iter().map(|arriving| Arrival {
@@ -420,8 +423,7 @@ impl Node {
             loop {
                 tokio::time::sleep(LEAVING_LOOK).await;
                 let is_busy = !self.handing().is_empty() || !dispatcher.ownership().slots().is_empty();
-                let alone = self.cluster.heartbeat(tenure, self.lease_s).await;
-                if !is_busy || alone.is_ok_and(|view| view.is_none_or(|view| view.nodes <= 1)) {
+                if !is_busy || self.takers.load(Ordering::Acquire) == 0 {
                     return;
                 }
             }

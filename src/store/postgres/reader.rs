@@ -197,15 +197,7 @@ impl StoreReader for PgReader {
     async fn messages(&self, keys: &[MessageKey]) -> Result<Vec<Message>, ReadError> {
         let keys: Vec<i64> = keys.iter().map(|key| key.0).collect();
         self.read_one(move |db| {
-            // Each by its own partition: a list of keys would be looked for in all of them.
-            let sql = format!(
-                "SELECT {}, payload.body, payload.head FROM unnest($1::bigint[]) AS wanted
-                   CROSS JOIN LATERAL (SELECT * FROM message WHERE message.key = wanted OFFSET 0) AS message
-                   LEFT JOIN LATERAL (SELECT * FROM payload WHERE payload.id = message.payload OFFSET 0) AS payload
-                     ON TRUE",
-                rows::MESSAGE
-            );
-            db.with_numbers(&sql, &keys, rows::message_with_payload)
+            db.with_numbers(&messages_by_keys(), &keys, rows::message_with_payload)
         })
         .await
     }
@@ -274,4 +266,15 @@ impl StoreReader for PgReader {
         })
         .await
     }
+}
+
+/// Messages with their bytes, by a list of keys. Each by its own partition: the list would be looked for in
+/// all of them.
+pub(super) fn messages_by_keys() -> String {
+    format!(
+        "SELECT {}, payload.body, payload.head FROM unnest($1::bigint[]) AS wanted
+           CROSS JOIN LATERAL (SELECT * FROM message WHERE message.key = wanted OFFSET 0) AS message
+           LEFT JOIN LATERAL (SELECT * FROM payload WHERE payload.id = message.payload OFFSET 0) AS payload ON TRUE",
+        rows::MESSAGE
+    )
 }

@@ -40,8 +40,11 @@ const PAYLOAD_BLOCK_BITS: u32 = 16;
 const KEYS_AHEAD_MS: i64 = 1_000;
 
 const BEGIN: &str = "BEGIN";
+/// With what holds for the transaction. Rows are always found by their keys: the planner takes a queue that is
+/// short on average for one that can be read from end to end, with all that was deleted from it.
 const FENCE: &str = "UPDATE node SET last_key = $3, batch = $4 WHERE number = $1 AND epoch = $2
-     RETURNING set_config('idle_in_transaction_session_timeout', $5, true)";
+     RETURNING set_config('idle_in_transaction_session_timeout', $5, true), set_config('enable_seqscan', 'off', true),
+       set_config('enable_hashjoin', 'off', true), set_config('enable_mergejoin', 'off', true)";
 const CONFIGURATION: &str = "SELECT version FROM configuration";
 
 /// What one batch has to know of its transaction.
