@@ -69,7 +69,7 @@ pub(in crate::store) fn heartbeat(
 type Picture = (BTreeMap<u16, Member>, [Held; SLOTS]);
 
 fn view(session: &Session, tenure: &Tenure, (members, held): &Picture) -> Result<View, SessionError> {
-    let configuration = session.query(&session.prepare("SELECT version FROM configuration")?, &[])?;
+    let configuration = session.query(&session.prepare("SELECT version FROM configuration WHERE sole = 0")?, &[])?;
     let mut view = View {
         configuration: configuration.first().map_or(Ok(0), |row| row.integer(0))?,
         nodes: members.values().filter(|member| member.lives).count(),
