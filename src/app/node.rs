@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{Notify, mpsc};
+use tokio::task::JoinSet;
 
 use crate::accept::Gateway;
 use crate::dispatch::ownership::{BootClock, LeaseClock};
@@ -227,22 +228,27 @@ impl Node {
         metrics.nodes.set(view.nodes as i64);
     }
 
-    /// Gives slots away as soon as nothing of them is in flight.
+    /// Gives slots away as soon as nothing of them is in flight: those that are ready at the same time together.
     async fn hand_over(self: Arc<Self>, around: Surroundings, tenure: Tenure, slots: SlotSet) {
         around.dispatcher.lose(&slots);
         if around.dispatcher.released(&slots, IDLE_HAND_OVER).await {
             self.hand(&around, tenure, slots).await;
             return;
         }
+        let mut releasing: JoinSet<Slot> = JoinSet::new();
         for slot in slots.iter() {
-            let (node, around) = (Arc::clone(&self), around.clone());
-            tokio::spawn(async move {
-                let one = SlotSet::from_iter([slot]);
-                if !around.dispatcher.released(&one, HAND_OVER_MAX).await {
+            let dispatcher = around.dispatcher.clone();
+            releasing.spawn(async move {
+                if !dispatcher.released(&SlotSet::from_iter([slot]), HAND_OVER_MAX).await {
                     tracing::warn!(slot = slot.0, "a slot is handed over with attempts in flight");
                 }
-                node.hand(&around, tenure, one).await;
+                slot
             });
+        }
+        while let Some(first) = releasing.join_next().await {
+            let others = std::iter::from_fn(|| releasing.try_join_next());
+            let ready: SlotSet = std::iter::once(first).chain(others).filter_map(Result::ok).collect();
+            self.hand(&around, tenure, ready).await;
         }
     }
 
