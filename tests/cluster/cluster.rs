@@ -20,7 +20,7 @@ pub(crate) struct Cluster<'s> {
     pub(crate) nodes: Vec<TestApp>,
     server: &'s Server,
     /// Other tests use that server as well.
-    is_shared: bool,
+    pub(crate) is_shared: bool,
     pub(crate) url: String,
 }
 
