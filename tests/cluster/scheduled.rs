@@ -47,6 +47,8 @@ async fn a_resend_and_a_recovery_may_be_asked_for_at_any_node() {
         let message = node.publish_numbered(&app, 0).await;
         sink.wait_for(&path, 1, SOON).await;
         for (asked, other) in cluster.nodes.iter().enumerate() {
+            // One that is asked for while another is in flight ends with that one.
+            other.wait_for_attempts(&app, &message, asked + 1, SOON).await;
             other.resend(&app, &message, &endpoint).await;
             sink.wait_for(&path, asked + 2, SOON).await;
         }
@@ -114,6 +116,8 @@ async fn a_schedule_ticks_once_among_three_nodes() {
     join_all(cluster.nodes.iter_mut().map(async |node| node.restart().await)).await;
     sink.wait_for("/ticks", SOURCES, SOON).await;
     cluster.shared_evenly_by(3).await;
+    // What is in flight at a kill would be sent again.
+    eventually("all are on record", SOON, async || when(cluster.psql("select count(*) from pending") == "0")).await;
     // One more time that all are asked.
     join_all(cluster.nodes.iter_mut().map(async |node| node.restart().await)).await;
     cluster.shared_evenly_by(3).await;
