@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{Notify, mpsc};
+use tokio::task::JoinSet;
 
 use crate::accept::Gateway;
 use crate::dispatch::ownership::{BootClock, LeaseClock};
@@ -62,6 +63,10 @@ pub(super) struct Node {
     handing: Mutex<SlotSet>,
     /// The version of the configuration that this node knows.
     configuration: AtomicI64,
+    /// The version that it knew at the heartbeat before.
+    configuration_before: AtomicI64,
+    /// The version up to which the lanes have followed, as it was told.
+    followed: AtomicI64,
     /// There is something new about slots.
     look: Notify,
     /// Nodes that take slots, as of the last heartbeat.
@@ -108,6 +113,8 @@ impl Node {
             teller: Arc::default(),
             handing: Mutex::default(),
             configuration: AtomicI64::new(0),
+            configuration_before: AtomicI64::new(0),
+            followed: AtomicI64::new(0),
             look: Notify::new(),
             takers: AtomicUsize::new(1),
         }
@@ -200,9 +207,7 @@ impl Node {
     /// Takes what is this node's, gives what is wanted, and notices changes that nobody told of.
     async fn follow(self: &Arc<Self>, around: &Surroundings, tenure: Tenure, view: &View) {
         let metrics = &around.gateway.metrics;
-        if self.configuration.swap(view.configuration, Ordering::AcqRel) < view.configuration {
-            around.gateway.snapshots.forget_all();
-        }
+        self.follow_configuration(around, view.configuration);
         let held = around.dispatcher.ownership().slots();
         let wanted: SlotSet = view.wanted.iter().map(|(slot, _)| *slot).collect();
         let lost = held.difference(&view.own);
@@ -232,22 +237,47 @@ impl Node {
         self.takers.store(view.takers, Ordering::Release);
     }
 
-    /// Gives slots away as soon as nothing of them is in flight.
+    /// What has changed without this node's being told is read anew when it is needed. Lanes follow a heartbeat
+    /// later: most often they were told by then.
+    fn follow_configuration(self: &Arc<Self>, around: &Surroundings, version: i64) {
+        if self.configuration.fetch_max(version, Ordering::AcqRel) < version {
+            around.gateway.snapshots.forget_all();
+        }
+        let before = self.configuration_before.swap(version, Ordering::AcqRel);
+        if self.followed.load(Ordering::Acquire) >= before {
+            return;
+        }
+        self.followed.fetch_max(version, Ordering::AcqRel);
+        let (node, dispatcher) = (Arc::clone(self), around.dispatcher.clone());
+        tokio::spawn(async move {
+            if let Err(error) = dispatcher.refresh_all().await {
+                tracing::warn!(%error, "what has changed could not be read; it is tried again");
+                node.followed.store(0, Ordering::Release);
+            }
+        });
+    }
+
+    /// Gives slots away as soon as nothing of them is in flight: those that are ready at the same time together.
     async fn hand_over(self: Arc<Self>, around: Surroundings, tenure: Tenure, slots: SlotSet) {
         around.dispatcher.lose(&slots);
         if around.dispatcher.released(&slots, IDLE_HAND_OVER).await {
             self.hand(&around, tenure, slots).await;
             return;
         }
+        let mut releasing: JoinSet<Slot> = JoinSet::new();
         for slot in slots.iter() {
-            let (node, around) = (Arc::clone(&self), around.clone());
-            tokio::spawn(async move {
-                let one = SlotSet::from_iter([slot]);
-                if !around.dispatcher.released(&one, HAND_OVER_MAX).await {
+            let dispatcher = around.dispatcher.clone();
+            releasing.spawn(async move {
+                if !dispatcher.released(&SlotSet::from_iter([slot]), HAND_OVER_MAX).await {
                     tracing::warn!(slot = slot.0, "a slot is handed over with attempts in flight");
                 }
-                node.hand(&around, tenure, one).await;
+                slot
             });
+        }
+        while let Some(first) = releasing.join_next().await {
+            let others = std::iter::from_fn(|| releasing.try_join_next());
+            let ready: SlotSet = std::iter::once(first).chain(others).filter_map(Result::ok).collect();
+            self.hand(&around, tenure, ready).await;
         }
     }
 
@@ -297,6 +327,7 @@ impl Node {
             Bulletin::Configuration { version, node, apps } => {
                 let before = self.configuration.fetch_max(version, Ordering::AcqRel);
                 let is_own = self.standing.tenure().is_some_and(|tenure| tenure.number == node);
+                let mut has_followed = true;
                 match apps {
                     // What this node has changed it knows.
                     _ if is_own => {}
@@ -304,10 +335,15 @@ impl Node {
                         for app in apps {
                             if let Err(error) = around.dispatcher.refresh(app).await {
                                 tracing::warn!(%error, "an application could not be read anew");
+                                has_followed = false;
                             }
                         }
                     }
                     _ => around.gateway.snapshots.forget_all(),
+                }
+                if has_followed {
+                    // Where one before it was missed, the heartbeat finds out.
+                    let _ = self.followed.compare_exchange(version - 1, version, Ordering::AcqRel, Ordering::Acquire);
                 }
             }
             Bulletin::Slots => self.look.notify_one(),

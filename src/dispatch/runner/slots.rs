@@ -239,6 +239,16 @@ impl Dispatcher {
         Ok(())
     }
 
+    /// Other nodes have changed something, and it was not heard what: each application of which something is in
+    /// memory is read anew, as by [`Self::refresh`].
+    pub async fn refresh_all(&self) -> Result<(), ReadError> {
+        let apps = self.inner.scheduler().apps();
+        for app in apps {
+            self.refresh(app).await?;
+        }
+        Ok(())
+    }
+
     /// Another node has deleted the bytes of a message: what is in memory of it is not sent any more.
     pub fn expunged(&self, message: MessageKey) {
         self.inner.expunged.add(message);

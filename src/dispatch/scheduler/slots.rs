@@ -196,6 +196,11 @@ impl Scheduler {
         self.free(ticket.endpoint, ticket.message, ticket.taken);
     }
 
+    /// Applications whose lanes are in memory.
+    pub fn apps(&self) -> FxHashSet<AppKey> {
+        self.lanes.values().map(|lane| lane.app).collect()
+    }
+
     /// Endpoints of slots that have something in flight.
     pub fn busy_in(&self, slots: &SlotSet) -> Vec<EndpointKey> {
         let of_slots = self.lanes.iter().filter(|(endpoint, _)| slots.contains_key(endpoint.0));

@@ -1,5 +1,6 @@
 //! What the control loop of a node asks of the database: join, renew, hand over, leave, tell, and read what
-//! has arrived. Each on a thread that may wait, with one connection that is kept.
+//! has arrived. Each on a thread that may wait, with two connections that are kept: upkeep, which may take
+//! long, holds up no renewal.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -32,17 +33,21 @@ pub struct Arriving {
     pub message: Arc<Message>,
 }
 
-/// A node's line to the database for what is not messages. Cheap to clone.
+/// A connection, for one question at a time. Made when it is first needed.
+type OneLine = Arc<Mutex<Option<Session>>>;
+
+/// A node's lines to the database for what is not messages. Cheap to clone.
 #[derive(Clone)]
 pub struct Cluster {
     options: PgOptions,
-    idle: Arc<Mutex<Option<Session>>>,
+    prompt: OneLine,
+    upkeep: OneLine,
 }
 
 impl Cluster {
     /// Connects when it is first needed.
     pub fn new(options: PgOptions) -> Self {
-        Self { options, idle: Arc::new(Mutex::new(None)) }
+        Self { options, prompt: OneLine::default(), upkeep: OneLine::default() }
     }
 
     /// Joins under a name, to take a share of the slots or only to write.
@@ -73,12 +78,12 @@ impl Cluster {
 
     /// Partitions ahead, unique keys whose time is over, counts; says whether there is more.
     pub async fn upkeep(&self, now: UnixMs) -> Result<bool, SessionError> {
-        self.ask(move |session| upkeep::round(session, now)).await
+        self.ask_on(&self.upkeep, move |session| upkeep::round(session, now)).await
     }
 
     /// Whether commits wait for no standby, although there is one: what a failover may lose.
     pub async fn replicates_asynchronously(&self) -> Result<bool, SessionError> {
-        self.ask(move |session| {
+        self.ask_on(&self.upkeep, move |session| {
             let sql = "SELECT EXISTS (SELECT 1 FROM pg_stat_replication WHERE sync_state = 'async')
                        AND NOT EXISTS (SELECT 1 FROM pg_stat_replication WHERE sync_state IN ('sync', 'quorum'))
                        OR current_setting('synchronous_commit') IN ('off', 'local')";
@@ -112,17 +117,24 @@ impl Cluster {
         &self,
         question: impl FnOnce(&Session) -> Result<T, SessionError> + Send + 'static,
     ) -> Result<T, SessionError> {
-        let (options, idle) = (self.options.clone(), Arc::clone(&self.idle));
+        self.ask_on(&self.prompt, question).await
+    }
+
+    async fn ask_on<T: Send + 'static>(
+        &self,
+        line: &OneLine,
+        question: impl FnOnce(&Session) -> Result<T, SessionError> + Send + 'static,
+    ) -> Result<T, SessionError> {
+        let (options, line) = (self.options.clone(), Arc::clone(line));
         let asked = tokio::task::spawn_blocking(move || {
-            let kept = idle.lock().unwrap_or_else(PoisonError::into_inner).take();
-            let session = match kept.filter(|session| !session.is_broken()) {
+            // Held until there is an answer: whoever asks meanwhile waits, and opens no further connection.
+            let mut kept = line.lock().unwrap_or_else(PoisonError::into_inner);
+            let session = match kept.take().filter(|session| !session.is_broken()) {
                 Some(session) => session,
                 None => Session::connect(&options, PATIENCE)?,
             };
             let answer = question(&session);
-            if !session.is_broken() {
-                *idle.lock().unwrap_or_else(PoisonError::into_inner) = Some(session);
-            }
+            *kept = Some(session);
             answer
         });
         asked.await.map_err(|error| SessionError::Lost(error.to_string()))?
