@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use sha2::{Digest, Sha256};
 
-use crate::config::Storage;
+use crate::config::{Storage, read_capped};
 use crate::store::key_file::KeyFile;
 use crate::store::seal::Sealer;
 
@@ -16,6 +16,7 @@ use crate::store::seal::Sealer;
 const STORE_FILE: &str = "posthouse.db";
 /// What says that the store of a data folder was moved to a database, and to which.
 pub(super) const MOVED: &str = "moved";
+const MOVED_BYTES_MAX: u64 = 64 * 1024;
 /// The longest path that a Unix socket can have, less some room.
 const SOCKET_PATH_MAX: usize = 100;
 
@@ -100,7 +101,7 @@ impl Folder {
     /// Refuses a store that is in a database now: its deliveries would be made a second time.
     pub(super) fn check_not_moved(&self) -> anyhow::Result<()> {
         let file = self.path.join(MOVED);
-        match std::fs::read_to_string(&file) {
+        match read_capped(&file, MOVED_BYTES_MAX) {
             Ok(to) => bail!(
                 "the store in {} was moved to {}: start with --database; or, to use the old store after all, take {} away",
                 self.path.display(),

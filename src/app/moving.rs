@@ -36,8 +36,6 @@ const OUTCOMES_STORED_WITHIN: Duration = Duration::from_secs(10);
 const STANDS_STILL_WITHIN: Duration = Duration::from_mins(10);
 /// Readers that a command needs: it has a connection of its own.
 const NO_READERS: usize = 1;
-/// By how much keys may be ahead of the clock of the database, to be waited for.
-const AHEAD_MS_MAX: i64 = 60_000;
 const ANSWER_BYTES_MAX: u64 = 64 * 1024;
 
 /// What was moved.
@@ -90,11 +88,7 @@ pub fn copy(config: &Config, url: &PostgresUrl, anew: bool, say: Say<'_>) -> any
     // The key may have been replaced meanwhile.
     let sealer = key_file.sealer()?;
     let copied = copy.finish(&sealer, SystemClock.now_ms(), say)?;
-    let ahead_ms = copy.ahead_ms()?;
-    if ahead_ms > AHEAD_MS_MAX {
-        bail!("the clock of the database is {} s behind the newest message: set it right", ahead_ms / 1_000);
-    }
-    std::thread::sleep(Duration::from_millis(u64::try_from(ahead_ms).unwrap_or(0)));
+    copy.wait_for_clock()?;
     mark_moved(folder, url)?;
     copy.release()?;
     drop(hold);

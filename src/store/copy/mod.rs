@@ -45,6 +45,9 @@ const COMPARED_AT_ONCE: i64 = 20_000;
 /// Rows after which it is said how far it is.
 const SAY_EVERY: u64 = 200_000;
 
+/// By how much keys may be ahead of the clock of the database, to be waited for.
+const AHEAD_MS_MAX: i64 = 60_000;
+
 /// Hears how far it is.
 pub type Say<'s> = &'s mut dyn FnMut(&str);
 
@@ -113,10 +116,10 @@ impl Copy {
         Ok(copied)
     }
 
-    /// By how many milliseconds keys of the source are ahead of the clock of the database: what is accepted
-    /// before that time has passed would sort before them.
-    pub fn ahead_ms(&self) -> anyhow::Result<i64> {
-        Ok(key_time(self.source.last_key()?) - self.target.now_ms()?)
+    /// Waits until the clock of the database is past the newest key: what is accepted before that would sort
+    /// before what was.
+    pub fn wait_for_clock(&self) -> anyhow::Result<()> {
+        self.target.wait_until(key_time(self.source.last_key()?), AHEAD_MS_MAX)
     }
 
     /// It is whole: servers may begin. The source must not be served any more.

@@ -9,6 +9,7 @@ use super::columns::{Place, SLICE_ROWS_MAX, Slice, insert};
 use super::source::HourCount;
 use super::tables::{COUNTS, GROWING, SMALL, Table};
 use super::unique::{self, UniqueKeys};
+use crate::model::UnixMs;
 use crate::store::postgres::partitions::{Partitions, Table as Partitioned};
 use crate::store::postgres::session::Session;
 use crate::store::postgres::standing::PARTITION_LOCK;
@@ -19,10 +20,8 @@ use crate::store::sql::db::{Db, NONE, Optional, params};
 const PATIENCE: Duration = Duration::from_mins(30);
 /// Held by the session of a command that copies. One of the numbers behind those of the nodes.
 const COPY_LOCK: i64 = PARTITION_LOCK | 0x100;
-/// How often, and how long after one another, the lock is tried: the session of a command that was killed
-/// goes a moment after it.
-const LOCK_TRIES: u32 = 20;
-const LOCK_PAUSE: Duration = Duration::from_millis(500);
+/// How long the lock is waited for: the session of a command that was killed goes a moment after it.
+const LOCK_WAIT: &str = "10s";
 /// The number under which the embedded store gave its keys, and what stands there in place of a node.
 const COPIED_NODE: (i64, &str) = (0, "copied");
 
@@ -37,19 +36,12 @@ impl Target {
     pub(super) fn open(options: &PgOptions) -> anyhow::Result<Self> {
         let session = Session::connect(options, PATIENCE)?;
         let target = Self { session, partitions: Partitions::default() };
-        for attempt in 1.. {
-            let is_free: bool = target
-                .db()
-                .prepare_cached(&format!("SELECT pg_try_advisory_lock({COPY_LOCK})"))?
-                .query_row(NONE, |row| row.get(0))?;
-            if is_free {
-                break;
-            }
-            if attempt == LOCK_TRIES {
-                bail!("another `posthouse migrate copy` into this database runs");
-            }
-            std::thread::sleep(LOCK_PAUSE);
+        target.session.batch(&format!("SET lock_timeout = '{LOCK_WAIT}'"))?;
+        match target.session.batch(&format!("SELECT pg_advisory_lock({COPY_LOCK})")) {
+            Err(error) if error.is_lock_timeout() => bail!("another `posthouse migrate copy` into this database runs"),
+            locked => locked?,
         }
+        target.session.batch("SET lock_timeout = 0")?;
         Ok(target)
     }
 
@@ -205,10 +197,18 @@ impl Target {
         Ok(())
     }
 
-    /// Milliseconds since 1970, by the clock of the database.
-    pub(super) fn now_ms(&self) -> anyhow::Result<i64> {
+    /// Waits until the clock of the database is past this moment, which must not be further away than `within`
+    /// milliseconds.
+    pub(super) fn wait_until(&self, at: UnixMs, within: i64) -> anyhow::Result<()> {
         let sql = "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint";
-        Ok(self.db().prepare_cached(sql)?.query_row(NONE, |row| row.get(0))?)
+        let now: i64 = self.db().prepare_cached(sql)?.query_row(NONE, |row| row.get(0))?;
+        if at - now > within {
+            bail!("the clock of the database is {} s behind the newest message: set it right", (at - now) / 1_000);
+        }
+        if at >= now {
+            self.session.batch(&format!("SELECT pg_sleep(({at} - {now} + 1) / 1000.0)"))?;
+        }
+        Ok(())
     }
 
     /// Deletes rows that are no longer in the source, and bytes of answers.
