@@ -89,6 +89,11 @@ impl Admission {
         tokio::time::timeout(within, all_out).await.is_ok()
     }
 
+    /// Whether it lets nothing in.
+    pub fn is_still(&self) -> bool {
+        self.still.load(Ordering::SeqCst)
+    }
+
     /// Lets in again.
     pub fn go_on(&self) {
         self.still.store(false, Ordering::SeqCst);

@@ -156,7 +156,7 @@ impl Ticker {
 
     /// Reads what was changed, and makes what is due.
     async fn round(&mut self) -> Result<(), NotAccepted> {
-        if self.gateway.admission.is_draining() {
+        if self.gateway.admission.is_draining() || self.gateway.admission.is_still() {
             tokio::time::sleep(LOOK).await;
             return Ok(());
         }

@@ -9,21 +9,29 @@ use crate::support::engine;
 use crate::support::wait::{SOON, eventually, when};
 use crate::world::{World, assert_done, assert_refused};
 
-/// Starts a copy and kills it when it says this.
-fn kill_when_it_says(world: &World, what: &str) {
-    let mut copying: Child = Command::new(BINARY)
+fn start_copy(world: &World) -> Child {
+    Command::new(BINARY)
         .args(["migrate", "copy", "--to", &world.url, "--data-dir"])
         .arg(&world.app.data_dir)
         .current_dir(env!("CARGO_TARGET_TMPDIR"))
         .stdin(Stdio::null())
         .stderr(Stdio::piped())
         .spawn()
-        .expect("it starts");
-    let said = BufReader::new(copying.stderr.take().expect("a pipe"));
-    let is_said = said.lines().map_while(Result::ok).any(|line| line.contains(what));
+        .expect("it starts")
+}
+
+fn kill(mut copying: Child) {
     copying.kill().expect("a signal");
     let status = copying.wait().expect("a status");
-    assert!(is_said && !status.success(), "{what}: {status:?}");
+    assert!(status.code().is_none(), "it was not done yet: {status:?}");
+}
+
+/// Starts a copy and kills it when it has copied a part.
+fn kill_in_between(world: &World) {
+    let mut copying = start_copy(world);
+    let said = BufReader::new(copying.stderr.take().expect("a pipe"));
+    assert!(said.lines().map_while(Result::ok).any(|line| line.starts_with("message: ")));
+    kill(copying);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -34,13 +42,17 @@ async fn it_is_finished_by_the_next_and_nothing_is_served_before() {
     let mut world = World::make().await;
     world.start();
     world.goes_on(200).await;
-    tokio::task::block_in_place(|| kill_when_it_says(&world, "message: "));
+    tokio::task::block_in_place(|| kill_in_between(&world));
     let settings = [("POSTHOUSE__STORAGE__URL".to_owned(), world.url.clone())];
     assert_refused(&cli(world.app.folder.path(), &["serve"], &settings), "not all of it is there");
     assert_refused(&cli(world.app.folder.path(), &["key", "create"], &settings), "not all of it is there");
     // Attempts under way let the server take its time to stand still.
+    world.set_stuck(true);
     world.goes_on(50).await;
-    tokio::task::block_in_place(|| kill_when_it_says(&world, "stands still"));
+    let copying = start_copy(&world);
+    eventually("the server stands still", SOON, async || when(world.app.log_text().contains("standing still"))).await;
+    kill(copying);
+    world.set_stuck(false);
     eventually("the server goes on", SOON, async || when(world.app.log_text().contains("this server goes on"))).await;
     world.goes_on(200).await;
     world.stop().await;
@@ -69,7 +81,7 @@ async fn it_is_begun_anew_only_where_it_was_not_finished() {
         return;
     }
     let mut world = World::make().await;
-    tokio::task::block_in_place(|| kill_when_it_says(&world, "message: "));
+    tokio::task::block_in_place(|| kill_in_between(&world));
     let other = World::make().await;
     let to = ["migrate", "copy", "--to", &world.url];
     let copy_other = |more: &[&str]| {

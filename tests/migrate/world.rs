@@ -12,13 +12,15 @@ use tokio::task::JoinHandle;
 use crate::support::app::{Builder, TestApp, id_of};
 use crate::support::http::{Client, Request, Response};
 use crate::support::postgres;
-use crate::support::receiver::Receiver;
+use crate::support::receiver::{Received, Receiver};
 use crate::support::reply::Reply;
 use crate::support::wait::{SOON, eventually, when};
 
 const PRODUCERS: usize = 8;
 /// What a receiver takes for one request: less than the producers make, so that deliveries are pending.
 const SLOW: Duration = Duration::from_millis(100);
+/// What it takes when it is to hold up whoever waits for attempts under way.
+const STUCK: Duration = Duration::from_secs(3);
 pub(crate) const SOURCES: &str = "/ingest/api/v1/source";
 /// Where links lead, whatever the address of the server is.
 const PUBLIC_URL: &str = "https://hooks.example.com";
@@ -36,6 +38,9 @@ struct Book {
     acknowledged: Mutex<Vec<Sent>>,
     refused: AtomicUsize,
     arrived: Mutex<HashSet<String>>,
+    /// What the endpoint that works got last.
+    last: Mutex<Option<Received>>,
+    stuck: AtomicBool,
     stop: AtomicBool,
 }
 
@@ -51,7 +56,7 @@ pub(crate) struct World {
     /// Its path.
     pub(crate) ingest: String,
     pub(crate) url: String,
-    pub(crate) receiver: Receiver,
+    receiver: Receiver,
     book: Arc<Book>,
     producers: Vec<JoinHandle<()>>,
 }
@@ -76,7 +81,15 @@ impl World {
             "/fails" => Reply::status(500).with_body("no"),
             path => {
                 lock(&noting.arrived).insert(request.message_id().to_owned());
-                Reply::ok().after(if path == "/slow" { SLOW } else { Duration::ZERO })
+                let pause = match path {
+                    "/slow" if noting.stuck.load(SeqCst) => STUCK,
+                    "/slow" => SLOW,
+                    _ => Duration::ZERO,
+                };
+                if path == "/works" {
+                    *lock(&noting.last) = Some(request);
+                }
+                Reply::ok().after(pause)
             }
         });
         let receiver = receiver.await;
@@ -160,6 +173,16 @@ impl World {
 
     pub(crate) fn acknowledged(&self) -> Vec<Sent> {
         lock(&self.book.acknowledged).clone()
+    }
+
+    /// Whether attempts are to take long.
+    pub(crate) fn set_stuck(&self, stuck: bool) {
+        self.book.stuck.store(stuck, SeqCst);
+    }
+
+    /// What the endpoint that works got last.
+    pub(crate) fn last(&self) -> Option<Received> {
+        lock(&self.book.last).clone()
     }
 
     /// Answers 503 so far.
