@@ -70,7 +70,10 @@ async fn it_is_finished_by_the_next_and_nothing_is_served_before() {
     let client = new.client.clone().with_key(Some(&world.app.key));
     assert_eq!(world.says(&world.app.client).await, world.says(&client).await);
     let path = format!("{app}/attempt/msg/{}?limit=250", sent[1].id);
-    assert_eq!(client.get(path.as_str()).await.expect(200).json(), world.app.get(path.as_str()).await.expect(200).json());
+    assert_eq!(
+        client.get(path.as_str()).await.expect(200).json(),
+        world.app.get(path.as_str()).await.expect(200).json()
+    );
     world.all_arrive().await;
     world.end();
 }

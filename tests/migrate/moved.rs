@@ -71,9 +71,8 @@ async fn what_is_known_by_hashes_and_numbers_is_known_there_too() {
     // A new message is signed with the old secret, its key is behind all others, and is counted with them.
     let message = json!({ "eventType": "e", "payload": { "new": true } });
     let message = id_of(&client.post(format!("/api/v1/app/{}/msg", world.app_id), message).await.expect(202).json());
-    let arrived = eventually("it arrives", SOON, async || {
-        world.last().filter(|request| request.message_id() == message)
-    });
+    let arrived =
+        eventually("it arrives", SOON, async || world.last().filter(|request| request.message_id() == message));
     assert_signed(&arrived.await, &secret, &message);
     assert_eq!(world.sql("SELECT count(*) FROM node WHERE number = 0 AND name = 'copied'"), "1");
     let keys = "SELECT (SELECT max(key) FROM message) > (SELECT last_key FROM node WHERE number = 0)";

@@ -210,7 +210,11 @@ impl World {
         let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
         let data_dir = folder.path().join("data");
         let key_file = self.app.data_dir.join("key");
-        builder().set("storage.url", &self.url).set("storage.key_file", key_file.display()).start_in(folder, data_dir).await
+        builder()
+            .set("storage.url", &self.url)
+            .set("storage.key_file", key_file.display())
+            .start_in(folder, data_dir)
+            .await
     }
 
     /// What it says of itself, by paths of the API whose answers do not change while it delivers.

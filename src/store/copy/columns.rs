@@ -168,11 +168,8 @@ impl Slice {
             values.push(Value::Integer(before));
         }
         values.push(Value::Integer(rows_max as i64));
-        let sql = format!(
-            "SELECT {columns} FROM {} WHERE {} ORDER BY {keys} LIMIT ?",
-            table.name,
-            wanted.join(" AND ")
-        );
+        let sql =
+            format!("SELECT {columns} FROM {} WHERE {} ORDER BY {keys} LIMIT ?", table.name, wanted.join(" AND "));
         let mut slice = Self { columns: types.map(Column::new).collect(), rows: 0 };
         let mut bytes = 0;
         // Only the source is cut by bytes: the target is asked for as many rows as the source had.

@@ -208,7 +208,9 @@ impl Copy {
         for (table, partitioned) in growing() {
             for day in self.target.days(partitioned) {
                 let (first, last) = (partitioned.first_of(day), last_of(partitioned, day));
-                if self.counts(self.source.db(), table, first, last)? == self.counts(self.target.db(), table, first, last)? {
+                if self.counts(self.source.db(), table, first, last)?
+                    == self.counts(self.target.db(), table, first, last)?
+                {
                     continue;
                 }
                 self.remove_gone_of(table, first, last)?;
@@ -227,11 +229,8 @@ impl Copy {
     /// Rows of a day, and those that have what may be deleted of them.
     fn counts(&self, db: Db<'_>, table: &Table, first: i64, last: i64) -> anyhow::Result<(i64, i64)> {
         let key = table.columns[0].0;
-        let sql = format!(
-            "SELECT count(*), count({}) FROM {} WHERE {key} >= ? AND {key} <= ?",
-            deletable(table),
-            table.name
-        );
+        let sql =
+            format!("SELECT count(*), count({}) FROM {} WHERE {key} >= ? AND {key} <= ?", deletable(table), table.name);
         Ok(db.prepare_cached(&sql)?.query_row([first, last], |row| Ok((row.get(0)?, row.get(1)?)))?)
     }
 
@@ -252,11 +251,13 @@ impl Copy {
             let here = read(self.target.db(), from, last, COMPARED_AT_ONCE)?;
             let Some((to, _)) = here.last().copied() else { return Ok(()) };
             // All that is in the store up to there is here, so that there are no more.
-            let there: HashSet<(i64, bool)> =
-                read(self.source.db(), from, to, COMPARED_AT_ONCE)?.into_iter().collect();
+            let there: HashSet<(i64, bool)> = read(self.source.db(), from, to, COMPARED_AT_ONCE)?.into_iter().collect();
             let differs: Vec<&(i64, bool)> = here.iter().filter(|row| !there.contains(row)).collect();
-            let emptied: Vec<i64> =
-                differs.iter().filter(|(key, empty)| !empty && there.contains(&(*key, true))).map(|row| row.0).collect();
+            let emptied: Vec<i64> = differs
+                .iter()
+                .filter(|(key, empty)| !empty && there.contains(&(*key, true)))
+                .map(|row| row.0)
+                .collect();
             let gone: Vec<i64> = differs.iter().map(|row| row.0).filter(|key| !emptied.contains(key)).collect();
             if !differs.is_empty() {
                 self.target.in_transaction(|| self.target.delete(table, &gone, &emptied))?;

@@ -97,7 +97,9 @@ impl Source {
         while let Some(id) = next.query_row([from], |row| row.get::<i64>(0)).optional()? {
             let day = id >> PAYLOAD_SEQUENCE_BITS;
             days.push(day);
-            let Some(behind) = (day + 1).checked_shl(PAYLOAD_SEQUENCE_BITS).filter(|behind| *behind > id) else { break };
+            let Some(behind) = (day + 1).checked_shl(PAYLOAD_SEQUENCE_BITS).filter(|behind| *behind > id) else {
+                break;
+            };
             from = behind;
         }
         Ok(days)
@@ -125,8 +127,10 @@ impl Source {
     pub(super) fn last_key(&self) -> Result<i64> {
         let mut last = 0;
         for table in KEYED {
-            let highest: Option<i64> =
-                self.db().prepare_cached(&format!("SELECT max(key) FROM {table}"))?.query_row(NONE, |row| row.get(0))?;
+            let highest: Option<i64> = self
+                .db()
+                .prepare_cached(&format!("SELECT max(key) FROM {table}"))?
+                .query_row(NONE, |row| row.get(0))?;
             last = last.max(highest.unwrap_or(0));
         }
         Ok(last)
@@ -146,7 +150,8 @@ impl Source {
     /// Attempts that are not in the counts by hour yet: those behind the watermark, without those of the
     /// slice that was being filled.
     pub(super) fn uncounted(&self) -> Result<Vec<HourCount>> {
-        let sql = "SELECT (key >> 21) / 3600000 AS hour, endpoint, sum(kind = 0), sum(kind <> 0) FROM attempt NOT INDEXED
+        let sql =
+            "SELECT (key >> 21) / 3600000 AS hour, endpoint, sum(kind = 0), sum(kind <> 0) FROM attempt NOT INDEXED
              WHERE key > coalesce((SELECT value FROM meta WHERE name = 'attempt_by_endpoint'), 0)
                AND NOT EXISTS (SELECT 1 FROM attempt_by_endpoint AS counted
                                 WHERE counted.endpoint = attempt.endpoint AND counted.attempt = attempt.key)
@@ -154,12 +159,7 @@ impl Source {
         let mut statement = self.db().prepare_cached(sql)?;
         statement
             .query_map(NONE, |row| {
-                Ok(HourCount {
-                    hour: row.get(0)?,
-                    endpoint: row.get(1)?,
-                    success: row.get(2)?,
-                    failure: row.get(3)?,
-                })
+                Ok(HourCount { hour: row.get(0)?, endpoint: row.get(1)?, success: row.get(2)?, failure: row.get(3)? })
             })?
             .collect()
     }

@@ -90,7 +90,10 @@ pub(super) const MESSAGE_EVENT_ID: usize = 8;
 
 /// All others: copied at the end, in one transaction.
 pub(super) const SMALL: [Table; 17] = [
-    Table { filter: Some("name IN ('mac_key', 'seal_check')"), ..Table::new("meta", 1, &[("name", Text), ("value", Bytes)]) },
+    Table {
+        filter: Some("name IN ('mac_key', 'seal_check')"),
+        ..Table::new("meta", 1, &[("name", Text), ("value", Bytes)])
+    },
     Table::new(
         "environment",
         1,
