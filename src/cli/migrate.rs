@@ -30,10 +30,10 @@ pub(super) enum MigrateCommand {
 /// `posthouse migrate copy`.
 #[derive(Debug, Args)]
 pub(super) struct CopyArgs {
-    /// The data folder of the embedded store [default: storage.data_dir]
+    /// The data folder of the embedded store [default: the configured one]
     #[arg(long, value_name = "FOLDER")]
     from: Option<PathBuf>,
-    /// The URL of the database [default: storage.url]
+    /// The URL of the database [default: the configured one]
     #[arg(long, value_name = "URL")]
     to: Option<PostgresUrl>,
     /// Where an earlier copy was not finished: throw away what it has copied
@@ -92,7 +92,7 @@ fn copy(mut config: Config, args: CopyArgs) -> anyhow::Result<ExitCode> {
     for table in &moved.copied {
         print(&format!("{:<20} {:>12}", table.table, table.rows))?;
     }
-    print(&format!("{} holds all of it, row for row; the old server accepts nothing any more: stop it", url))?;
+    print(&format!("{url} holds all of it, row for row; the old server accepts nothing any more: stop it"))?;
     print(&format!(
         "start the new ones with storage.url and storage.key_file = {:?}, or a copy of that file on each node",
         moved.key_file.display().to_string()

@@ -208,15 +208,15 @@ impl Copy {
         for (table, partitioned) in growing() {
             for day in self.target.days(partitioned) {
                 let (first, last) = (partitioned.first_of(day), last_of(partitioned, day));
-                if self.counts(self.source.db(), table, first, last)?
-                    == self.counts(self.target.db(), table, first, last)?
+                if Self::counts(self.source.db(), table, first, last)?
+                    == Self::counts(self.target.db(), table, first, last)?
                 {
                     continue;
                 }
                 self.remove_gone_of(table, first, last)?;
                 let (there, here) = (
-                    self.counts(self.source.db(), table, first, last)?,
-                    self.counts(self.target.db(), table, first, last)?,
+                    Self::counts(self.source.db(), table, first, last)?,
+                    Self::counts(self.target.db(), table, first, last)?,
                 );
                 if is_still && there != here {
                     bail!("{}: {there:?} in the store, {here:?} in the database, of the day {day}", table.name);
@@ -227,7 +227,7 @@ impl Copy {
     }
 
     /// Rows of a day, and those that have what may be deleted of them.
-    fn counts(&self, db: Db<'_>, table: &Table, first: i64, last: i64) -> anyhow::Result<(i64, i64)> {
+    fn counts(db: Db<'_>, table: &Table, first: i64, last: i64) -> anyhow::Result<(i64, i64)> {
         let key = table.columns[0].0;
         let sql =
             format!("SELECT count(*), count({}) FROM {} WHERE {key} >= ? AND {key} <= ?", deletable(table), table.name);
