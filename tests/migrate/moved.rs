@@ -44,6 +44,8 @@ async fn all_that_was_acknowledged_is_there_and_goes_on() {
         let other = json!({ "eventType": "e", "payload": {}, "eventId": sent.key });
         assert_eq!(client.post(format!("/api/v1/app/{}/msg", world.app_id), other).await.error(409), "event_exists");
     }
+    world.app.get("/api/v1/health/ready").await.expect(503);
+    assert!(world.app.sigterm(SOON * 3).await.success(), "the old server ends as any other");
     world.end();
 }
 

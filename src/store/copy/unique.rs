@@ -81,3 +81,65 @@ fn idempotency(stored: &[u8]) -> Option<(Kind, &[u8], &[u8])> {
     };
     Some((kind, stored.get(1..17)?, stored.get(17..)?))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::id::first_key_at;
+    use crate::store::copy::tables::GROWING;
+
+    const NOW: UnixMs = 1_800_000_000_000;
+
+    /// A message of an age, with what tells it from others.
+    type Message<'a> = (i64, Option<Vec<u8>>, Option<&'a str>, Option<Vec<u8>>);
+
+    fn of(messages: &[Message<'_>]) -> UniqueKeys {
+        let mut slice =
+            Slice { columns: GROWING[0].columns.iter().map(|_| Column::Int8(Vec::new())).collect(), rows: 0 };
+        let key = |age_ms: &i64| Some(first_key_at(NOW - age_ms));
+        slice.columns[0] = Column::Int8(messages.iter().map(|(age_ms, ..)| key(age_ms)).collect());
+        slice.columns[MESSAGE_APP] = Column::Int8(messages.iter().map(|_| Some(7)).collect());
+        let event_ids = messages.iter().map(|(_, _, event_id, _)| event_id.map(str::to_owned)).collect();
+        slice.columns[MESSAGE_EVENT_ID] = Column::Text(event_ids);
+        slice.rows = messages.len();
+        let keys = Column::Bytes(messages.iter().map(|(_, key, ..)| key.clone()).collect());
+        let dedupes = Column::Bytes(messages.iter().map(|(.., dedupe)| dedupe.clone()).collect());
+        UniqueKeys::of(&slice, &[keys, dedupes], NOW)
+    }
+
+    fn stored(kind: StoredKind, hash: u8) -> Option<Vec<u8>> {
+        Some(std::iter::once(kind as u8).chain([hash; 16]).chain([9; 8]).collect())
+    }
+
+    #[test]
+    fn what_has_expired_is_left_behind() {
+        let kept = |message: Message<'_>| of(&[message]).hashes.len();
+        assert_eq!(kept((23 * HOUR_MS, stored(StoredKind::Chosen, 1), None, None)), 1);
+        assert_eq!(kept((25 * HOUR_MS, stored(StoredKind::Chosen, 1), None, None)), 0);
+        assert_eq!(kept((HOUR_MS / 2, stored(StoredKind::Automatic, 1), None, None)), 1);
+        assert_eq!(kept((2 * HOUR_MS, stored(StoredKind::Automatic, 1), None, None)), 0);
+        assert_eq!(kept((24 * 365 * HOUR_MS, None, Some("event"), None)), 1, "as long as its message is there");
+        assert_eq!(kept((7 * 24 * HOUR_MS, None, None, Some(vec![1; 16]))), 1);
+        assert_eq!(kept((9 * 24 * HOUR_MS, None, None, Some(vec![1; 16]))), 0);
+    }
+
+    #[test]
+    fn the_newest_message_has_the_key() {
+        let all = of(&[
+            (3_000, stored(StoredKind::Chosen, 1), None, None),
+            (2_000, stored(StoredKind::Automatic, 1), None, None),
+            (1_000, stored(StoredKind::Chosen, 1), None, None),
+        ]);
+        let mut found: Vec<(u8, i64, Option<Vec<u8>>)> = all
+            .hashes
+            .iter()
+            .zip(all.messages)
+            .zip(all.fingerprints)
+            .map(|((hash, message), fingerprint)| (hash[0], NOW - key_time(message), fingerprint))
+            .collect();
+        found.sort();
+        let print = Some(vec![9; 8]);
+        assert_eq!(found, [(Kind::Chosen as u8, 1_000, print.clone()), (Kind::Automatic as u8, 2_000, print)]);
+        assert!(all.hashes.iter().all(|hash| hash.len() == 17 && hash[1..] == [1; 16]));
+    }
+}
