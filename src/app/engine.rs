@@ -45,6 +45,7 @@ impl Engine {
     }
 
     fn embedded(config: &Config, folder: &Folder, now: UnixMs) -> anyhow::Result<Self> {
+        folder.check_not_moved()?;
         let sealer = Arc::new(folder.sealer()?);
         let options = SqliteOptions {
             folder: folder.path().to_owned(),
@@ -84,6 +85,7 @@ impl Engine {
         let own_key = key_file.then(|| folder.sealer()).transpose()?;
         let opened = tokio::task::spawn_blocking(move || -> anyhow::Result<PgOptions> {
             postgres::migrate(&options, may_migrate).context("preparing the database")?;
+            postgres::check_whole(&options)?;
             let sealer = match own_key {
                 Some(sealer) => sealer,
                 None => {

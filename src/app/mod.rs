@@ -13,6 +13,7 @@ mod first_start;
 mod folder;
 mod heads;
 mod listen;
+pub mod moving;
 mod node;
 pub mod restore;
 mod rotation;
@@ -158,7 +159,14 @@ impl App {
         };
         let first = first_start::make_environment(&self.gateway).await?;
         let control = control::bind(&self.folder.socket())?;
-        let control = tokio::spawn(control::serve(control, Arc::clone(&self.gateway), Arc::clone(&self.rotation)));
+        let stillness = Arc::new(moving::Stillness::new(
+            Arc::clone(&self.gateway),
+            self.dispatcher.clone(),
+            self.folder.path().to_owned(),
+            self.node.is_none(),
+        ));
+        let (gateway, rotation) = (Arc::clone(&self.gateway), Arc::clone(&self.rotation));
+        let control = tokio::spawn(control::serve(control, gateway, rotation, stillness));
         if self.node.is_none() {
             let pending = self.dispatcher.gain(&SlotSet::FULL).await.context("reading what is pending")?;
             tracing::info!(pending, "recovered");

@@ -35,7 +35,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// of one holds up nobody for longer.
 const IDLE_IN_TRANSACTION_MS: i64 = 4_000;
 /// Payloads that one block of numbers is for.
-const PAYLOAD_BLOCK_BITS: u32 = 16;
+pub(in crate::store) const PAYLOAD_BLOCK_BITS: u32 = 16;
 /// How far above the keys of a batch the bound lies that is written before they are given.
 const KEYS_AHEAD_MS: i64 = 1_000;
 
