@@ -86,9 +86,9 @@ impl App {
     pub async fn open(config: Config) -> anyhow::Result<Self> {
         let folder = folder::Folder::lock(&config.storage)?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let Engine { sealer, reader, queries, open_writer, ownership, neighbours, node } =
-            Engine::open(&config, &folder, clock.now_ms()).await?;
         let metrics = Arc::new(Metrics::new());
+        let Engine { sealer, reader, queries, open_writer, ownership, neighbours, node } =
+            Engine::open(&config, &folder, Arc::clone(&metrics), clock.now_ms()).await?;
         let limits =
             JournalLimits { rows_max: config.limits.journal_rows_max, bytes_max: config.limits.journal_bytes_max };
         let (journal, task) = Journal::new(limits, Arc::clone(&metrics), Arc::clone(&clock));

@@ -43,6 +43,8 @@ const SWEEP_YOUNG_MS: i64 = 1_000;
 const LOOK_EVERY: u32 = 30;
 /// How often partitions, unique keys and counts are looked after.
 const UPKEEP_EVERY: Duration = Duration::from_secs(10);
+/// Rounds of that between two looks at the sizes of tables.
+const MEASURE_EVERY: u64 = 6;
 /// Rounds of that at once.
 const UPKEEP_ROUNDS_MAX: usize = 50;
 /// How often a leaving node looks whether it has handed over all.
@@ -163,6 +165,7 @@ impl Node {
         let mut tenure = first;
         loop {
             self.serve_tenure(&around, tenure).await;
+            around.gateway.metrics.leases_lost.inc();
             tracing::warn!(epoch = tenure.epoch, "this node's lease is over: it joins again");
             tenure = loop {
                 match self.join(&around.dispatcher).await {
@@ -422,7 +425,14 @@ impl Node {
     /// replicates.
     async fn keep_up(self: Arc<Self>, around: Surroundings) {
         let admission = &around.gateway.admission;
-        loop {
+        for round in 0_u64.. {
+            if round.is_multiple_of(MEASURE_EVERY)
+                && let Ok(sizes) = self.cluster.sizes().await
+            {
+                for (table, sizes) in sizes {
+                    around.gateway.metrics.set_table(table, sizes);
+                }
+            }
             if around.dispatcher.ownership().may_work(Slot(0)) {
                 for _ in 0..UPKEEP_ROUNDS_MAX {
                     match self.cluster.upkeep(around.gateway.clock.now_ms()).await {

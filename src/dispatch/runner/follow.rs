@@ -131,6 +131,7 @@ impl Inner {
     fn refused(&self, scheduler: &mut Scheduler, settle: &Settle, refusal: Refusal, after: &mut Aftermath) {
         tracing::warn!(%refusal, tenure = settle.tenure, "an outcome was refused");
         if refusal == Refusal::Fenced {
+            self.parts.metrics.fenced_outcomes.inc();
             self.parts.ownership.end(settle.tenure);
         }
         scheduler.refused_outcome(settle.endpoint, settle.message, settle.taken);

@@ -81,6 +81,11 @@ impl Cluster {
         self.ask_on(&self.upkeep, move |session| upkeep::round(session, now)).await
     }
 
+    /// What tables have: bytes of rows, bytes of indexes, dead rows.
+    pub async fn sizes(&self) -> Result<Vec<(&'static str, [i64; 3])>, SessionError> {
+        self.ask_on(&self.upkeep, upkeep::sizes).await
+    }
+
     /// Whether commits wait for no standby, although there is one: what a failover may lose.
     pub async fn replicates_asynchronously(&self) -> Result<bool, SessionError> {
         self.ask_on(&self.upkeep, move |session| {

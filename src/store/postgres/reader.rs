@@ -134,8 +134,9 @@ impl Pool {
         &self,
         run: impl FnOnce() -> db::Result<T> + Send + 'static,
     ) -> Result<T, ReadError> {
-        let permits = Arc::clone(&self.permits);
+        let (permits, began) = (Arc::clone(&self.permits), std::time::Instant::now());
         let permit = permits.acquire_owned().await.map_err(|error| ReadError::Engine(error.to_string()))?;
+        self.options.metrics.pool_wait_seconds.observe(began.elapsed().as_secs_f64());
         let result = tokio::task::spawn_blocking(move || {
             // Given back when the read is over, even if nobody waits for it any more.
             let _permit = permit;
