@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use rustix::io::Errno;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 
@@ -162,6 +163,13 @@ fn processes_of(server: &Server) -> Vec<Pid> {
     all.filter_map(Pid::from_raw).collect()
 }
 
+fn send(processes: &[Pid], signal: Signal) {
+    for process in processes {
+        let sent = kill_process(*process, signal);
+        assert!(matches!(sent, Ok(()) | Err(Errno::SRCH)), "{sent:?}: some may have ended since they were listed");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_database_that_stands_still_for_some_seconds_costs_nothing() {
     let _alone = alone().await;
@@ -171,12 +179,11 @@ async fn a_database_that_stands_still_for_some_seconds_costs_nothing() {
     for still_s in if is_soak() { vec![2, 8, 14, 25] } else { vec![2, 7] } {
         load.run_for(Duration::from_secs(2)).await;
         let stopped = processes_of(&server);
-        // Some may have ended since they were listed.
-        stopped.iter().for_each(|pid| drop(kill_process(*pid, Signal::STOP)));
+        send(&stopped, Signal::STOP);
         let down = Instant::now();
         load.run_for(Duration::from_secs(still_s)).await;
         let up = Instant::now();
-        stopped.iter().for_each(|pid| drop(kill_process(*pid, Signal::CONT)));
+        send(&stopped, Signal::CONT);
         let since = Instant::now();
         let (nodes, endpoints) = resumed(&load, 3, since, RESUMED_WITHIN).await;
         assert_none_acknowledged(&load, down, up);
