@@ -21,6 +21,11 @@ struct StateLabel {
     state: &'static str,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct TableLabel {
+    table: &'static str,
+}
+
 /// All metrics of a server.
 pub struct Metrics {
     registry: Registry,
@@ -59,6 +64,16 @@ pub struct Metrics {
     pub nodes: Gauge,
     /// Slots that this node has handed over.
     pub hand_overs: Counter,
+    /// Outcomes that the database refused, because another node had taken over.
+    pub fenced_outcomes: Counter,
+    /// Leases that this node has lost.
+    pub leases_lost: Counter,
+    /// Statements of PostgreSQL, or several that go out together, until they are answered, in seconds.
+    pub statement_seconds: Histogram,
+    /// How long reads wait for a connection to PostgreSQL, in seconds.
+    pub pool_wait_seconds: Histogram,
+    /// Tables of PostgreSQL with all their partitions: bytes of rows, bytes of indexes, dead rows.
+    tables: [Family<TableLabel, Gauge>; 3],
     lanes: [Gauge; 3],
 }
 
@@ -100,6 +115,11 @@ impl Metrics {
             slots_held: Gauge::default(),
             nodes: Gauge::default(),
             hand_overs: Counter::default(),
+            fenced_outcomes: Counter::default(),
+            leases_lost: Counter::default(),
+            statement_seconds: seconds(),
+            pool_wait_seconds: seconds(),
+            tables: [Family::default(), Family::default(), Family::default()],
             lanes: LANE_STATES.map(|state| lanes.get_or_create(&StateLabel { state }).clone()),
             registry: Registry::default(),
         };
@@ -148,8 +168,35 @@ impl Metrics {
         );
         registry.register("nodes", "Nodes whose lease holds", metrics.nodes.clone());
         registry.register("hand_overs", "Slots that this node has handed over", metrics.hand_overs.clone());
+        registry.register(
+            "fenced_outcomes",
+            "Outcomes that were refused, because another node had taken over",
+            metrics.fenced_outcomes.clone(),
+        );
+        registry.register("leases_lost", "Leases that this node has lost", metrics.leases_lost.clone());
+        registry.register(
+            "database_statement_seconds",
+            "Statements of PostgreSQL until they are answered",
+            metrics.statement_seconds.clone(),
+        );
+        registry.register(
+            "database_pool_wait_seconds",
+            "How long reads wait for a connection to PostgreSQL",
+            metrics.pool_wait_seconds.clone(),
+        );
+        let [rows, indexes, dead] = metrics.tables.clone();
+        registry.register("database_table_bytes", "Bytes of a table of PostgreSQL, looked at each minute", rows);
+        registry.register("database_index_bytes", "Bytes of its indexes", indexes);
+        registry.register("database_dead_rows", "Rows that its vacuum has still to remove", dead);
         registry.register("lanes", "Lanes by state of their breaker", lanes);
         Self { registry, ..metrics }
+    }
+
+    /// What a table of PostgreSQL has: bytes of rows, bytes of indexes, dead rows.
+    pub fn set_table(&self, table: &'static str, sizes: [i64; 3]) {
+        for (family, size) in self.tables.iter().zip(sizes) {
+            family.get_or_create(&TableLabel { table }).set(size);
+        }
     }
 
     /// Counts a finished attempt.

@@ -1,16 +1,35 @@
 //! Whether anything is accepted now: the journal's health, room on the disk, and stopping.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use tokio::sync::watch;
 
 use crate::store::journal::Health;
+
+/// Why nothing is let in while it stands still.
+const STILL: &str = "the store is being moved";
+/// How often it is looked whether all that was let in is answered.
+const LOOK_INSIDE: Duration = Duration::from_millis(2);
+
+/// Held from the gate to the commit.
+#[must_use]
+pub struct Pass<'a>(&'a Admission);
+
+impl Drop for Pass<'_> {
+    fn drop(&mut self) {
+        self.0.inside.fetch_sub(1, Ordering::SeqCst);
+    }
+}
 
 /// The one gate that every change and message passes.
 pub struct Admission {
     draining: AtomicBool,
     disk_low: AtomicBool,
     replicates_late: AtomicBool,
+    still: AtomicBool,
+    /// Commands that were let in and are not answered.
+    inside: AtomicUsize,
     journal: watch::Receiver<Health>,
 }
 
@@ -21,6 +40,8 @@ impl Admission {
             draining: AtomicBool::new(false),
             disk_low: AtomicBool::new(false),
             replicates_late: AtomicBool::new(false),
+            still: AtomicBool::new(false),
+            inside: AtomicUsize::new(0),
             journal,
         }
     }
@@ -36,12 +57,46 @@ impl Admission {
     /// Whether a change is taken: a few bytes, such as revoking a key, also while messages are
     /// refused for want of room.
     pub fn check_change(&self) -> Result<(), &'static str> {
+        if self.still.load(Ordering::SeqCst) {
+            return Err(STILL);
+        }
         match *self.journal.borrow() {
             // A full disk is found out again by trying: the journal answers at once.
             Health::Good | Health::DiskFull => Ok(()),
             Health::Away => Err("the database is away"),
             Health::Failed | Health::Closed => Err("the store has failed"),
         }
+    }
+
+    /// Lets a command in, which is on its way to its commit as long as the pass is held. After this nothing
+    /// stands still before it is answered.
+    pub fn enter(&self) -> Result<Pass<'_>, &'static str> {
+        // Counted first: whoever stands still either sees it, or is seen here.
+        self.inside.fetch_add(1, Ordering::SeqCst);
+        let pass = Pass(self);
+        if self.still.load(Ordering::SeqCst) { Err(STILL) } else { Ok(pass) }
+    }
+
+    /// Lets nothing in from now on, and waits until all that was let in is answered; false where that takes
+    /// longer than `within`.
+    pub async fn stand_still(&self, within: Duration) -> bool {
+        self.still.store(true, Ordering::SeqCst);
+        let all_out = async {
+            while self.inside.load(Ordering::SeqCst) > 0 {
+                tokio::time::sleep(LOOK_INSIDE).await;
+            }
+        };
+        tokio::time::timeout(within, all_out).await.is_ok()
+    }
+
+    /// Whether it lets nothing in.
+    pub fn is_still(&self) -> bool {
+        self.still.load(Ordering::SeqCst)
+    }
+
+    /// Lets in again.
+    pub fn go_on(&self) {
+        self.still.store(false, Ordering::SeqCst);
     }
 
     /// The process is to end: it is not ready for more, and finishes what is in flight.

@@ -83,6 +83,7 @@ impl Gateway {
             })),
             at: now,
         };
+        let _pass = self.admission.enter().map_err(NotAccepted::Closed)?;
         match self.journal.commit(Command::Publish(Box::new(publish))).await? {
             Ok(Done::Published(_)) => {
                 self.metrics.messages_accepted.inc();
@@ -155,7 +156,7 @@ impl Ticker {
 
     /// Reads what was changed, and makes what is due.
     async fn round(&mut self) -> Result<(), NotAccepted> {
-        if self.gateway.admission.is_draining() {
+        if self.gateway.admission.is_draining() || self.gateway.admission.is_still() {
             tokio::time::sleep(LOOK).await;
             return Ok(());
         }

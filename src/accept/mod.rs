@@ -150,6 +150,7 @@ impl Gateway {
         if publish.payload.len() < COPY_BELOW {
             publish.payload = Bytes::copy_from_slice(&publish.payload);
         }
+        let _pass = self.admission.enter().map_err(NotAccepted::Closed)?;
         match self.journal.commit(Command::Publish(Box::new(publish))).await?? {
             Done::Published(published) => {
                 self.metrics.messages_accepted.inc();
@@ -172,6 +173,7 @@ impl Gateway {
     ) -> Result<ChangeAccepted, NotAccepted> {
         self.admission.check_change().map_err(NotAccepted::Closed)?;
         let request = ChangeRequest { at: self.clock.now_ms(), idempotency, change };
+        let _pass = self.admission.enter().map_err(NotAccepted::Closed)?;
         match self.journal.commit(Command::Change(Box::new(request))).await?? {
             Done::Changed(changed) => Ok(ChangeAccepted::New(changed)),
             Done::RepeatedChange(status, body) => Ok(ChangeAccepted::Repeated(status, body)),

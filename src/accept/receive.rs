@@ -405,6 +405,7 @@ impl Gateway {
             })),
             at: now,
         };
+        let _pass = self.admission.enter().map_err(NotAccepted::Closed)?;
         match self.journal.commit(Command::Publish(Box::new(publish))).await?? {
             Done::Published(_) => {
                 self.metrics.messages_accepted.inc();

@@ -12,11 +12,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::time::Instant;
 
 use super::App;
 use super::folder::{InUse, socket_of};
+use super::moving::Stillness;
 use super::rotation::Rotation;
 use crate::accept::{ChangeAccepted, Gateway};
 use crate::config::Config;
@@ -68,6 +70,9 @@ pub enum Request {
     RotateKeyFile,
     /// Whether messages are taken. Asks the running server, and nothing else.
     Health,
+    /// Accept and deliver nothing as long as this connection lasts, and no more at all where the store was moved
+    /// meanwhile. Asks the running server, and nothing else.
+    StandStill,
     /// What waits.
     QueueShape {
         /// How many endpoints.
@@ -82,8 +87,9 @@ impl Request {
     }
 }
 
+/// What a command is answered.
 #[derive(Serialize, Deserialize)]
-enum Answer {
+pub(super) enum Answer {
     #[serde(rename = "ok")]
     Ok(Value),
     #[serde(rename = "error")]
@@ -148,13 +154,15 @@ pub(super) async fn serve(
     listener: UnixListener,
     gateway: Arc<Gateway>,
     rotation: Arc<Rotation>,
+    stillness: Arc<Stillness>,
 ) -> std::convert::Infallible {
     loop {
         match listener.accept().await {
             Ok((stream, _)) => {
                 let (gateway, rotation) = (Arc::clone(&gateway), Arc::clone(&rotation));
+                let stillness = Arc::clone(&stillness);
                 tokio::spawn(async move {
-                    if let Err(error) = answer(stream, &gateway, &rotation).await {
+                    if let Err(error) = answer(stream, &gateway, &rotation, &stillness).await {
                         tracing::debug!(%error, "a command went away");
                     }
                 });
@@ -176,14 +184,25 @@ pub(super) fn bind(socket: &Path) -> anyhow::Result<UnixListener> {
     Ok(listener)
 }
 
-async fn answer(stream: UnixStream, gateway: &Gateway, rotation: &Rotation) -> anyhow::Result<()> {
+async fn answer(
+    stream: UnixStream,
+    gateway: &Gateway,
+    rotation: &Rotation,
+    stillness: &Stillness,
+) -> anyhow::Result<()> {
     let (read, mut write) = stream.into_split();
     let mut line = String::new();
-    BufReader::new(read.take(REQUEST_BYTES_MAX)).read_line(&mut line).await?;
+    let mut read = BufReader::new(read.take(REQUEST_BYTES_MAX));
+    read.read_line(&mut line).await?;
     let result = match serde_json::from_str(&line) {
+        Ok(Request::StandStill) => return stand_still(read, write, stillness).await,
         Ok(request) => handle(gateway, rotation, &request).await,
         Err(error) => Err(error.into()),
     };
+    tell(&mut write, result).await
+}
+
+async fn tell(write: &mut OwnedWriteHalf, result: anyhow::Result<Value>) -> anyhow::Result<()> {
     let answer = match result {
         Ok(value) => Answer::Ok(value),
         Err(error) => Answer::Error(format!("{error:#}")),
@@ -192,6 +211,30 @@ async fn answer(stream: UnixStream, gateway: &Gateway, rotation: &Rotation) -> a
     line.push(b'\n');
     write.write_all(&line).await?;
     Ok(())
+}
+
+/// Stands still until the other side closes the connection, or ends.
+async fn stand_still(
+    mut read: BufReader<tokio::io::Take<OwnedReadHalf>>,
+    mut write: OwnedWriteHalf,
+    stillness: &Stillness,
+) -> anyhow::Result<()> {
+    let asked = match stillness.ask() {
+        Ok(asked) => asked,
+        Err(error) => return tell(&mut write, Err(error)).await,
+    };
+    let begun = stillness.begin().await;
+    let is_still = begun.is_ok();
+    let told = tell(&mut write, begun.map(|()| json!({}))).await;
+    if is_still {
+        if told.is_ok() {
+            // Nothing more is said on it: this is its end, or a fault, which is one too.
+            let _ = read.read_line(&mut String::new()).await;
+        }
+        stillness.end().await;
+    }
+    drop(asked);
+    told
 }
 
 async fn handle(gateway: &Gateway, rotation: &Rotation, request: &Request) -> anyhow::Result<Value> {
@@ -231,6 +274,7 @@ async fn handle(gateway: &Gateway, rotation: &Rotation, request: &Request) -> an
             let admission = &gateway.admission;
             Ok(json!({ "accepting": admission.check().is_ok() && !admission.is_draining() }))
         }
+        Request::StandStill => bail!("no server runs"),
         Request::QueueShape { limit } => {
             let shape = gateway.queries.queue_shape(gateway.clock.now_ms(), *limit).await?;
             Ok(serde_json::to_value(shape)?)

@@ -10,6 +10,7 @@ use super::node::Node;
 use crate::config::{Config, PostgresUrl};
 use crate::dispatch::ownership::{BootClock, Ownership};
 use crate::dispatch::runner::{Alone, Neighbours};
+use crate::metrics::Metrics;
 use crate::model::UnixMs;
 use crate::store::postgres::{self, Cluster, PgOptions, PgReader, PgWriter, Standing};
 use crate::store::query::StoreQueries;
@@ -37,14 +38,20 @@ pub(super) struct Engine {
 
 impl Engine {
     /// Opens it.
-    pub(super) async fn open(config: &Config, folder: &Folder, now: UnixMs) -> anyhow::Result<Self> {
+    pub(super) async fn open(
+        config: &Config,
+        folder: &Folder,
+        metrics: Arc<Metrics>,
+        now: UnixMs,
+    ) -> anyhow::Result<Self> {
         match &config.storage.url {
             None => Self::embedded(config, folder, now),
-            Some(url) => Self::postgres(config, folder, url).await,
+            Some(url) => Self::postgres(config, folder, url, metrics).await,
         }
     }
 
     fn embedded(config: &Config, folder: &Folder, now: UnixMs) -> anyhow::Result<Self> {
+        folder.check_not_moved()?;
         let sealer = Arc::new(folder.sealer()?);
         let options = SqliteOptions {
             folder: folder.path().to_owned(),
@@ -68,14 +75,19 @@ impl Engine {
         })
     }
 
-    async fn postgres(config: &Config, folder: &Folder, url: &PostgresUrl) -> anyhow::Result<Self> {
+    async fn postgres(
+        config: &Config,
+        folder: &Folder,
+        url: &PostgresUrl,
+        metrics: Arc<Metrics>,
+    ) -> anyhow::Result<Self> {
         let readers = config.storage.pool_max.saturating_sub(OTHER_CONNECTIONS);
         let roots = match &config.egress.extra_ca_file {
             Some(file) => Some(crate::config::read_capped(file, CA_BYTES_MAX)?.into_bytes()),
             None => None,
         };
         let nobody = Arc::new(Sealer::new(&[0; 32]));
-        let options = PgOptions::new(url.reveal(), roots.as_deref(), nobody, readers)?;
+        let options = PgOptions::new(url.reveal(), roots.as_deref(), nobody, readers)?.with_metrics(metrics);
         let listening = match &config.storage.listen_url {
             Some(url) => PgOptions::new(url.reveal(), roots.as_deref(), Arc::clone(&options.sealer), readers)?,
             None => options.clone(),
@@ -84,6 +96,7 @@ impl Engine {
         let own_key = key_file.then(|| folder.sealer()).transpose()?;
         let opened = tokio::task::spawn_blocking(move || -> anyhow::Result<PgOptions> {
             postgres::migrate(&options, may_migrate).context("preparing the database")?;
+            postgres::check_whole(&options)?;
             let sealer = match own_key {
                 Some(sealer) => sealer,
                 None => {

@@ -8,12 +8,15 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use sha2::{Digest, Sha256};
 
-use crate::config::Storage;
+use crate::config::{Storage, read_capped};
 use crate::store::key_file::KeyFile;
 use crate::store::seal::Sealer;
 
 /// The embedded store's file.
 const STORE_FILE: &str = "posthouse.db";
+/// What says that the store of a data folder was moved to a database, and to which.
+pub(super) const MOVED: &str = "moved";
+const MOVED_BYTES_MAX: u64 = 64 * 1024;
 /// The longest path that a Unix socket can have, less some room.
 const SOCKET_PATH_MAX: usize = 100;
 
@@ -93,6 +96,21 @@ impl Folder {
         let name = format!("node-{}", crate::store::seal::hex(&crate::store::key_file::draw()[..6]));
         std::fs::write(&file, &name).with_context(|| format!("writing {}", file.display()))?;
         Ok(name)
+    }
+
+    /// Refuses a store that is in a database now: its deliveries would be made a second time.
+    pub(super) fn check_not_moved(&self) -> anyhow::Result<()> {
+        let file = self.path.join(MOVED);
+        match read_capped(&file, MOVED_BYTES_MAX) {
+            Ok(to) => bail!(
+                "the store in {} was moved to {}: start with --database; or, to use the old store after all, take {} away",
+                self.path.display(),
+                to.trim(),
+                file.display()
+            ),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(error).with_context(|| format!("reading {}", file.display())),
+        }
     }
 
     pub(super) fn key_file(&self) -> &KeyFile {

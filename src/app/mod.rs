@@ -13,6 +13,7 @@ mod first_start;
 mod folder;
 mod heads;
 mod listen;
+pub mod moving;
 mod node;
 pub mod restore;
 mod rotation;
@@ -85,9 +86,9 @@ impl App {
     pub async fn open(config: Config) -> anyhow::Result<Self> {
         let folder = folder::Folder::lock(&config.storage)?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let Engine { sealer, reader, queries, open_writer, ownership, neighbours, node } =
-            Engine::open(&config, &folder, clock.now_ms()).await?;
         let metrics = Arc::new(Metrics::new());
+        let Engine { sealer, reader, queries, open_writer, ownership, neighbours, node } =
+            Engine::open(&config, &folder, Arc::clone(&metrics), clock.now_ms()).await?;
         let limits =
             JournalLimits { rows_max: config.limits.journal_rows_max, bytes_max: config.limits.journal_bytes_max };
         let (journal, task) = Journal::new(limits, Arc::clone(&metrics), Arc::clone(&clock));
@@ -158,7 +159,14 @@ impl App {
         };
         let first = first_start::make_environment(&self.gateway).await?;
         let control = control::bind(&self.folder.socket())?;
-        let control = tokio::spawn(control::serve(control, Arc::clone(&self.gateway), Arc::clone(&self.rotation)));
+        let stillness = Arc::new(moving::Stillness::new(
+            Arc::clone(&self.gateway),
+            self.dispatcher.clone(),
+            self.folder.path().to_owned(),
+            self.node.is_none(),
+        ));
+        let (gateway, rotation) = (Arc::clone(&self.gateway), Arc::clone(&self.rotation));
+        let control = tokio::spawn(control::serve(control, gateway, rotation, stillness));
         if self.node.is_none() {
             let pending = self.dispatcher.gain(&SlotSet::FULL).await.context("reading what is pending")?;
             tracing::info!(pending, "recovered");

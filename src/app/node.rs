@@ -7,7 +7,7 @@
 //!    └─────────┘
 //! ```
 
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ use crate::model::id::first_key_at;
 use crate::model::{EndpointKey, MessageKey, Slot, SlotSet};
 use crate::store::ReadError;
 use crate::store::postgres::{
-    ARRIVALS_MAX, Bulletin, Cluster, Heard, PgOptions, PgReader, SessionError, Standing, Tenure, View, arriving, listen,
+    Bulletin, Cluster, Heard, PgOptions, PgReader, SessionError, Standing, Tenure, View, arriving, listen,
 };
 
 /// Heartbeats in the time of a lease.
@@ -43,10 +43,12 @@ const SWEEP_YOUNG_MS: i64 = 1_000;
 const LOOK_EVERY: u32 = 30;
 /// How often partitions, unique keys and counts are looked after.
 const UPKEEP_EVERY: Duration = Duration::from_secs(10);
+/// Rounds of that between two looks at the sizes of tables.
+const MEASURE_EVERY: u64 = 6;
 /// Rounds of that at once.
 const UPKEEP_ROUNDS_MAX: usize = 50;
 /// How often a leaving node looks whether it has handed over all.
-const LEAVING_LOOK: Duration = Duration::from_millis(10);
+const LEAVING_LOOK: Duration = Duration::from_millis(20);
 /// Bulletins that are taken together.
 const HEARD_AT_ONCE: usize = 256;
 
@@ -69,6 +71,8 @@ pub(super) struct Node {
     followed: AtomicI64,
     /// There is something new about slots.
     look: Notify,
+    /// Nodes that take slots, as of the last heartbeat.
+    takers: AtomicUsize,
 }
 
 /// What dispatch and the gateway are to a node.
@@ -114,6 +118,7 @@ impl Node {
             configuration_before: AtomicI64::new(0),
             followed: AtomicI64::new(0),
             look: Notify::new(),
+            takers: AtomicUsize::new(1),
         }
     }
 
@@ -138,6 +143,7 @@ impl Node {
     pub(super) async fn join(&self, dispatcher: &Dispatcher) -> Result<Tenure, SessionError> {
         let sent = BootClock.now_ms();
         let tenure = self.cluster.join(&self.name, self.lease_s, true).await?;
+        dispatcher.writes_as(tenure.number, MessageKey(tenure.last_key));
         dispatcher.begin(tenure.epoch, self.until(sent));
         self.standing.begin(tenure);
         tracing::info!(node = self.name, number = tenure.number, epoch = tenure.epoch, "joined");
@@ -159,6 +165,7 @@ impl Node {
         let mut tenure = first;
         loop {
             self.serve_tenure(&around, tenure).await;
+            around.gateway.metrics.leases_lost.inc();
             tracing::warn!(epoch = tenure.epoch, "this node's lease is over: it joins again");
             tenure = loop {
                 match self.join(&around.dispatcher).await {
@@ -230,6 +237,7 @@ impl Node {
         }
         metrics.slots_held.set(around.dispatcher.ownership().slots().len() as i64);
         metrics.nodes.set(view.nodes as i64);
+        self.takers.store(view.takers, Ordering::Release);
     }
 
     /// What has changed without this node's being told is read anew when it is needed. Lanes follow a heartbeat
@@ -359,13 +367,10 @@ impl Node {
     ) -> Result<usize, ReadError> {
         let held = slots.intersection(&around.dispatcher.ownership().slots());
         let (mut after, mut count): (Option<(MessageKey, EndpointKey)>, usize) = (None, 0);
-        if held.is_empty() {
-            return Ok(0);
-        }
+        let Some(tenure) = self.standing.tenure().filter(|_| !held.is_empty()) else { return Ok(0) };
         for _ in 0..pages {
             let reading = around.dispatcher.reading();
-            let page = arriving(&self.reader, held, (first, last), after).await?;
-            let is_last = page.len() < ARRIVALS_MAX;
+            let (page, is_last) = arriving(&self.reader, tenure.number, held, (first, last), after).await?;
             count += page.len();
             after = page.last().map(|arriving| (arriving.message.key(), arriving.endpoint));
             let arrivals = page.into_iter().map(|arriving| Arrival {
@@ -420,7 +425,14 @@ impl Node {
     /// replicates.
     async fn keep_up(self: Arc<Self>, around: Surroundings) {
         let admission = &around.gateway.admission;
-        loop {
+        for round in 0_u64.. {
+            if round.is_multiple_of(MEASURE_EVERY)
+                && let Ok(sizes) = self.cluster.sizes().await
+            {
+                for (table, sizes) in sizes {
+                    around.gateway.metrics.set_table(table, sizes);
+                }
+            }
             if around.dispatcher.ownership().may_work(Slot(0)) {
                 for _ in 0..UPKEEP_ROUNDS_MAX {
                     match self.cluster.upkeep(around.gateway.clock.now_ms()).await {
@@ -457,8 +469,7 @@ impl Node {
             loop {
                 tokio::time::sleep(LEAVING_LOOK).await;
                 let is_busy = !self.handing().is_empty() || !dispatcher.ownership().slots().is_empty();
-                let alone = self.cluster.heartbeat(tenure, self.lease_s).await;
-                if !is_busy || alone.is_ok_and(|view| view.is_none_or(|view| view.nodes <= 1)) {
+                if !is_busy || self.takers.load(Ordering::Acquire) == 0 {
                     return;
                 }
             }

@@ -2,6 +2,7 @@
 
 pub mod bench;
 pub mod config;
+mod migrate;
 mod operate;
 mod restore;
 mod serve;
@@ -46,6 +47,9 @@ enum Command {
     Backup(operate::BackupArgs),
     /// Put a backup in place, while the store is not served
     Restore(restore::RestoreArgs),
+    /// Bring the tables of a database up to date, and move to it from the embedded store
+    #[command(subcommand)]
+    Migrate(migrate::MigrateCommand),
     /// Say whether the server runs and takes messages, by its exit code
     Health,
     /// Show what waits
@@ -75,6 +79,7 @@ pub fn main() -> ExitCode {
         Command::KeyFile(command) => operate::key_file(&command, &cli.flags),
         Command::Backup(args) => operate::backup(&args, &cli.flags),
         Command::Restore(args) => restore::run(&args, &cli.flags),
+        Command::Migrate(command) => migrate::run(command, &cli.flags),
         Command::Health => operate::health(&cli.flags),
         Command::Queue(command) => operate::queue(&command, &cli.flags),
         Command::Config(command) => command.run(&cli.flags).map(|()| ExitCode::SUCCESS),

@@ -12,6 +12,7 @@
 pub mod command;
 #[cfg(test)]
 mod conformance;
+pub mod copy;
 pub mod idempotency;
 pub mod inbound;
 pub mod journal;

@@ -116,26 +116,42 @@ fn the_image_runs_commands_that_are_there() {
     assert!(instructions.iter().any(|line| line == &format!("ARG RUST_VERSION={version}")), "Rust {version}");
 }
 
+/// The units that are shipped: of one node on its own store, and of one of several.
+const UNITS: [&str; 2] = ["packaging/posthouse.service", "examples/cluster/posthouse-node@.service"];
+
 #[test]
-fn the_unit_runs_the_server_and_waits_for_its_drain() {
-    let unit = file("packaging/posthouse.service");
-    let value = |name: &str| {
-        let line = unit.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
-        line.unwrap_or_else(|| panic!("{name} in the unit"))
-    };
-    let start: Vec<&str> = value("ExecStart").split_whitespace().collect();
-    assert_eq!(start[0], "/usr/local/bin/posthouse");
-    assert_is_a_command(&start[1..]);
-    let config = Config::default();
-    let stop_s: u64 = value("TimeoutStopSec").parse().expect("seconds");
-    assert!(stop_s * 1000 > config.server.shutdown_timeout_ms + 5_000, "{stop_s} s are too few to drain");
-    let files: u64 = value("LimitNOFILE").parse().expect("a number");
-    assert!(files >= config.limits.open_files_warn_below);
-    // Wrong configuration is told by this code, and is not mended by starting again.
-    assert_eq!(value("RestartPreventExitStatus"), "2");
+fn the_units_run_the_server_and_wait_for_its_drain() {
+    for name in UNITS {
+        let unit = file(name);
+        let value = |name: &str| {
+            let line = unit.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
+            line.unwrap_or_else(|| panic!("{name} in the unit"))
+        };
+        let start: Vec<&str> = value("ExecStart").split_whitespace().collect();
+        assert_eq!(start[0], "/usr/local/bin/posthouse");
+        assert_is_a_command(&start[1..]);
+        let config = Config::default();
+        let stop_s: u64 = value("TimeoutStopSec").parse().expect("seconds");
+        assert!(stop_s * 1000 > config.server.shutdown_timeout_ms + 5_000, "{stop_s} s are too few to drain");
+        let files: u64 = value("LimitNOFILE").parse().expect("a number");
+        assert!(files >= config.limits.open_files_warn_below);
+        // Wrong configuration is told by this code, and is not mended by starting again.
+        assert_eq!(value("RestartPreventExitStatus"), "2");
+    }
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
     let nonsense = [("POSTHOUSE__SERVER__LISTEN".to_owned(), "nonsense".to_owned())];
     assert_eq!(cli(folder.path(), &["serve"], &nonsense).status.code(), Some(2));
+}
+
+/// Both units are as closed to the rest of the machine.
+#[test]
+fn the_units_forbid_the_same() {
+    let closed = |name: &str| -> Vec<String> {
+        let text = file(name);
+        let from = text.find("ProtectSystem=").expect("what is forbidden");
+        text[from..].lines().map(str::to_owned).collect()
+    };
+    assert_eq!(closed(UNITS[0]), closed(UNITS[1]));
 }
 
 /// The server itself writes a backup: the folders that the documentation names are those it may write to.
@@ -173,13 +189,15 @@ fn the_unit_is_understood_by_systemd() {
         return;
     }
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
-    let unit = folder.path().join("posthouse.service");
-    // It wants the binary to be there.
-    std::fs::write(&unit, file("packaging/posthouse.service").replace("/usr/local/bin/posthouse", BINARY))
-        .expect("written");
-    let verified = Command::new("systemd-analyze").args(["verify", "--man=no"]).arg(&unit).output().expect("runs");
-    let said = String::from_utf8_lossy(&verified.stderr);
-    assert!(verified.status.success() && !said.contains("posthouse.service"), "{said}");
+    for name in UNITS {
+        let base = name.rsplit('/').next().expect("a name").replace('@', "@node-1");
+        let unit = folder.path().join(&base);
+        // It wants the binary to be there.
+        std::fs::write(&unit, file(name).replace("/usr/local/bin/posthouse", BINARY)).expect("written");
+        let verified = Command::new("systemd-analyze").args(["verify", "--man=no"]).arg(&unit).output().expect("runs");
+        let said = String::from_utf8_lossy(&verified.stderr);
+        assert!(verified.status.success() && !said.contains(&base), "{said}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -54,6 +54,7 @@ impl Inner {
         after: &mut Aftermath,
         now: UnixMs,
     ) {
+        scheduler.follow(MessageKey(published.id.key));
         let (config, routes) = match &published.rerouted {
             Some((config, routes)) => (config, routes),
             None => (&publish.config, &publish.routes),
@@ -135,6 +136,7 @@ impl Inner {
     fn refused(&self, scheduler: &mut Scheduler, settle: &Settle, refusal: Refusal, after: &mut Aftermath) {
         tracing::warn!(%refusal, tenure = settle.tenure, "an outcome was refused");
         if refusal == Refusal::Fenced {
+            self.parts.metrics.fenced_outcomes.inc();
             self.parts.ownership.end(settle.tenure);
         }
         scheduler.refused_outcome(settle.endpoint, settle.message, settle.taken);

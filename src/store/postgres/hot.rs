@@ -27,9 +27,9 @@ const EXPIRY_DAY_MAX: i64 = (1 << (63 - PAYLOAD_SEQUENCE_BITS)) - 1;
 const CHOSEN_KEPT_MS: i64 = 24 * HOUR_MS;
 const AUTOMATIC_KEPT_MS: i64 = HOUR_MS;
 /// How long an event id is looked for, at least; longer as long as its message is there.
-const EVENT_ID_KEPT_MS: i64 = 90 * DAY_MS;
+pub(in crate::store) const EVENT_ID_KEPT_MS: i64 = 90 * DAY_MS;
 /// How long what a source tells duplicates by is kept beyond its window: for what is verified late.
-const DEDUPE_KEPT_MS: i64 = 24 * HOUR_MS;
+pub(in crate::store) const DEDUPE_KEPT_MS: i64 = 24 * HOUR_MS;
 /// The first free place behind a taken one is looked for so often.
 const PLACES_MAX: usize = 1_000;
 
@@ -51,7 +51,7 @@ const SOURCES: &str = "SELECT key FROM source WHERE key = ANY($1::bigint[])";
 
 /// What is unique about a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
+pub(in crate::store) enum Kind {
     /// A caller's own idempotency key.
     Chosen,
     EventId,
@@ -62,7 +62,7 @@ enum Kind {
 
 impl Kind {
     /// How long an idempotency key is kept.
-    const fn kept_ms(self) -> i64 {
+    pub(in crate::store) const fn kept_ms(self) -> i64 {
         match self {
             Self::Automatic => AUTOMATIC_KEPT_MS,
             _ => CHOSEN_KEPT_MS,
@@ -106,7 +106,7 @@ pub(super) fn unique_keys(publish: &Publish) -> Vec<UniqueKey> {
 }
 
 /// What an event id of an application is found by: no secret, so no keyed hash.
-fn event_hash(app: AppKey, event_id: &str) -> [u8; 16] {
+pub(in crate::store) fn event_hash(app: AppKey, event_id: &str) -> [u8; 16] {
     use sha2::{Digest, Sha256};
     let digest = Sha256::new().chain_update(app.0.to_be_bytes()).chain_update(event_id).finalize();
     let mut hash = [0; 16];

@@ -13,6 +13,9 @@ const MIGRATIONS: [&str; 1] = [include_str!("../../../migrations/postgres/0001_i
 /// The oldest PostgreSQL that may be used, as it numbers its versions.
 const SERVER_VERSION_MIN: i64 = 150_000;
 
+/// What `meta` has while an installation is copied: what tells it from others.
+pub(in crate::store) const COPYING: &str = "copying";
+
 /// How far the tables are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MigrationStatus {
@@ -48,6 +51,19 @@ pub fn migrate(options: &PgOptions, may_migrate: bool) -> anyhow::Result<()> {
             );
         }
         up(&session)?;
+    }
+    Ok(())
+}
+
+/// Refuses a database into which an installation is being copied, or was not copied to the end.
+pub fn check_whole(options: &PgOptions) -> anyhow::Result<()> {
+    let session = super::connect(options)?;
+    let copying = session.prepare("SELECT 1 FROM meta WHERE name = ?")?;
+    if !session.query(&copying, &[Value::Text(COPYING.into())])?.is_empty() {
+        bail!(
+            "an installation is being copied into the database, and not all of it is there: \
+             `posthouse migrate copy` finishes it"
+        );
     }
     Ok(())
 }

@@ -16,27 +16,33 @@ mod membership;
 mod migrate;
 mod notice;
 mod options;
-mod partitions;
+pub(super) mod partitions;
 mod purge;
 mod reader;
 pub(super) mod session;
-mod standing;
+pub(super) mod standing;
 mod tls;
 mod upkeep;
 mod writer;
 
 use std::time::Duration;
 
-pub use cluster::{ARRIVALS_MAX, Arriving, Cluster, arriving};
+pub use cluster::{Arriving, Cluster, arriving};
 pub(super) use hot::message_of_event;
+/// What is unique about messages, for those who copy them.
+pub(super) mod unique {
+    pub(in crate::store) use super::hot::{DEDUPE_KEPT_MS, EVENT_ID_KEPT_MS, Kind, event_hash};
+}
 pub use listen::{Heard, listen};
 pub use membership::View;
-pub use migrate::{MigrationStatus, check_key, kept_key, migrate, status};
+pub(super) use migrate::COPYING;
+pub use migrate::{MigrationStatus, check_key, check_whole, kept_key, migrate, status};
 pub use notice::Bulletin;
 pub use options::PgOptions;
 pub use reader::PgReader;
 pub use standing::{Standing, Tenure};
 pub(super) use upkeep::due as maintenance_due;
+pub(super) use writer::PAYLOAD_BLOCK_BITS;
 pub use writer::PgWriter;
 
 use session::Session;

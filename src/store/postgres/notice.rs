@@ -15,7 +15,7 @@ pub(super) const WAITS_MAX: usize = 100;
 
 /// What of the configuration has changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Notice {
+pub(super) enum Notice {
     /// An application or its endpoints.
     Application(AppKey),
     /// Anything.

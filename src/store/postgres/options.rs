@@ -9,6 +9,7 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::session::SessionError;
 use super::tls;
+use crate::metrics::Metrics;
 use crate::store::seal::Sealer;
 
 /// How long connecting may take.
@@ -32,6 +33,8 @@ pub struct PgOptions {
     pub sealer: Arc<Sealer>,
     /// Connections of the readers.
     pub readers: usize,
+    /// What is measured.
+    pub(super) metrics: Arc<Metrics>,
 }
 
 impl PgOptions {
@@ -60,7 +63,13 @@ impl PgOptions {
         }
         let has_tls = config.get_ssl_mode() != SslMode::Disable;
         let tls = has_tls.then(|| tls::config(verifies, extra_roots_pem)).transpose()?.map(MakeRustlsConnect::new);
-        Ok(Self { config, tls, sealer, readers })
+        Ok(Self { config, tls, sealer, readers, metrics: Arc::new(Metrics::new()) })
+    }
+
+    /// Measured by these.
+    #[must_use]
+    pub fn with_metrics(self, metrics: Arc<Metrics>) -> Self {
+        Self { metrics, ..self }
     }
 
     /// With another sealer.

@@ -13,7 +13,7 @@ use crate::model::id::first_key_at;
 /// Milliseconds of a day.
 pub(in crate::store) const DAY_MS: i64 = 86_400_000;
 /// Bits of a payload's id behind the day of its expiry.
-pub(super) const PAYLOAD_SEQUENCE_BITS: u32 = 47;
+pub(in crate::store) const PAYLOAD_SEQUENCE_BITS: u32 = 47;
 
 /// A table that is partitioned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -49,7 +49,7 @@ impl Table {
 }
 
 /// The day that a moment is in, since 1970.
-pub(super) const fn day_of(at: UnixMs) -> i64 {
+pub(in crate::store) const fn day_of(at: UnixMs) -> i64 {
     at.div_euclid(DAY_MS)
 }
 

@@ -8,7 +8,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 use std::task::{Poll, Wake, Waker};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 use tokio_postgres::error::SqlState;
@@ -16,6 +16,7 @@ use tokio_postgres::types::{FromSql, IsNull, ToSql, Type, to_sql_checked};
 use tokio_postgres::{Client, Statement};
 
 use super::options::PgOptions;
+use crate::metrics::Metrics;
 use crate::store::sql::db::{Stored, Value};
 
 /// Statements kept ready on one connection. Lists have some hundred different texts.
@@ -200,6 +201,7 @@ pub(in crate::store) struct Session {
     /// How long one answer is waited for.
     patience: Duration,
     is_broken: Cell<bool>,
+    metrics: Arc<Metrics>,
 }
 
 impl Session {
@@ -210,7 +212,8 @@ impl Session {
         let client = stand_still(wheels.spawn(async move { connecting.connect().await }))
             .map_err(|error| SessionError::Lost(error.to_string()))??;
         let statements = RefCell::new(HashMap::new());
-        Ok(Self { client, statements, patience, is_broken: Cell::new(false) })
+        let metrics = Arc::clone(&options.metrics);
+        Ok(Self { client, statements, patience, is_broken: Cell::new(false), metrics })
     }
 
     /// Whether nothing can be asked on it any more.
@@ -219,11 +222,12 @@ impl Session {
     }
 
     fn wait<T>(&self, answer: impl Future<Output = Result<T, tokio_postgres::Error>>) -> Result<T, SessionError> {
-        let patience = self.patience;
+        let (patience, began) = (self.patience, Instant::now());
         let answer = {
             let _timers = wheels()?.enter();
             stand_still(tokio::time::timeout(patience, answer))
         };
+        self.metrics.statement_seconds.observe(began.elapsed().as_secs_f64());
         let result = answer.map_or_else(
             |_| Err(SessionError::Lost(format!("no answer within {} s", patience.as_secs()))),
             |answer| answer.map_err(SessionError::from),

@@ -6,11 +6,13 @@ use super::session::{Session, SessionError};
 use crate::model::UnixMs;
 use crate::model::id::first_key_at;
 use crate::store::maintenance::{Due, Horizon, Maintained};
-use crate::store::sql::db::{Db, NONE, Result, Value};
+use crate::store::sql::db::{Db, Result, Value};
 use crate::store::sql::stats::HOUR_MS;
 
 /// Unique keys and answers to changes that one sweep removes.
 const SWEPT_AT_ONCE: i64 = 10_000;
+/// Tables that are measured: those that grow with messages.
+const MEASURED: [&str; 7] = ["message", "payload", "attempt", "pending", "waiting", "parked", "unique_key"];
 /// How far behind the newest attempts are added up: all that were given an earlier key are stored by then,
 /// because no transaction of any node lasts longer.
 const COUNTED_BEHIND_MS: i64 = 30_000;
@@ -190,12 +192,19 @@ fn count(session: &Session, now: UnixMs) -> Result<(), SessionError> {
     counted
 }
 
-/// Rows of the large tables, dead ones among them, and bytes with their indexes; for the metrics.
-pub(in crate::store) fn sizes(db: Db<'_>) -> Result<Vec<(String, i64, i64, i64)>> {
-    let sql = "SELECT coalesce(parent.relname, own.relname)::text, sum(n_dead_tup)::bigint,
-                 sum(pg_table_size(own.relid))::bigint, sum(pg_indexes_size(own.relid))::bigint
+/// Tables with all their partitions: bytes of rows, bytes of indexes, dead rows.
+pub(in crate::store) fn sizes(session: &Session) -> Result<Vec<(&'static str, [i64; 3])>, SessionError> {
+    let sql = "SELECT coalesce(parent.relname, own.relname)::text, sum(pg_table_size(own.relid))::bigint,
+                 sum(pg_indexes_size(own.relid))::bigint, sum(n_dead_tup)::bigint
                FROM pg_stat_user_tables AS own
                  LEFT JOIN pg_inherits ON inhrelid = own.relid LEFT JOIN pg_class AS parent ON parent.oid = inhparent
                WHERE own.schemaname = current_schema() GROUP BY 1";
-    db.prepare_cached(sql)?.query_map(NONE, |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))?.collect()
+    let mut sizes = Vec::new();
+    for row in session.query(&session.prepare(sql)?, &[])? {
+        let name = row.text(0)?;
+        if let Some(table) = MEASURED.into_iter().find(|table| *table == name) {
+            sizes.push((table, [row.integer(1)?, row.integer(2)?, row.integer(3)?]));
+        }
+    }
+    Ok(sizes)
 }

@@ -43,7 +43,7 @@ const MIGRATIONS: [&str; 2] = [
 /// the first release, and nothing leads on from them.
 const VERSION_FIRST: usize = 2;
 /// The version of a store that all of them have made.
-const VERSION: usize = VERSION_FIRST - 1 + MIGRATIONS.len();
+pub(in crate::store) const VERSION: usize = VERSION_FIRST - 1 + MIGRATIONS.len();
 /// Rights of the store's files.
 const PRIVATE: u32 = 0o600;
 
@@ -122,7 +122,7 @@ fn open_writer(file: &Path) -> anyhow::Result<Connection> {
     Ok(connection)
 }
 
-fn open_reader(file: &Path) -> rusqlite::Result<Connection> {
+pub(in crate::store) fn open_reader(file: &Path) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(file, flags)?;
     connection.busy_timeout(Duration::from_secs(5))?;
