@@ -52,7 +52,7 @@ bench: ## load, sink and report on this machine, as a Markdown table in bench-re
 	$(POSTHOUSE) bench suite --out bench-report.md
 
 # The fault tests, each at its full length. To add one: its name here, its length by POSTHOUSE_SOAK.
-SOAKED := crash simulation durability isolation herd
+SOAKED := crash simulation durability isolation herd cluster
 
 soak: ## the fault tests at full length (hours)
 	.ci/prepare

@@ -76,7 +76,8 @@ async fn a_node_that_sleeps_for_three_leases_is_fenced_when_it_wakes_up() {
     load.ledger.assert_delivered(DRAIN_WITHIN).await;
     println!(
         "asleep: taken over after {taken_over:?}, longest pause of an endpoint {gap:?}, its share again {back:?} after \
-         waking up; {}",
+         waking up, {} stale outcomes refused; {}",
+        sleeper.log_text().matches("an outcome was refused").count(),
         load.ledger.summary()
     );
     load.ledger.assert_duplicates_at_most(IN_FLIGHT_MAX);

@@ -2,6 +2,7 @@
 //! in slots that are not held is left to who holds them, who is told.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use rustc_hash::FxHashSet;
 
@@ -47,7 +48,7 @@ impl Inner {
 
     /// A message was committed: its deliveries go to their lanes.
     fn published(
-        &self,
+        self: &Arc<Self>,
         scheduler: &mut Scheduler,
         (publish, published): (&Publish, &Published),
         after: &mut Aftermath,
@@ -81,6 +82,10 @@ impl Inner {
             let what = due.map_or(Elsewhere::Pending(message), |due| Elsewhere::Waiting(app, due));
             if !self.is_ours(route.endpoint, what, after) {
                 continue;
+            }
+            if published.rerouted.is_some() {
+                // Another node has changed the application, and this one has not heard of it yet.
+                self.drop_older(app, route.endpoint, config.app.version);
             }
             if let Some(due) = due {
                 let waiting = Waiting { due, message, attempts: 0, trigger: Trigger::Scheduled };

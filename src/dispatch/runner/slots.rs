@@ -441,14 +441,20 @@ impl Inner {
     }
 
     /// Drops the application from memory where it is older than a delivery that was routed with it: it is
-    /// read again before the attempt.
-    fn drop_older(&self, app: AppKey, endpoint: EndpointKey, version: i64) {
+    /// read again before the attempt, and its lanes follow.
+    pub(super) fn drop_older(self: &Arc<Self>, app: AppKey, endpoint: EndpointKey, version: i64) {
         let snapshots = &self.parts.snapshots;
         let is_older = snapshots
             .cached(app)
             .is_some_and(|config| config.app.version < version || config.endpoint(endpoint).is_none());
         if is_older {
             snapshots.app_changed(app);
+            let dispatcher = Dispatcher { inner: Arc::clone(self) };
+            self.parts.runtime.spawn(async move {
+                if let Err(error) = dispatcher.refresh(app).await {
+                    tracing::warn!(%error, "an application could not be read anew");
+                }
+            });
         }
     }
 }
