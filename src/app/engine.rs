@@ -17,8 +17,8 @@ use crate::store::seal::Sealer;
 use crate::store::sqlite::{self, SqliteOptions, SqliteReader, SqliteWriter};
 use crate::store::{StoreReader, StoreWriter};
 
-/// Connections of a node that are not the readers': the writer's, the control loop's, the one that listens.
-const OTHER_CONNECTIONS: usize = 3;
+/// Connections of a node that are not the readers': the writer's, two of the control loop, the one that listens.
+const OTHER_CONNECTIONS: usize = 4;
 
 /// Opens the writer, on the thread that is to own it.
 pub(super) type OpenWriter = Box<dyn FnOnce() -> anyhow::Result<Box<dyn StoreWriter>> + Send>;

@@ -25,13 +25,17 @@ pub(super) fn announce_listening(url: &str, format: LogFormat) {
     };
 }
 
-/// Makes the first environment where there is none; says whether it did.
+/// Makes the first environment where there is none; says whether it did. Of several nodes that start at once
+/// on one database one makes it.
 pub(super) async fn make_environment(gateway: &Gateway) -> anyhow::Result<bool> {
-    let first = gateway.queries.environments().await?.is_empty();
-    if first {
-        control::create_environment(gateway, control::DEFAULT_ENVIRONMENT).await?;
+    if !gateway.queries.environments().await?.is_empty() {
+        return Ok(false);
     }
-    Ok(first)
+    match control::create_environment(gateway, control::DEFAULT_ENVIRONMENT).await {
+        Ok(_) => Ok(true),
+        Err(_) if !gateway.queries.environments().await?.is_empty() => Ok(false),
+        Err(error) => Err(error),
+    }
 }
 
 /// Says what to try next, with a key: at the first start, and always in development.

@@ -7,11 +7,12 @@
 //!    └─────────┘
 //! ```
 
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{Notify, mpsc};
+use tokio::task::JoinSet;
 
 use crate::accept::Gateway;
 use crate::dispatch::ownership::{BootClock, LeaseClock};
@@ -20,7 +21,7 @@ use crate::model::id::first_key_at;
 use crate::model::{EndpointKey, MessageKey, Slot, SlotSet};
 use crate::store::ReadError;
 use crate::store::postgres::{
-    ARRIVALS_MAX, Bulletin, Cluster, Heard, PgOptions, PgReader, SessionError, Standing, Tenure, View, arriving, listen,
+    Bulletin, Cluster, Heard, PgOptions, PgReader, SessionError, Standing, Tenure, View, arriving, listen,
 };
 
 /// Heartbeats in the time of a lease.
@@ -45,7 +46,7 @@ const UPKEEP_EVERY: Duration = Duration::from_secs(10);
 /// Rounds of that at once.
 const UPKEEP_ROUNDS_MAX: usize = 50;
 /// How often a leaving node looks whether it has handed over all.
-const LEAVING_LOOK: Duration = Duration::from_millis(10);
+const LEAVING_LOOK: Duration = Duration::from_millis(20);
 /// Bulletins that are taken together.
 const HEARD_AT_ONCE: usize = 256;
 
@@ -62,8 +63,14 @@ pub(super) struct Node {
     handing: Mutex<SlotSet>,
     /// The version of the configuration that this node knows.
     configuration: AtomicI64,
+    /// The version that it knew at the heartbeat before.
+    configuration_before: AtomicI64,
+    /// The version up to which the lanes have followed, as it was told.
+    followed: AtomicI64,
     /// There is something new about slots.
     look: Notify,
+    /// Nodes that take slots, as of the last heartbeat.
+    takers: AtomicUsize,
 }
 
 /// What dispatch and the gateway are to a node.
@@ -106,7 +113,10 @@ impl Node {
             teller: Arc::default(),
             handing: Mutex::default(),
             configuration: AtomicI64::new(0),
+            configuration_before: AtomicI64::new(0),
+            followed: AtomicI64::new(0),
             look: Notify::new(),
+            takers: AtomicUsize::new(1),
         }
     }
 
@@ -131,6 +141,7 @@ impl Node {
     pub(super) async fn join(&self, dispatcher: &Dispatcher) -> Result<Tenure, SessionError> {
         let sent = BootClock.now_ms();
         let tenure = self.cluster.join(&self.name, self.lease_s, true).await?;
+        dispatcher.writes_as(tenure.number, MessageKey(tenure.last_key));
         dispatcher.begin(tenure.epoch, self.until(sent));
         self.standing.begin(tenure);
         tracing::info!(node = self.name, number = tenure.number, epoch = tenure.epoch, "joined");
@@ -196,9 +207,7 @@ impl Node {
     /// Takes what is this node's, gives what is wanted, and notices changes that nobody told of.
     async fn follow(self: &Arc<Self>, around: &Surroundings, tenure: Tenure, view: &View) {
         let metrics = &around.gateway.metrics;
-        if self.configuration.swap(view.configuration, Ordering::AcqRel) < view.configuration {
-            around.gateway.snapshots.forget_all();
-        }
+        self.follow_configuration(around, view.configuration);
         let held = around.dispatcher.ownership().slots();
         let wanted: SlotSet = view.wanted.iter().map(|(slot, _)| *slot).collect();
         let lost = held.difference(&view.own);
@@ -225,24 +234,50 @@ impl Node {
         }
         metrics.slots_held.set(around.dispatcher.ownership().slots().len() as i64);
         metrics.nodes.set(view.nodes as i64);
+        self.takers.store(view.takers, Ordering::Release);
     }
 
-    /// Gives slots away as soon as nothing of them is in flight.
+    /// What has changed without this node's being told is read anew when it is needed. Lanes follow a heartbeat
+    /// later: most often they were told by then.
+    fn follow_configuration(self: &Arc<Self>, around: &Surroundings, version: i64) {
+        if self.configuration.fetch_max(version, Ordering::AcqRel) < version {
+            around.gateway.snapshots.forget_all();
+        }
+        let before = self.configuration_before.swap(version, Ordering::AcqRel);
+        if self.followed.load(Ordering::Acquire) >= before {
+            return;
+        }
+        self.followed.fetch_max(version, Ordering::AcqRel);
+        let (node, dispatcher) = (Arc::clone(self), around.dispatcher.clone());
+        tokio::spawn(async move {
+            if let Err(error) = dispatcher.refresh_all().await {
+                tracing::warn!(%error, "what has changed could not be read; it is tried again");
+                node.followed.store(0, Ordering::Release);
+            }
+        });
+    }
+
+    /// Gives slots away as soon as nothing of them is in flight: those that are ready at the same time together.
     async fn hand_over(self: Arc<Self>, around: Surroundings, tenure: Tenure, slots: SlotSet) {
         around.dispatcher.lose(&slots);
         if around.dispatcher.released(&slots, IDLE_HAND_OVER).await {
             self.hand(&around, tenure, slots).await;
             return;
         }
+        let mut releasing: JoinSet<Slot> = JoinSet::new();
         for slot in slots.iter() {
-            let (node, around) = (Arc::clone(&self), around.clone());
-            tokio::spawn(async move {
-                let one = SlotSet::from_iter([slot]);
-                if !around.dispatcher.released(&one, HAND_OVER_MAX).await {
+            let dispatcher = around.dispatcher.clone();
+            releasing.spawn(async move {
+                if !dispatcher.released(&SlotSet::from_iter([slot]), HAND_OVER_MAX).await {
                     tracing::warn!(slot = slot.0, "a slot is handed over with attempts in flight");
                 }
-                node.hand(&around, tenure, one).await;
+                slot
             });
+        }
+        while let Some(first) = releasing.join_next().await {
+            let others = std::iter::from_fn(|| releasing.try_join_next());
+            let ready: SlotSet = std::iter::once(first).chain(others).filter_map(Result::ok).collect();
+            self.hand(&around, tenure, ready).await;
         }
     }
 
@@ -292,6 +327,7 @@ impl Node {
             Bulletin::Configuration { version, node, apps } => {
                 let before = self.configuration.fetch_max(version, Ordering::AcqRel);
                 let is_own = self.standing.tenure().is_some_and(|tenure| tenure.number == node);
+                let mut has_followed = true;
                 match apps {
                     // What this node has changed it knows.
                     _ if is_own => {}
@@ -299,10 +335,15 @@ impl Node {
                         for app in apps {
                             if let Err(error) = around.dispatcher.refresh(app).await {
                                 tracing::warn!(%error, "an application could not be read anew");
+                                has_followed = false;
                             }
                         }
                     }
                     _ => around.gateway.snapshots.forget_all(),
+                }
+                if has_followed {
+                    // Where one before it was missed, the heartbeat finds out.
+                    let _ = self.followed.compare_exchange(version - 1, version, Ordering::AcqRel, Ordering::Acquire);
                 }
             }
             Bulletin::Slots => self.look.notify_one(),
@@ -323,13 +364,10 @@ impl Node {
     ) -> Result<usize, ReadError> {
         let held = slots.intersection(&around.dispatcher.ownership().slots());
         let (mut after, mut count): (Option<(MessageKey, EndpointKey)>, usize) = (None, 0);
-        if held.is_empty() {
-            return Ok(0);
-        }
+        let Some(tenure) = self.standing.tenure().filter(|_| !held.is_empty()) else { return Ok(0) };
         for _ in 0..pages {
             let reading = around.dispatcher.reading();
-            let page = arriving(&self.reader, held, (first, last), after).await?;
-            let is_last = page.len() < ARRIVALS_MAX;
+            let (page, is_last) = arriving(&self.reader, tenure.number, held, (first, last), after).await?;
             count += page.len();
             after = page.last().map(|arriving| (arriving.message.key(), arriving.endpoint));
             let arrivals = page.into_iter().map(|arriving| Arrival {
@@ -421,8 +459,7 @@ impl Node {
             loop {
                 tokio::time::sleep(LEAVING_LOOK).await;
                 let is_busy = !self.handing().is_empty() || !dispatcher.ownership().slots().is_empty();
-                let alone = self.cluster.heartbeat(tenure, self.lease_s).await;
-                if !is_busy || alone.is_ok_and(|view| view.is_none_or(|view| view.nodes <= 1)) {
+                if !is_busy || self.takers.load(Ordering::Acquire) == 0 {
                     return;
                 }
             }

@@ -41,7 +41,7 @@ pub struct Storage {
     /// Connections to PostgreSQL that a node opens at most, with the one on which it is notified. Three
     /// nodes with the default fit into the 100 connections that PostgreSQL allows unless told
     /// otherwise.
-    #[schemars(range(min = 6, max = 1_000))]
+    #[schemars(range(min = 7, max = 1_000))]
     pub pool_max: usize,
 
     /// Whether `serve` brings the tables of a PostgreSQL database up to date at start. Off where

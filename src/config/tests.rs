@@ -306,8 +306,8 @@ fn a_node_has_a_plain_name_a_bounded_lease_and_a_bounded_pool() {
     check("cluster.lease_s", "3", true);
     check("cluster.lease_s", "60", true);
     check("cluster.lease_s", "61", false);
-    check("storage.pool_max", "5", false);
-    check("storage.pool_max", "6", true);
+    check("storage.pool_max", "6", false);
+    check("storage.pool_max", "7", true);
     check("storage.pool_max", "1001", false);
     check("storage.migrate", "false", true);
     check("storage.migrate", "'no'", false);

@@ -178,6 +178,11 @@ fn digit_of(character: u8) -> Option<u8> {
     }
 }
 
+/// The number of the node that made a key.
+pub const fn key_node(key: Key) -> u16 {
+    ((key >> COUNTER_BITS) & ((1 << NODE_BITS) - 1)) as u16
+}
+
 /// The time that a key was made at, as far as its clock could be trusted.
 pub const fn key_time(key: Key) -> UnixMs {
     key >> (COUNTER_BITS + NODE_BITS)

@@ -105,6 +105,15 @@ impl SlotSet {
         Self(std::array::from_fn(|i| of(self.0[i], other.0[i])))
     }
 
+    /// As bits, the first slot the lowest of the first byte.
+    pub fn to_bits(&self) -> [u8; SLOTS / 8] {
+        let mut bits = [0; SLOTS / 8];
+        for slot in self.iter() {
+            bits[slot.index() / 8] |= 1 << (slot.index() % 8);
+        }
+        bits
+    }
+
     /// As the database has them: numbers in order.
     pub fn to_numbers(&self) -> Vec<i16> {
         self.iter().map(|slot| i16::from(slot.0)).collect()

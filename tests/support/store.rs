@@ -93,6 +93,9 @@ impl Rows {
             ("attempt_by_endpoint", format!("attempt = attempt - {keys}")),
             ("endpoint_hour", format!("hour = hour - {hours}")),
         ];
+        if matches!(self, Self::Postgres(_)) {
+            self.execute(&older_partitions(by_ms / 86_400_000));
+        }
         let changes = changes.iter().filter(|(table, _)| self.has(table));
         let statements: Vec<_> = changes.map(|(table, change)| format!("UPDATE {table} SET {change}")).collect();
         self.execute(&statements.join("; "));
@@ -101,6 +104,22 @@ impl Rows {
     fn has(&self, table: &str) -> bool {
         matches!(self, Self::Embedded(_)) || !EMBEDDED_LISTS.contains(&table)
     }
+}
+
+/// Makes partitions so many days before those that there are.
+fn older_partitions(days: i64) -> String {
+    format!(
+        "DO $$ DECLARE part record; first bigint; BEGIN
+           FOR part IN SELECT parent.relname AS parent, split_part(child.relname, '_', 2)::bigint - {days} AS day
+             FROM pg_inherits JOIN pg_class AS child ON child.oid = inhrelid
+               JOIN pg_class AS parent ON parent.oid = inhparent AND parent.relkind = 'p'
+           LOOP
+             CONTINUE WHEN to_regclass(part.parent || '_' || part.day) IS NOT NULL;
+             first := CASE part.parent WHEN 'payload' THEN 1::bigint << 47 ELSE 86400000::bigint << 21 END;
+             EXECUTE format('CREATE TABLE %I PARTITION OF %I FOR VALUES FROM (%s) TO (%s)',
+               part.parent || '_' || part.day, part.parent, first * part.day, first * (part.day + 1));
+           END LOOP; END $$"
+    )
 }
 
 /// What a crash left is sound: looked at in a copy, so that the server still finds it as it was. With

@@ -29,6 +29,9 @@ pub struct RunArgs {
     /// The server; a loopback address, anything else is refused.
     #[arg(long, default_value = "http://127.0.0.1:8080")]
     pub url: String,
+    /// Further nodes on the same database: connections are spread over all.
+    #[arg(long, value_name = "URL", num_args = 1)]
+    pub also: Vec<String>,
     /// API key; default: the environment variable `POSTHOUSE_KEY`.
     #[arg(long)]
     pub key: Option<String>,

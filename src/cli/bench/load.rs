@@ -4,7 +4,7 @@
 //! sends it, reads the answer, notes it. The open loop is in `pace.rs`.
 
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -40,7 +40,8 @@ pub(super) enum Target {
 /// One load.
 #[derive(Debug, Clone)]
 pub(super) struct LoadPlan {
-    pub(super) address: SocketAddr,
+    /// The nodes, among which connections take turns; at least one.
+    pub(super) addresses: Vec<SocketAddr>,
     pub(super) target: Target,
     pub(super) template: Template,
     pub(super) connections: u32,
@@ -72,6 +73,8 @@ pub(super) struct Shared {
     pub(super) ledger: Arc<Ledger>,
     pub(super) epoch: Instant,
     pub(super) start: Instant,
+    /// Connections that were opened: they take turns among the nodes.
+    opened: AtomicUsize,
     issued: AtomicU64,
     answered: AtomicU64,
     failures_in_a_row: AtomicU32,
@@ -87,6 +90,11 @@ pub(super) struct Ticket {
 }
 
 impl Shared {
+    /// The node that the next connection goes to.
+    fn next_address(&self) -> SocketAddr {
+        self.plan.addresses[self.opened.fetch_add(1, Relaxed) % self.plan.addresses.len()]
+    }
+
     /// The next message, unless the load is over. `due` counts its latency from then.
     pub(super) fn ticket(&self, due: Option<Instant>) -> Option<Ticket> {
         let now = Instant::now();
@@ -157,7 +165,7 @@ impl Producer {
 
     /// Opens the connection ahead of the first message, whose latency then does not count it.
     async fn connect(&mut self) {
-        if let Ok(connection) = Connection::open(self.shared.plan.address).await {
+        if let Ok(connection) = Connection::open(self.shared.next_address()).await {
             self.stats().connections += 1;
             self.connection = Some(connection);
         }
@@ -187,7 +195,7 @@ impl Producer {
             Some(connection) => connection,
             none => {
                 lock(&self.stats).connections += 1;
-                none.insert(Connection::open(self.shared.plan.address).await?)
+                none.insert(Connection::open(self.shared.next_address()).await?)
             }
         };
         let application = self.shared.application_of(ticket.seq);
@@ -233,6 +241,7 @@ pub(super) fn run(plan: LoadPlan, ledger: &Arc<Ledger>, epoch: Instant) -> anyho
         ledger: Arc::clone(ledger),
         epoch,
         start: Instant::now(),
+        opened: AtomicUsize::new(0),
         issued: AtomicU64::new(0),
         answered: AtomicU64::new(0),
         failures_in_a_row: AtomicU32::new(0),

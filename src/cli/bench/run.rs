@@ -32,6 +32,7 @@ pub(super) fn run(args: &RunArgs) -> anyhow::Result<()> {
     };
     let session = Session::open(Setup {
         url: args.url.clone(),
+        also: args.also.iter().map(|url| load::loopback(url)).collect::<Result<_, _>>()?,
         key,
         applications: args.applications,
         fan_out: args.endpoints_per_application,
@@ -99,7 +100,7 @@ pub(super) fn measure_machine(
     let listen = (std::net::Ipv4Addr::LOCALHOST, 0).into();
     let sink = Sink::start(listen, threads, Duration::ZERO, Arc::clone(&ledger), epoch)?;
     let plan = LoadPlan {
-        address: sink.address,
+        addresses: vec![sink.address],
         target: Target::OwnSink,
         template,
         connections,

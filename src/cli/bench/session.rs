@@ -24,6 +24,8 @@ const FILL_TIME_MAX: Duration = Duration::from_mins(10);
 #[derive(Debug, Clone)]
 pub(super) struct Setup {
     pub(super) url: String,
+    /// Further nodes.
+    pub(super) also: Vec<SocketAddr>,
     pub(super) key: String,
     pub(super) applications: u32,
     pub(super) fan_out: u32,
@@ -134,7 +136,7 @@ impl Session {
 
     fn plan(&self, phase: &Phase, target: Target) -> LoadPlan {
         LoadPlan {
-            address: self.address,
+            addresses: std::iter::once(self.address).chain(self.setup.also.iter().copied()).collect(),
             target,
             template: self.template(),
             connections: phase.connections,

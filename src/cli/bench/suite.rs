@@ -119,6 +119,7 @@ impl Suite<'_> {
     pub(super) fn setup(server: &Server, folder: &Path) -> anyhow::Result<Setup> {
         Ok(Setup {
             url: server.url.clone(),
+            also: Vec::new(),
             key: server.create_key()?,
             applications: 1,
             fan_out: 1,

@@ -102,6 +102,7 @@ async fn deliver(sinks: &mut HashMap<String, Connection>, url: &str, payload: &s
 fn setup(server: SocketAddr) -> Setup {
     Setup {
         url: format!("http://{server}"),
+        also: Vec::new(),
         key: "secret".to_owned(),
         applications: 20,
         fan_out: 2,

@@ -53,6 +53,7 @@ impl Inner {
         after: &mut Aftermath,
         now: UnixMs,
     ) {
+        scheduler.follow(MessageKey(published.id.key));
         let (config, routes) = match &published.rerouted {
             Some((config, routes)) => (config, routes),
             None => (&publish.config, &publish.routes),

@@ -132,6 +132,11 @@ impl Dispatcher {
         &self.inner.parts.ownership
     }
 
+    /// What this node accepts has keys of this number from now on, above `last_key`.
+    pub fn writes_as(&self, number: u16, last_key: MessageKey) {
+        self.inner.scheduler().writes_as(number, last_key);
+    }
+
     /// A lease begins, which lasts until then by the clock of leases. All that was held is lost.
     pub fn begin(&self, tenure: i64, until_ms: i64) {
         let mut scheduler = self.inner.scheduler();
@@ -231,6 +236,16 @@ impl Dispatcher {
             }
         }
         inner.pump();
+        Ok(())
+    }
+
+    /// Other nodes have changed something, and it was not heard what: each application of which something is in
+    /// memory is read anew, as by [`Self::refresh`].
+    pub async fn refresh_all(&self) -> Result<(), ReadError> {
+        let apps = self.inner.scheduler().apps();
+        for app in apps {
+            self.refresh(app).await?;
+        }
         Ok(())
     }
 

@@ -11,6 +11,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use super::{Load, Scheduler, Ticket};
 use crate::dispatch::fresh::Fresh;
 use crate::dispatch::lane::Feedback;
+use crate::model::id::key_node;
 use crate::model::{AppKey, EndpointKey, MessageKey, SLOTS, SlotSet, UnixMs, slot_of};
 
 /// A pending delivery that the store holds.
@@ -39,6 +40,9 @@ pub struct TakenUp {
 pub(super) struct Readings {
     last: u64,
     settled: FxHashMap<u64, FxHashSet<(EndpointKey, MessageKey)>>,
+    /// The number in the keys that this node gives, and the newest message of these whose commit was followed:
+    /// what a reading finds beyond it is about to be followed. None where nobody else commits.
+    own: Option<(u16, MessageKey)>,
 }
 
 impl Readings {
@@ -60,6 +64,23 @@ impl Scheduler {
         for (_, lane) in self.lanes.iter_mut().filter(|(endpoint, _)| gained.contains_key(endpoint.0)) {
             lane.gate.taken_over(now);
         }
+    }
+
+    /// This node gives keys of this number from now on, above `last`.
+    pub fn writes_as(&mut self, number: u16, last: MessageKey) {
+        self.readings.own = Some((number, last));
+    }
+
+    /// The commit of a message is followed.
+    pub fn follow(&mut self, message: MessageKey) {
+        if let Some((_, newest)) = &mut self.readings.own {
+            *newest = message.max(*newest);
+        }
+    }
+
+    /// Whether the commit of a message of this node is not yet followed, although a reading found it.
+    fn is_ahead(&self, message: MessageKey) -> bool {
+        self.readings.own.is_some_and(|(number, newest)| message > newest && key_node(message.0) == number)
     }
 
     /// A read of pending deliveries begins; its number.
@@ -86,7 +107,10 @@ impl Scheduler {
         let mut known: FxHashMap<EndpointKey, FxHashSet<MessageKey>> = FxHashMap::default();
         for Offer { endpoint, app, message, body } in offers {
             let is_settled = |settled: &FxHashSet<_>| settled.contains(&(endpoint, message));
-            if !self.is_held_as(endpoint, holdings) || self.readings.settled.get(&reading).is_some_and(is_settled) {
+            if !self.is_held_as(endpoint, holdings)
+                || self.is_ahead(message)
+                || self.readings.settled.get(&reading).is_some_and(is_settled)
+            {
                 continue;
             }
             let is_full = self.is_full(endpoint);
@@ -170,6 +194,11 @@ impl Scheduler {
     pub fn give_up(&mut self, ticket: &Ticket, now: UnixMs) {
         self.finish(ticket, Feedback::Nothing, None, now);
         self.free(ticket.endpoint, ticket.message, ticket.taken);
+    }
+
+    /// Applications whose lanes are in memory.
+    pub fn apps(&self) -> FxHashSet<AppKey> {
+        self.lanes.values().map(|lane| lane.app).collect()
     }
 
     /// Endpoints of slots that have something in flight.

@@ -1,6 +1,8 @@
 //! What the control loop of a node asks of the database: join, renew, hand over, leave, tell, and read what
-//! has arrived. Each on a thread that may wait, with one connection that is kept.
+//! has arrived. Each on a thread that may wait, with two connections that are kept: upkeep, which may take
+//! long, holds up no renewal.
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -12,14 +14,14 @@ use super::standing::{self, Tenure};
 use super::upkeep;
 use crate::model::{AppKey, EndpointKey, Message, MessageKey, SlotSet, UnixMs};
 use crate::store::ReadError;
-use crate::store::sql::db::{self, Db};
-use crate::store::sql::lines::{Line, Lines};
+use super::reader::messages_by_keys;
+use crate::store::sql::db;
 use crate::store::sql::rows;
 
 /// How long an answer is waited for: renewals are of no use later.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Pending deliveries that are read at once.
-pub const ARRIVALS_MAX: usize = 4_096;
+const ARRIVALS_MAX: usize = 4_096;
 
 /// A pending delivery of a slot that is held, with its message.
 pub struct Arriving {
@@ -31,17 +33,21 @@ pub struct Arriving {
     pub message: Arc<Message>,
 }
 
-/// A node's line to the database for what is not messages. Cheap to clone.
+/// A connection, for one question at a time. Made when it is first needed.
+type OneLine = Arc<Mutex<Option<Session>>>;
+
+/// A node's lines to the database for what is not messages. Cheap to clone.
 #[derive(Clone)]
 pub struct Cluster {
     options: PgOptions,
-    idle: Arc<Mutex<Option<Session>>>,
+    prompt: OneLine,
+    upkeep: OneLine,
 }
 
 impl Cluster {
     /// Connects when it is first needed.
     pub fn new(options: PgOptions) -> Self {
-        Self { options, idle: Arc::new(Mutex::new(None)) }
+        Self { options, prompt: OneLine::default(), upkeep: OneLine::default() }
     }
 
     /// Joins under a name, to take a share of the slots or only to write.
@@ -72,12 +78,12 @@ impl Cluster {
 
     /// Partitions ahead, unique keys whose time is over, counts; says whether there is more.
     pub async fn upkeep(&self, now: UnixMs) -> Result<bool, SessionError> {
-        self.ask(move |session| upkeep::round(session, now)).await
+        self.ask_on(&self.upkeep, move |session| upkeep::round(session, now)).await
     }
 
     /// Whether commits wait for no standby, although there is one: what a failover may lose.
     pub async fn replicates_asynchronously(&self) -> Result<bool, SessionError> {
-        self.ask(move |session| {
+        self.ask_on(&self.upkeep, move |session| {
             let sql = "SELECT EXISTS (SELECT 1 FROM pg_stat_replication WHERE sync_state = 'async')
                        AND NOT EXISTS (SELECT 1 FROM pg_stat_replication WHERE sync_state IN ('sync', 'quorum'))
                        OR current_setting('synchronous_commit') IN ('off', 'local')";
@@ -111,57 +117,70 @@ impl Cluster {
         &self,
         question: impl FnOnce(&Session) -> Result<T, SessionError> + Send + 'static,
     ) -> Result<T, SessionError> {
-        let (options, idle) = (self.options.clone(), Arc::clone(&self.idle));
+        self.ask_on(&self.prompt, question).await
+    }
+
+    async fn ask_on<T: Send + 'static>(
+        &self,
+        line: &OneLine,
+        question: impl FnOnce(&Session) -> Result<T, SessionError> + Send + 'static,
+    ) -> Result<T, SessionError> {
+        let (options, line) = (self.options.clone(), Arc::clone(line));
         let asked = tokio::task::spawn_blocking(move || {
-            let kept = idle.lock().unwrap_or_else(PoisonError::into_inner).take();
-            let session = match kept.filter(|session| !session.is_broken()) {
+            // Held until there is an answer: whoever asks meanwhile waits, and opens no further connection.
+            let mut kept = line.lock().unwrap_or_else(PoisonError::into_inner);
+            let session = match kept.take().filter(|session| !session.is_broken()) {
                 Some(session) => session,
                 None => Session::connect(&options, PATIENCE)?,
             };
             let answer = question(&session);
-            if !session.is_broken() {
-                *idle.lock().unwrap_or_else(PoisonError::into_inner) = Some(session);
-            }
+            *kept = Some(session);
             answer
         });
         asked.await.map_err(|error| SessionError::Lost(error.to_string()))?
     }
 }
 
-/// Pending deliveries of these slots, of messages from `first` to `last`, after the delivery `after`; at most
-/// [`ARRIVALS_MAX`], in order.
+/// Pending deliveries of these slots, of messages from `first` to `last` that another node than `own` has
+/// accepted, after the delivery `after`; at most [`ARRIVALS_MAX`], in order;
+/// and whether these are all.
 pub async fn arriving(
     reader: &super::PgReader,
+    own: u16,
     slots: SlotSet,
     (first, last): (MessageKey, MessageKey),
     after: Option<(MessageKey, EndpointKey)>,
-) -> Result<Vec<Arriving>, ReadError> {
-    let slots: Vec<String> = slots.iter().map(|slot| slot.0.to_string()).collect();
+) -> Result<(Vec<Arriving>, bool), ReadError> {
     let (message, endpoint) = after.map_or((first.0 - 1, i64::MAX), |(message, endpoint)| (message.0, endpoint.0));
-    let slots = slots.join(",");
+    let slots = slots.to_bits();
     reader
-        .read(Line::Core, move |db: Db<'_>, _| {
-            let sql = format!(
-                "SELECT {}, payload.body, payload.head, pending.endpoint, pending.version
-                 FROM (SELECT * FROM pending WHERE (message, endpoint) > (?1, ?2) AND message <= ?3
-                         AND slot = ANY(CAST(string_to_array(?4, ',') AS smallint[]))
-                       ORDER BY message, endpoint LIMIT {ARRIVALS_MAX}) AS pending
-                   CROSS JOIN LATERAL (SELECT * FROM message WHERE message.key = pending.message OFFSET 0) AS message
-                   LEFT JOIN LATERAL (SELECT * FROM payload WHERE payload.id = message.payload OFFSET 0) AS payload
-                     ON TRUE
-                 ORDER BY pending.message, pending.endpoint",
-                rows::MESSAGE
-            );
-            let values = db::params![message, endpoint, last.0, slots];
-            db.prepare_cached(&sql)?
-                .query_map(values, |row| {
-                    Ok(Arriving {
-                        endpoint: EndpointKey(row.get(12)?),
-                        version: row.get(13)?,
-                        message: Arc::new(rows::message_with_payload(row)?),
-                    })
-                })?
-                .collect()
+        .read_one(move |db| {
+            // The messages apart: a statement over partitioned tables that knows its bounds is planned anew
+            // each time, which costs more than to run it.
+            let pending: Vec<(i64, i64, i64)> = db
+                .prepare_cached(
+                    "SELECT message, endpoint, version FROM pending WHERE (message, endpoint) > (?1, ?2) AND message <= ?3
+                       AND get_bit(CAST(?4 AS bytea), slot) = 1 AND (message >> 12) & 511 <> ?5
+                     ORDER BY message, endpoint LIMIT ?6",
+                )?
+                .query_map(
+                    db::params![message, endpoint, last.0, &slots[..], own, ARRIVALS_MAX as i64],
+                    |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
+                )?
+                .collect::<db::Result<_>>()?;
+            let mut keys: Vec<i64> = pending.iter().map(|(message, ..)| *message).collect();
+            keys.dedup();
+            let mut messages = HashMap::new();
+            for message in db.with_numbers(&messages_by_keys(), &keys, rows::message_with_payload)? {
+                messages.insert(message.id.key, Arc::new(message));
+            }
+            let arriving = |(message, endpoint, version)| {
+                let message = messages.get(&message).map(Arc::clone)?;
+                Some(Arriving { endpoint: EndpointKey(endpoint), version, message })
+            };
+            // What has no message any more was settled or deleted meanwhile.
+            let is_last = pending.len() < ARRIVALS_MAX;
+            Ok((pending.into_iter().filter_map(arriving).collect(), is_last))
         })
         .await
 }

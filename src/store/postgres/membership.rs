@@ -40,6 +40,8 @@ pub struct View {
     pub configuration: i64,
     /// Nodes whose lease holds.
     pub nodes: usize,
+    /// Those of them that take slots.
+    pub takers: usize,
 }
 
 /// Renews the lease of this node and looks who holds what; `None` where another node has taken over. Mends
@@ -67,10 +69,11 @@ pub(in crate::store) fn heartbeat(
 type Picture = (BTreeMap<u16, Member>, [Held; SLOTS]);
 
 fn view(session: &Session, tenure: &Tenure, (members, held): &Picture) -> Result<View, SessionError> {
-    let configuration = session.query(&session.prepare("SELECT version FROM configuration")?, &[])?;
+    let configuration = session.query(&session.prepare("SELECT version FROM configuration WHERE sole = 0")?, &[])?;
     let mut view = View {
         configuration: configuration.first().map_or(Ok(0), |row| row.integer(0))?,
         nodes: members.values().filter(|member| member.lives).count(),
+        takers: members.values().filter(|member| member.takes).count(),
         ..View::default()
     };
     for (slot, held) in (0..=u8::MAX).map(Slot).zip(held) {

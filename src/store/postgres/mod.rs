@@ -27,7 +27,7 @@ mod writer;
 
 use std::time::Duration;
 
-pub use cluster::{ARRIVALS_MAX, Arriving, Cluster, arriving};
+pub use cluster::{Arriving, Cluster, arriving};
 pub(super) use hot::message_of_event;
 /// What is unique about messages, for those who copy them.
 pub(super) mod unique {

@@ -59,7 +59,39 @@ impl PgReader {
     }
 }
 
+impl PgReader {
+    /// Runs one statement that deliveries or publishing wait for, without a transaction around it. Asked again
+    /// where the connection that was at hand had broken.
+    pub(super) async fn read_one<T, F>(&self, query: F) -> Result<T, ReadError>
+    where
+        T: Send + 'static,
+        F: Fn(Db<'_>) -> db::Result<T> + Send + 'static,
+    {
+        let pool = Arc::clone(&self.core);
+        let run = move || {
+            let (session, is_fresh) = match pool.take() {
+                Some(session) => (session, false),
+                None => (pool.connect()?, true),
+            };
+            let mut result = query(Db::Postgres(&session));
+            let mut session = Some(session).filter(|session| !session.is_broken());
+            if !is_fresh && session.is_none() {
+                let fresh = pool.connect()?;
+                result = query(Db::Postgres(&fresh));
+                session = Some(fresh).filter(|session| !session.is_broken());
+            }
+            pool.idle.lock().unwrap_or_else(PoisonError::into_inner).extend(session);
+            result
+        };
+        self.core.off_thread(run).await
+    }
+}
+
 impl Pool {
+    fn connect(&self) -> Result<Session, SessionError> {
+        Session::connect(&self.options, Duration::from_millis(self.read_ms_max) + GRACE)
+    }
+
     fn take(&self) -> Option<Session> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop()
     }
@@ -75,7 +107,7 @@ impl Pool {
                 return Ok(session);
             }
         }
-        let session = Session::connect(&self.options, Duration::from_millis(self.read_ms_max) + GRACE)?;
+        let session = self.connect()?;
         session.batch(&begin)?;
         Ok(session)
     }
@@ -85,18 +117,29 @@ impl Pool {
         T: Send + 'static,
         F: FnOnce(Db<'_>, &Sealer) -> db::Result<T> + Send + 'static,
     {
-        let permits = Arc::clone(&self.permits);
-        let permit = permits.acquire_owned().await.map_err(|error| ReadError::Engine(error.to_string()))?;
         let pool = Arc::clone(self);
-        let result = tokio::task::spawn_blocking(move || {
-            // Given back when the read is over, even if nobody waits for it any more.
-            let _permit = permit;
+        let run = move || {
             let session = pool.begin()?;
             let result = query(Db::Postgres(&session), &pool.options.sealer);
             if !session.is_broken() && session.batch("ROLLBACK").is_ok() {
                 pool.idle.lock().unwrap_or_else(PoisonError::into_inner).push(session);
             }
             result
+        };
+        self.off_thread(run).await
+    }
+
+    /// Runs a read where it may stand still, when it is its turn.
+    async fn off_thread<T: Send + 'static>(
+        &self,
+        run: impl FnOnce() -> db::Result<T> + Send + 'static,
+    ) -> Result<T, ReadError> {
+        let permits = Arc::clone(&self.permits);
+        let permit = permits.acquire_owned().await.map_err(|error| ReadError::Engine(error.to_string()))?;
+        let result = tokio::task::spawn_blocking(move || {
+            // Given back when the read is over, even if nobody waits for it any more.
+            let _permit = permit;
+            run()
         })
         .await;
         match result {
@@ -143,7 +186,7 @@ impl StoreReader for PgReader {
 
     async fn apps_of(&self, endpoints: &[EndpointKey]) -> Result<Vec<(EndpointKey, AppKey)>, ReadError> {
         let keys: Vec<i64> = endpoints.iter().map(|endpoint| endpoint.0).collect();
-        self.read(Line::Core, move |db, _| {
+        self.read_one(move |db| {
             db.with_numbers("SELECT key, app FROM endpoint WHERE key = ANY($1::bigint[])", &keys, |row| {
                 Ok((EndpointKey(row.get(0)?), AppKey(row.get(1)?)))
             })
@@ -153,39 +196,24 @@ impl StoreReader for PgReader {
 
     async fn messages(&self, keys: &[MessageKey]) -> Result<Vec<Message>, ReadError> {
         let keys: Vec<i64> = keys.iter().map(|key| key.0).collect();
-        self.read(Line::Core, move |db, _| {
-            // Each by its own partition: a list of keys would be looked for in all of them.
-            let sql = format!(
-                "SELECT {}, payload.body, payload.head FROM unnest($1::bigint[]) AS wanted
-                   CROSS JOIN LATERAL (SELECT * FROM message WHERE message.key = wanted OFFSET 0) AS message
-                   LEFT JOIN LATERAL (SELECT * FROM payload WHERE payload.id = message.payload OFFSET 0) AS payload
-                     ON TRUE",
-                rows::MESSAGE
-            );
-            db.with_numbers(&sql, &keys, rows::message_with_payload)
+        self.read_one(move |db| {
+            db.with_numbers(&messages_by_keys(), &keys, rows::message_with_payload)
         })
         .await
     }
 
     async fn pending(&self, slots: &SlotSet, after: Option<Pending>, limit: usize) -> Result<Vec<Pending>, ReadError> {
         let (message, endpoint) = after.map_or((0, 0), |after| (after.message.0, after.endpoint.0));
-        let slots = *slots;
-        self.read(Line::Core, move |db, _| {
-            let all = slots.is_full();
-            let of_slots = if all { "" } else { "AND slot = ANY(CAST(string_to_array(?3, ',') AS smallint[]))" };
-            let sql = format!(
-                "SELECT message, endpoint FROM pending WHERE (message, endpoint) > (?1, ?2) {of_slots}
-                 ORDER BY message, endpoint LIMIT {limit}"
-            );
-            let read = |row: &db::Row<'_>| {
+        let slots = slots.to_bits();
+        self.read_one(move |db| {
+            db.prepare_cached(
+                "SELECT message, endpoint FROM pending WHERE (message, endpoint) > (?1, ?2) AND get_bit(CAST(?3 AS bytea), slot) = 1
+                 ORDER BY message, endpoint LIMIT ?4",
+            )?
+            .query_map(params![message, endpoint, &slots[..], limit as i64], |row| {
                 Ok(Pending { message: MessageKey(row.get(0)?), endpoint: EndpointKey(row.get(1)?) })
-            };
-            let mut statement = db.prepare_cached(&sql)?;
-            if all {
-                return statement.query_map([message, endpoint], read)?.collect();
-            }
-            let numbers: Vec<String> = slots.iter().map(|slot| slot.0.to_string()).collect();
-            statement.query_map(params![message, endpoint, numbers.join(",")], read)?.collect()
+            })?
+            .collect()
         })
         .await
     }
@@ -221,7 +249,7 @@ impl StoreReader for PgReader {
         limit: usize,
     ) -> Result<Vec<Waiting>, ReadError> {
         let (due, message) = after.map_or((i64::MIN, i64::MIN), |(due, message)| (due, message.0));
-        self.read(Line::Core, move |db, _| {
+        self.read_one(move |db| {
             db.prepare_cached(
                 "SELECT due, message, attempts, manual FROM waiting WHERE endpoint = ? AND (due, message) > (?, ?)
                  ORDER BY due, message LIMIT ?",
@@ -238,4 +266,15 @@ impl StoreReader for PgReader {
         })
         .await
     }
+}
+
+/// Messages with their bytes, by a list of keys. Each by its own partition: the list would be looked for in
+/// all of them.
+pub(super) fn messages_by_keys() -> String {
+    format!(
+        "SELECT {}, payload.body, payload.head FROM unnest($1::bigint[]) AS wanted
+           CROSS JOIN LATERAL (SELECT * FROM message WHERE message.key = wanted OFFSET 0) AS message
+           LEFT JOIN LATERAL (SELECT * FROM payload WHERE payload.id = message.payload OFFSET 0) AS payload ON TRUE",
+        rows::MESSAGE
+    )
 }

@@ -40,9 +40,13 @@ pub(in crate::store) const PAYLOAD_BLOCK_BITS: u32 = 16;
 const KEYS_AHEAD_MS: i64 = 1_000;
 
 const BEGIN: &str = "BEGIN";
+/// With what holds for the transaction. Rows are always found by their keys: the planner takes a queue that is
+/// short on average for one that can be read from end to end, with all that was deleted from it.
 const FENCE: &str = "UPDATE node SET last_key = $3, batch = $4 WHERE number = $1 AND epoch = $2
-     RETURNING set_config('idle_in_transaction_session_timeout', $5, true)";
-const CONFIGURATION: &str = "SELECT version FROM configuration";
+     RETURNING set_config('idle_in_transaction_session_timeout', $5, true), set_config('enable_seqscan', 'off', true),
+       set_config('enable_hashjoin', 'off', true), set_config('enable_mergejoin', 'off', true),
+       set_config('jit', 'off', true)";
+const CONFIGURATION: &str = "SELECT version FROM configuration WHERE sole = 0";
 
 /// What one batch has to know of its transaction.
 pub(super) struct Transaction {
@@ -220,7 +224,7 @@ impl PgWriter {
     fn end(&mut self, session: &Session, tx: &mut Transaction) -> Result<(), Stop> {
         self.begin(session, tx, Vec::new())?;
         if tx.is_alone {
-            let version = session.prepare("UPDATE configuration SET version = version + 1 RETURNING version")?;
+            let version = session.prepare("UPDATE configuration SET version = version + 1 WHERE sole = 0 RETURNING version")?;
             let rows = session.query(&version, &[])?;
             // What this node knows is as new as what it has just changed.
             self.configuration = rows.first().map_or(Ok(0), |row| row.integer(0))?;
