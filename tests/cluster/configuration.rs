@@ -116,7 +116,9 @@ async fn disabled(world: &World) {
         }
         tokio::time::sleep(world.holds_within).await;
         let (before, since) = (world.sink.count(&path), Instant::now());
-        let posted_after = |number: usize| world.sink.received(&path).iter().any(|request| request.body.ends_with(format!("{number}}}").as_bytes()));
+        let posted_after = |number: usize| {
+            world.sink.received(&path).iter().any(|request| request.body.ends_with(format!("{number}}}").as_bytes()))
+        };
         assert!(!posted_after(1), "what was posted after the disabling is not sent");
         for node in &world.cluster.nodes {
             node.publish_numbered(&app, 2).await;

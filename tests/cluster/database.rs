@@ -47,8 +47,11 @@ async fn a_database_that_crashes_and_comes_back_is_waited_for() {
         let false_ones =
             load.ledger.acknowledged().iter().filter(|answer| answer.sent_at > down && answer.at < up).count();
         assert_eq!(false_ones, 0, "acknowledged while the database was down");
-        println!("stop {stop}: down for {:?}; all nodes acknowledge after {nodes:?}, all endpoints receive after \
-                  {endpoints:?}", since - down);
+        println!(
+            "stop {stop}: down for {:?}; all nodes acknowledge after {nodes:?}, all endpoints receive after \
+                  {endpoints:?}",
+            since - down
+        );
     }
     load.stop().await;
     load.ledger.assert_delivered(DRAIN_WITHIN).await;

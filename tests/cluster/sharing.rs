@@ -36,7 +36,8 @@ async fn three_nodes_share_the_slots_and_deliver_everything_once() {
     let longest = load.ledger.longest_wait();
     println!("three nodes: {}; by node {by_node:?}", load.ledger.summary());
     assert!(longest < Duration::from_secs(2), "a message of another node waits for {longest:?}");
-    eventually("all outcomes are on record", SOON, async || when(cluster.psql("select count(*) from pending") == "0")).await;
+    eventually("all outcomes are on record", SOON, async || when(cluster.psql("select count(*) from pending") == "0"))
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
