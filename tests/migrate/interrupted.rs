@@ -61,7 +61,7 @@ async fn it_is_finished_by_the_next_and_nothing_is_served_before() {
     let (client, app) = (&world.app.client, format!("/api/v1/app/{}", world.app_id));
     let sent = world.acknowledged();
     client.delete(format!("{app}/msg/{}/content", sent[0].id)).await.expect(204);
-    let attempts = world.app.wait_for_attempts(&world.app_id, &sent[1].id, 4, Duration::from_secs(60)).await;
+    let attempts = world.app.wait_for_attempts(&world.app_id, &sent[1].id, 4, Duration::from_mins(1)).await;
     let failed = attempts.iter().find(|attempt| attempt["response"] == "no").expect("one that failed");
     let content = format!("{app}/msg/{}/attempt/{}/content", sent[1].id, failed["id"].as_str().expect("an id"));
     client.delete(content).await.expect(204);

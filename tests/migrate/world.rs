@@ -124,7 +124,7 @@ impl World {
         }
         let first = app.publish(app_id, json!({ "eventType": "e", "payload": {}, "eventId": "first" })).await;
         let expunged = app.publish(app_id, json!({ "eventType": "e", "payload": { "secret": 1 } })).await;
-        let later = jiff::Timestamp::now() + Duration::from_secs(86_400);
+        let later = jiff::Timestamp::now() + Duration::from_hours(24);
         let later = json!({ "eventType": "e", "payload": {}, "tags": ["later"], "deliverAt": later.to_string() });
         app.publish(app_id, later).await;
         for message in [&first, &expunged] {
@@ -192,7 +192,7 @@ impl World {
 
     /// Waits until all that was acknowledged has arrived somewhere.
     pub(crate) async fn all_arrive(&self) {
-        eventually("all that was acknowledged arrives", Duration::from_secs(60), async || {
+        eventually("all that was acknowledged arrives", Duration::from_mins(1), async || {
             let arrived = lock(&self.book.arrived);
             when(lock(&self.book.acknowledged).iter().all(|sent| arrived.contains(&sent.id)))
         })

@@ -107,17 +107,17 @@ mod tests {
         UniqueKeys::of(&slice, &[keys, dedupes], NOW)
     }
 
-    fn stored(kind: StoredKind, hash: u8) -> Option<Vec<u8>> {
-        Some(std::iter::once(kind as u8).chain([hash; 16]).chain([9; 8]).collect())
+    fn stored(kind: StoredKind, hash: u8) -> Vec<u8> {
+        std::iter::once(kind as u8).chain([hash; 16]).chain([9; 8]).collect()
     }
 
     #[test]
     fn what_has_expired_is_left_behind() {
         let kept = |message: Message<'_>| of(&[message]).hashes.len();
-        assert_eq!(kept((23 * HOUR_MS, stored(StoredKind::Chosen, 1), None, None)), 1);
-        assert_eq!(kept((25 * HOUR_MS, stored(StoredKind::Chosen, 1), None, None)), 0);
-        assert_eq!(kept((HOUR_MS / 2, stored(StoredKind::Automatic, 1), None, None)), 1);
-        assert_eq!(kept((2 * HOUR_MS, stored(StoredKind::Automatic, 1), None, None)), 0);
+        assert_eq!(kept((23 * HOUR_MS, Some(stored(StoredKind::Chosen, 1)), None, None)), 1);
+        assert_eq!(kept((25 * HOUR_MS, Some(stored(StoredKind::Chosen, 1)), None, None)), 0);
+        assert_eq!(kept((HOUR_MS / 2, Some(stored(StoredKind::Automatic, 1)), None, None)), 1);
+        assert_eq!(kept((2 * HOUR_MS, Some(stored(StoredKind::Automatic, 1)), None, None)), 0);
         assert_eq!(kept((24 * 365 * HOUR_MS, None, Some("event"), None)), 1, "as long as its message is there");
         assert_eq!(kept((7 * 24 * HOUR_MS, None, None, Some(vec![1; 16]))), 1);
         assert_eq!(kept((9 * 24 * HOUR_MS, None, None, Some(vec![1; 16]))), 0);
@@ -126,9 +126,9 @@ mod tests {
     #[test]
     fn the_newest_message_has_the_key() {
         let all = of(&[
-            (3_000, stored(StoredKind::Chosen, 1), None, None),
-            (2_000, stored(StoredKind::Automatic, 1), None, None),
-            (1_000, stored(StoredKind::Chosen, 1), None, None),
+            (3_000, Some(stored(StoredKind::Chosen, 1)), None, None),
+            (2_000, Some(stored(StoredKind::Automatic, 1)), None, None),
+            (1_000, Some(stored(StoredKind::Chosen, 1)), None, None),
         ]);
         let mut found: Vec<(u8, i64, Option<Vec<u8>>)> = all
             .hashes
