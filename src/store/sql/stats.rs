@@ -21,13 +21,13 @@ pub(in crate::store) fn endpoint_stats(
     let (success, failure) = attempts(db, endpoint, since, until)?;
     let parked = |state: Parked| {
         let sql = "SELECT count(*) FROM (SELECT 1 FROM parked
-                     WHERE endpoint = ? AND message >= ? AND message < ? AND state = ? LIMIT ?)";
+                     WHERE endpoint = ? AND message >= ? AND message < ? AND state = ? LIMIT ?) AS found";
         count(db, sql, params![endpoint.0, messages.0, messages.1, state.code(), COUNT_MAX])
     };
     let waiting = "SELECT count(*) FROM (SELECT 1 FROM waiting
-                     WHERE endpoint = ? AND message >= ? AND message < ? LIMIT ?)";
+                     WHERE endpoint = ? AND message >= ? AND message < ? LIMIT ?) AS found";
     let pending = "SELECT count(*) FROM (SELECT 1 FROM pending
-                     WHERE message >= ? AND message < ? AND endpoint = ? LIMIT ?)";
+                     WHERE message >= ? AND message < ? AND endpoint = ? LIMIT ?) AS found";
     Ok(EndpointStats {
         success,
         attempts_failed: failure,
