@@ -9,12 +9,12 @@ use std::time::Duration;
 use super::membership::{self, View};
 use super::notice::{Bulletin, WAITS_MAX};
 use super::options::PgOptions;
+use super::reader::messages_by_keys;
 use super::session::{Session, SessionError};
 use super::standing::{self, Tenure};
 use super::upkeep;
 use crate::model::{AppKey, EndpointKey, Message, MessageKey, SlotSet, UnixMs};
 use crate::store::ReadError;
-use super::reader::messages_by_keys;
 use crate::store::sql::db;
 use crate::store::sql::rows;
 

@@ -197,10 +197,7 @@ impl StoreReader for PgReader {
 
     async fn messages(&self, keys: &[MessageKey]) -> Result<Vec<Message>, ReadError> {
         let keys: Vec<i64> = keys.iter().map(|key| key.0).collect();
-        self.read_one(move |db| {
-            db.with_numbers(&messages_by_keys(), &keys, rows::message_with_payload)
-        })
-        .await
+        self.read_one(move |db| db.with_numbers(&messages_by_keys(), &keys, rows::message_with_payload)).await
     }
 
     async fn pending(&self, slots: &SlotSet, after: Option<Pending>, limit: usize) -> Result<Vec<Pending>, ReadError> {

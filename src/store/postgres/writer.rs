@@ -224,7 +224,8 @@ impl PgWriter {
     fn end(&mut self, session: &Session, tx: &mut Transaction) -> Result<(), Stop> {
         self.begin(session, tx, Vec::new())?;
         if tx.is_alone {
-            let version = session.prepare("UPDATE configuration SET version = version + 1 WHERE sole = 0 RETURNING version")?;
+            let version =
+                session.prepare("UPDATE configuration SET version = version + 1 WHERE sole = 0 RETURNING version")?;
             let rows = session.query(&version, &[])?;
             // What this node knows is as new as what it has just changed.
             self.configuration = rows.first().map_or(Ok(0), |row| row.integer(0))?;
