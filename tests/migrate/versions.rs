@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::Output;
 
 use crate::support::app::cli;
-use crate::support::postgres;
+use crate::support::{engine, postgres};
 use crate::world::{assert_done, assert_refused};
 
 fn run(folder: &Path, url: &str, words: &[&str]) -> Output {
@@ -14,7 +14,7 @@ fn run(folder: &Path, url: &str, words: &[&str]) -> Output {
 #[test]
 fn the_tables_are_brought_up_to_date_and_newer_ones_are_refused() {
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
-    let url = postgres::shared().create_database();
+    let url = engine::database_of(folder.path()).unwrap_or_else(|| postgres::shared().create_database());
     let run = |words: &[&str]| run(folder.path(), &url, words);
     let status = run(&["migrate", "status", "--json"]);
     let told: serde_json::Value = serde_json::from_slice(&status.stdout).expect("JSON");
@@ -42,7 +42,7 @@ fn the_tables_are_brought_up_to_date_and_newer_ones_are_refused() {
 
 #[test]
 fn the_embedded_store_needs_no_command() {
-    if crate::support::engine::is_about_the_embedded_store("it is about having no database") {
+    if engine::is_about_the_embedded_store("it is about having no database") {
         return;
     }
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
