@@ -161,35 +161,36 @@ impl Metrics {
             "Age of the oldest delivery that is due",
             metrics.oldest_due_seconds.clone(),
         );
-        registry.register(
-            "slots_held",
-            "Slots of endpoints that this node of several holds",
-            metrics.slots_held.clone(),
-        );
-        registry.register("nodes", "Nodes whose lease holds", metrics.nodes.clone());
-        registry.register("hand_overs", "Slots that this node has handed over", metrics.hand_overs.clone());
+        metrics.register_nodes(&mut registry);
+        registry.register("lanes", "Lanes by state of their breaker", lanes);
+        Self { registry, ..metrics }
+    }
+
+    /// What there is of several nodes on PostgreSQL.
+    fn register_nodes(&self, registry: &mut Registry) {
+        registry.register("slots_held", "Slots of endpoints that this node of several holds", self.slots_held.clone());
+        registry.register("nodes", "Nodes whose lease holds", self.nodes.clone());
+        registry.register("hand_overs", "Slots that this node has handed over", self.hand_overs.clone());
         registry.register(
             "fenced_outcomes",
             "Outcomes that were refused, because another node had taken over",
-            metrics.fenced_outcomes.clone(),
+            self.fenced_outcomes.clone(),
         );
-        registry.register("leases_lost", "Leases that this node has lost", metrics.leases_lost.clone());
+        registry.register("leases_lost", "Leases that this node has lost", self.leases_lost.clone());
         registry.register(
             "database_statement_seconds",
             "Statements of PostgreSQL until they are answered",
-            metrics.statement_seconds.clone(),
+            self.statement_seconds.clone(),
         );
         registry.register(
             "database_pool_wait_seconds",
             "How long reads wait for a connection to PostgreSQL",
-            metrics.pool_wait_seconds.clone(),
+            self.pool_wait_seconds.clone(),
         );
-        let [rows, indexes, dead] = metrics.tables.clone();
+        let [rows, indexes, dead] = self.tables.clone();
         registry.register("database_table_bytes", "Bytes of a table of PostgreSQL, looked at each minute", rows);
         registry.register("database_index_bytes", "Bytes of its indexes", indexes);
         registry.register("database_dead_rows", "Rows that its vacuum has still to remove", dead);
-        registry.register("lanes", "Lanes by state of their breaker", lanes);
-        Self { registry, ..metrics }
     }
 
     /// What a table of PostgreSQL has: bytes of rows, bytes of indexes, dead rows.

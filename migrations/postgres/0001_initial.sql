@@ -28,18 +28,19 @@ CREATE TABLE node (
 CREATE SEQUENCE node_epoch;
 
 -- Apart from node, so that a renewal waits for no commit. leaving: it hands over, and takes nothing more.
+-- instance: the process that renews it.
 CREATE TABLE lease (
     number     SMALLINT PRIMARY KEY,
     expires_at TIMESTAMPTZ NOT NULL,
     leaving    BOOLEAN NOT NULL DEFAULT FALSE,
+    instance   BIGINT NOT NULL,
     version    TEXT NOT NULL
 ) WITH (fillfactor = 50);
 
--- Who dispatches the endpoints of a slot, in which epoch of that node. wanted: to whom it is to be handed.
+-- Who dispatches the endpoints of a slot. wanted: to whom it is to be handed.
 CREATE TABLE slot (
     slot   SMALLINT PRIMARY KEY CHECK (slot BETWEEN 0 AND 255),
     node   SMALLINT,
-    epoch  BIGINT,
     wanted SMALLINT
 ) WITH (fillfactor = 50);
 INSERT INTO slot (slot) SELECT generate_series(0, 255);
@@ -175,7 +176,7 @@ CREATE TABLE waiting (
     manual   SMALLINT NOT NULL,
     PRIMARY KEY (endpoint, due, message)
 ) WITH (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 20000, autovacuum_vacuum_cost_delay = 0);
-CREATE INDEX waiting_message ON waiting (endpoint, message);
+CREATE INDEX waiting_message ON waiting (message, endpoint);
 
 -- Deliveries that are set aside: 0 failed, 1 held, 2 quarantined, 3 cancelled.
 CREATE TABLE parked (

@@ -97,18 +97,17 @@ impl Engine {
         let opened = tokio::task::spawn_blocking(move || -> anyhow::Result<PgOptions> {
             postgres::migrate(&options, may_migrate).context("preparing the database")?;
             postgres::check_whole(&options)?;
-            let sealer = match own_key {
-                Some(sealer) => sealer,
-                None => {
-                    let (key, is_first) = postgres::kept_key(&options)?;
-                    if is_first {
-                        tracing::warn!(
-                            "the encryption key is kept in the database, beside what it encrypts: \
-                             storage.key_file keeps it apart"
-                        );
-                    }
-                    Sealer::new(&key)
+            let sealer = if let Some(sealer) = own_key {
+                sealer
+            } else {
+                let (key, is_first) = postgres::kept_key(&options)?;
+                if is_first {
+                    tracing::warn!(
+                        "the encryption key is kept in the database, beside what it encrypts: \
+                         storage.key_file keeps it apart"
+                    );
                 }
+                Sealer::new(&key)
             };
             let options = options.with_sealer(Arc::new(sealer));
             postgres::check_key(&options)?;

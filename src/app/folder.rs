@@ -12,6 +12,8 @@ use crate::config::{Storage, read_capped};
 use crate::store::key_file::KeyFile;
 use crate::store::seal::Sealer;
 
+/// Bytes of the file that has the name of this node.
+const NODE_NAME_BYTES_MAX: u64 = 128;
 /// The embedded store's file.
 const STORE_FILE: &str = "posthouse.db";
 /// What says that the store of a data folder was moved to a database, and to which.
@@ -88,7 +90,7 @@ impl Folder {
             return Ok(name.to_owned());
         }
         let file = self.path.join("node-name");
-        if let Ok(kept) = std::fs::read_to_string(&file)
+        if let Ok(kept) = crate::config::read_capped(&file, NODE_NAME_BYTES_MAX)
             && !kept.trim().is_empty()
         {
             return Ok(kept.trim().to_owned());

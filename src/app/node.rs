@@ -7,7 +7,7 @@
 //!    └─────────┘
 //! ```
 
-use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ use crate::model::id::first_key_at;
 use crate::model::{EndpointKey, MessageKey, Slot, SlotSet};
 use crate::store::ReadError;
 use crate::store::postgres::{
-    Bulletin, Cluster, Heard, PgOptions, PgReader, SessionError, Standing, Tenure, View, arriving, listen,
+    Bulletin, Cluster, Heard, Joining, PgOptions, PgReader, SessionError, Standing, Tenure, View, arriving, listen,
 };
 
 /// Heartbeats in the time of a lease.
@@ -47,6 +47,10 @@ const UPKEEP_EVERY: Duration = Duration::from_secs(10);
 const MEASURE_EVERY: u64 = 6;
 /// Rounds of that at once.
 const UPKEEP_ROUNDS_MAX: usize = 50;
+/// Endpoints that are told of again where that failed; more are left to those who look for themselves.
+const NEWS_KEPT_MAX: usize = 10_000;
+/// Pages of pending deliveries that one sweep looks at.
+const SWEEP_PAGES_MAX: usize = 16;
 /// How often a leaving node looks whether it has handed over all.
 const LEAVING_LOOK: Duration = Duration::from_millis(20);
 /// Bulletins that are taken together.
@@ -60,6 +64,9 @@ pub(super) struct Node {
     standing: Arc<Standing>,
     name: String,
     lease_s: u64,
+    /// Tells this process from another of the same name.
+    instance: i64,
+    has_joined: AtomicBool,
     teller: Arc<Teller>,
     /// Slots that are being handed over.
     handing: Mutex<SlotSet>,
@@ -112,6 +119,8 @@ impl Node {
             standing,
             name,
             lease_s,
+            instance: rand::random::<i64>(),
+            has_joined: AtomicBool::new(false),
             teller: Arc::default(),
             handing: Mutex::default(),
             configuration: AtomicI64::new(0),
@@ -133,7 +142,7 @@ impl Node {
     /// Joins for the time of a command: it writes and takes no slots.
     pub(super) async fn join_as_guest(&self) -> Result<(), SessionError> {
         let name = format!("{}.command-{}", self.name, std::process::id());
-        let tenure = self.cluster.join(&name, self.lease_s, false).await?;
+        let tenure = self.cluster.join(self.joining(name, false)).await?;
         self.standing.begin(tenure);
         Ok(())
     }
@@ -142,12 +151,18 @@ impl Node {
     /// that is for the operator to see.
     pub(super) async fn join(&self, dispatcher: &Dispatcher) -> Result<Tenure, SessionError> {
         let sent = BootClock.now_ms();
-        let tenure = self.cluster.join(&self.name, self.lease_s, true).await?;
+        let tenure = self.cluster.join(self.joining(self.name.clone(), true)).await?;
+        self.has_joined.store(true, Ordering::Release);
         dispatcher.writes_as(tenure.number, MessageKey(tenure.last_key));
         dispatcher.begin(tenure.epoch, self.until(sent));
         self.standing.begin(tenure);
         tracing::info!(node = self.name, number = tenure.number, epoch = tenure.epoch, "joined");
         Ok(tenure)
+    }
+
+    fn joining(&self, name: String, takes: bool) -> Joining {
+        let again = self.has_joined.load(Ordering::Acquire);
+        Joining { name, instance: self.instance, lease_s: self.lease_s, takes, again }
     }
 
     /// The end of a lease that was asked for at a moment.
@@ -185,7 +200,10 @@ impl Node {
             tokio::select! {
                 _ = beats.tick() => {}
                 () = self.look.notified() => {}
-                () = self.standing.ended() => return,
+                () = self.standing.ended(tenure.epoch) => {
+                    around.dispatcher.ownership().end(tenure.epoch);
+                    return;
+                }
             }
             let sent = BootClock.now_ms();
             match self.cluster.heartbeat(tenure, self.lease_s).await {
@@ -195,7 +213,7 @@ impl Node {
                         // It was over here, and nobody has taken over: it goes on as it was.
                         around.dispatcher.begin(tenure.epoch, until);
                     }
-                    self.follow(around, tenure, &view).await;
+                    self.follow(around, tenure, &view);
                 }
                 Ok(None) => {
                     around.dispatcher.ownership().end(tenure.epoch);
@@ -208,7 +226,7 @@ impl Node {
     }
 
     /// Takes what is this node's, gives what is wanted, and notices changes that nobody told of.
-    async fn follow(self: &Arc<Self>, around: &Surroundings, tenure: Tenure, view: &View) {
+    fn follow(self: &Arc<Self>, around: &Surroundings, tenure: Tenure, view: &View) {
         let metrics = &around.gateway.metrics;
         self.follow_configuration(around, view.configuration);
         let held = around.dispatcher.ownership().slots();
@@ -219,14 +237,10 @@ impl Node {
         }
         let gained = view.own.difference(&held).difference(&wanted).difference(&self.handing());
         if !gained.is_empty() {
-            let dispatcher = around.dispatcher.clone();
-            match dispatcher.gain(&gained).await {
-                Ok(pending) => tracing::info!(slots = gained.len(), pending, "slots were gained"),
-                Err(error) => {
-                    tracing::warn!(%error, "what slots have could not be read; it is tried again");
-                    tokio::spawn(look_until_read(dispatcher, gained));
-                }
-            }
+            // A large backlog takes long to take up, and the lease has to be renewed meanwhile.
+            around.dispatcher.hold(&gained);
+            tracing::info!(slots = gained.len(), "slots were gained");
+            tokio::spawn(look_until_read(around.dispatcher.clone(), gained));
         }
         let to_hand = wanted.difference(&self.handing());
         if !to_hand.is_empty() {
@@ -397,8 +411,12 @@ impl Node {
                 continue;
             }
             let work = news.messages.map(|(first, last)| (news.slots, first, last));
-            if let Err(error) = self.cluster.tell(work, news.waits).await {
-                tracing::warn!(%error, "other nodes could not be told; they look for it themselves");
+            if let Err(error) = self.cluster.tell(work, news.waits.clone()).await {
+                tracing::warn!(%error, "other nodes could not be told; it is tried again");
+                if news.waits.len() <= NEWS_KEPT_MAX {
+                    self.teller.tell(news);
+                }
+                tokio::time::sleep(JOIN_AGAIN).await;
             }
         }
     }
@@ -413,7 +431,7 @@ impl Node {
             let swept = if round.is_multiple_of(LOOK_EVERY) {
                 around.dispatcher.look(&held).await
             } else {
-                self.take_up(&around, held, MessageKey(first), MessageKey(last), 1).await
+                self.take_up(&around, held, MessageKey(first), MessageKey(last), SWEEP_PAGES_MAX).await
             };
             if let Err(error) = swept {
                 tracing::warn!(%error, "what is pending could not be looked at; it is tried again");

@@ -27,8 +27,8 @@ pub(super) struct Engine {
 
 /// Where the store is. It goes when this is dropped, which is after all that has it open.
 pub(super) enum Kept {
-    Folder(tempfile::TempDir, std::path::PathBuf),
-    Database(Database, PgOptions),
+    Folder(#[expect(dead_code, reason = "kept for its drop")] tempfile::TempDir, std::path::PathBuf),
+    Database(#[expect(dead_code, reason = "kept for its drop")] Database, Box<PgOptions>),
 }
 
 /// A database on the shared server, by its URL.
@@ -50,7 +50,7 @@ pub(super) fn engine(sealer: &Arc<Sealer>) -> Engine {
         Ok("postgres") => {
             let database = Database(test_postgres::shared().create_database());
             let (reader, queries, open_writer, options) = on_postgres(&database.0, Arc::clone(sealer));
-            Engine { reader, queries, open_writer, kept: Kept::Database(database, options) }
+            Engine { reader, queries, open_writer, kept: Kept::Database(database, Box::new(options)) }
         }
         Ok(other) => panic!("POSTHOUSE_TEST_ENGINE is {other:?}, expected sqlite or postgres"),
     }

@@ -151,8 +151,13 @@ impl Dispatcher {
     /// After an error the slots are held, and only a part of them is taken up: [`Self::look`] goes on. The
     /// journal must be running: what memory has no room for goes to the order of due times.
     pub async fn gain(&self, slots: &SlotSet) -> Result<usize, ReadError> {
-        self.inner.scheduler().hold(slots, self.inner.now());
+        self.hold(slots);
         self.look(slots).await
+    }
+
+    /// Holds these slots from now on; [`Self::look`] takes up what the store has of them.
+    pub fn hold(&self, slots: &SlotSet) {
+        self.inner.scheduler().hold(slots, self.inner.now());
     }
 
     /// Takes up what the store has of those of these slots that are held: after a notification, or to make

@@ -56,7 +56,7 @@ enum Engine {
     /// With the folder, which goes when the test ends.
     Sqlite(SqliteOptions, #[expect(dead_code, reason = "kept for its drop")] tempfile::TempDir),
     /// A database of its own.
-    Postgres(PgOptions),
+    Postgres(Box<PgOptions>),
 }
 
 /// A store with what tests do all the time.
@@ -87,7 +87,7 @@ impl Fixture {
             Kind::Postgres => {
                 let url = crate::test_postgres::shared().create_database();
                 let sealer = Arc::new(Sealer::new(&[7; 32]));
-                Engine::Postgres(PgOptions::new(&url, None, sealer, 4).expect("options"))
+                Engine::Postgres(Box::new(PgOptions::new(&url, None, sealer, 4).expect("options")))
             }
         };
         let (writer, reader) = engine.open(NOW);
@@ -273,7 +273,10 @@ impl Engine {
             Self::Postgres(options) => {
                 postgres::prepare(options);
                 let standing = Arc::new(postgres::sole_standing(options));
-                (Box::new(PgWriter::new(options.clone(), standing, ENDPOINTS_MAX)), Arc::new(PgReader::new(options)))
+                (
+                    Box::new(PgWriter::new((**options).clone(), standing, ENDPOINTS_MAX)),
+                    Arc::new(PgReader::new(options)),
+                )
             }
         }
     }

@@ -11,7 +11,7 @@ use super::notice::{Bulletin, WAITS_MAX};
 use super::options::PgOptions;
 use super::reader::messages_by_keys;
 use super::session::{Session, SessionError};
-use super::standing::{self, Tenure};
+use super::standing::{self, Joining, Tenure};
 use super::upkeep;
 use crate::model::{AppKey, EndpointKey, Message, MessageKey, SlotSet, UnixMs};
 use crate::store::ReadError;
@@ -50,10 +50,9 @@ impl Cluster {
         Self { options, prompt: OneLine::default(), upkeep: OneLine::default() }
     }
 
-    /// Joins under a name, to take a share of the slots or only to write.
-    pub async fn join(&self, name: &str, lease_s: u64, takes: bool) -> Result<Tenure, SessionError> {
-        let name = name.to_owned();
-        self.ask(move |session| standing::join(session, &name, lease_s, takes)).await
+    /// Joins.
+    pub async fn join(&self, how: Joining) -> Result<Tenure, SessionError> {
+        self.ask(move |session| standing::join(session, &how)).await
     }
 
     /// Renews the lease, looks who holds what, and mends it; `None` where another node has taken over.
@@ -89,8 +88,9 @@ impl Cluster {
     /// Whether commits wait for no standby, although there is one: what a failover may lose.
     pub async fn replicates_asynchronously(&self) -> Result<bool, SessionError> {
         self.ask_on(&self.upkeep, move |session| {
-            let sql = "SELECT EXISTS (SELECT 1 FROM pg_stat_replication WHERE sync_state = 'async')
-                       AND NOT EXISTS (SELECT 1 FROM pg_stat_replication WHERE sync_state IN ('sync', 'quorum'))
+            // Who is no monitor sees that there are standbys, and not how they follow.
+            let sql = "SELECT EXISTS (SELECT 1 FROM pg_stat_replication)
+                         AND current_setting('synchronous_standby_names') = ''
                        OR current_setting('synchronous_commit') IN ('off', 'local')";
             let rows = session.query(&session.prepare(sql)?, &[])?;
             Ok(rows.first().map_or(Ok(0), |row| row.integer(0))? != 0)

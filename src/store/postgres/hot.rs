@@ -175,7 +175,7 @@ pub(super) fn run(
     learn(writer, session, &news, &mut known)?;
     let mut inserts = Inserts::default();
     let mut routed = HashMap::new();
-    let mut unusual: Vec<(usize, &Settle, Option<(MessageHappening, LastAttempt)>)> = Vec::new();
+    let mut unusual: Vec<(usize, &Settle, Option<Told>)> = Vec::new();
     let mut news = news.iter();
     for command in commands {
         let reply = match command {
@@ -354,6 +354,10 @@ fn learn(writer: &mut PgWriter, session: &Session, news: &[New<'_>], known: &mut
     Ok(())
 }
 
+/// A configuration, and where a message goes by it.
+type Rerouted = (Arc<AppConfig>, Vec<Route>);
+/// What the operator is told of an outcome.
+type Told = (MessageHappening, LastAttempt);
 /// Applications that were routed again in this run.
 type Routed = HashMap<AppKey, Option<Arc<AppConfig>>>;
 
@@ -408,8 +412,8 @@ fn publish<'b>(
     }
     let number = writer.payload_number(session)?;
     inserts.message(new.id, publish, expiry_day(publish) << PAYLOAD_SEQUENCE_BITS | number);
-    let routes = rerouted.as_ref().map_or(&publish.routes, |(_, routes)| routes);
-    inserts.deliveries(new.id, publish, routes, owner.version);
+    let to = rerouted.as_ref().map_or(&publish.routes, |(_, routes)| routes);
+    inserts.deliveries(new.id, publish, to, owner.version);
     Ok(Ok(Done::Published(Published { id: new.id, rerouted })))
 }
 
@@ -418,7 +422,7 @@ fn rerouted(
     session: &Session,
     publish: &Publish,
     routed: &mut Routed,
-) -> Result<Result<(Arc<AppConfig>, Vec<Route>), Refusal>, Stop> {
+) -> Result<Result<Rerouted, Refusal>, Stop> {
     let app = publish.config.app.key();
     if let std::collections::hash_map::Entry::Vacant(entry) = routed.entry(app) {
         entry.insert(rows::app_config(Db::Postgres(session), &writer.core.sealer, app)?.map(Arc::new));
@@ -498,7 +502,7 @@ fn settle_one<'b>(
     known: &mut Known,
     settle: &'b Settle,
     inserts: &mut Inserts<'b>,
-) -> Result<(Settled, Option<(MessageHappening, LastAttempt)>), Stop> {
+) -> Result<(Settled, Option<Told>), Stop> {
     let due = match settle.taken {
         Taken::Pending => None,
         Taken::Waiting { due } => Some(due),
@@ -522,7 +526,8 @@ fn settle_one<'b>(
     }
     let mut told = None;
     if let Some(record) = &settle.attempt {
-        let id = writer.core.new_id(record.outcome.started_at);
+        // By when it was recorded, so that what is counted up to a key is complete.
+        let id = writer.core.new_id(record.outcome.started_at.max(settle.at));
         inserts.attempt(id, settle, record);
         let last = LastAttempt { id, status: record.outcome.status, at: record.outcome.started_at };
         told = tell.map(|what| (what, last));

@@ -132,14 +132,20 @@ fn mend_in_transaction(session: &Session) -> Result<Option<Picture>, SessionErro
         }
     }
     let give = session.prepare(
-        "UPDATE slot SET node = CAST(?2 AS smallint), wanted = CAST(?3 AS smallint),
-           epoch = (SELECT epoch FROM node WHERE number = CAST(?2 AS smallint)) WHERE slot = ?1",
+        "UPDATE slot SET node = CAST(?2 AS smallint), wanted = CAST(?3 AS smallint)
+         WHERE slot = ?1 AND node IS NOT DISTINCT FROM CAST(?4 AS smallint)
+           AND wanted IS NOT DISTINCT FROM CAST(?5 AS smallint)",
     )?;
     let number = |number: Option<u16>| number.map_or(Value::Null, |number| Value::Integer(number.into()));
     let changed = changes(&(members.clone(), held));
     for (slot, now) in &changed {
-        session.execute(&give, &[Value::Integer(slot.0.into()), number(now.by), number(now.wanted)])?;
-        held[slot.index()] = *now;
+        let was = held[slot.index()];
+        let values = [number(now.by), number(now.wanted), number(was.by), number(was.wanted)];
+        let values: Vec<Value<'_>> = std::iter::once(Value::Integer(slot.0.into())).chain(values).collect();
+        // A hand-over that came between counts; the next heartbeat sees it.
+        if session.execute(&give, &values)? == 1 {
+            held[slot.index()] = *now;
+        }
     }
     if !changed.is_empty() {
         Bulletin::Slots.send(session)?;
@@ -151,10 +157,10 @@ fn mend_in_transaction(session: &Session) -> Result<Option<Picture>, SessionErro
 fn changes((members, held): &Picture) -> Vec<(Slot, Held)> {
     let takers: Vec<u16> = members.iter().filter(|(_, member)| member.takes).map(|(number, _)| *number).collect();
     let lives = |number: u16| members.get(&number).is_some_and(|member| member.lives);
-    let takes = |number: u16| members.get(&number).is_some_and(|member| member.takes);
+    let is_taker = |number: u16| members.get(&number).is_some_and(|member| member.takes);
     // Whoever holds a slot, or is to have it, counts as having it.
     let mut target: Vec<Option<u16>> =
-        held.iter().map(|held| held.wanted.filter(|by| takes(*by)).or(held.by).filter(|by| takes(*by))).collect();
+        held.iter().map(|held| held.wanted.filter(|by| is_taker(*by)).or(held.by).filter(|by| is_taker(*by))).collect();
     if !takers.is_empty() {
         share(&takers, &mut target);
     }
@@ -198,8 +204,8 @@ fn share(takers: &[u16], target: &mut [Option<u16>]) {
 /// Hands a slot over in which nothing is in flight any more.
 pub(in crate::store) fn hand_over(session: &Session, tenure: &Tenure, slots: &SlotSet) -> Result<(), SessionError> {
     let hand = session.prepare(
-        "UPDATE slot SET node = wanted, wanted = NULL, epoch = (SELECT epoch FROM node WHERE number = slot.wanted)
-         WHERE slot = ? AND node = ? AND epoch = ?",
+        "UPDATE slot SET node = wanted, wanted = NULL WHERE slot = ?1 AND node = ?2 AND wanted IS NOT NULL
+           AND EXISTS (SELECT 1 FROM node WHERE number = ?2 AND epoch = ?3)",
     )?;
     session.batch("BEGIN")?;
     let handed = (|| {

@@ -40,7 +40,7 @@ pub use migrate::{MigrationStatus, check_key, check_whole, kept_key, migrate, st
 pub use notice::Bulletin;
 pub use options::PgOptions;
 pub use reader::PgReader;
-pub use standing::{Standing, Tenure};
+pub use standing::{Joining, Standing, Tenure};
 pub(super) use upkeep::due as maintenance_due;
 pub(super) use writer::PAYLOAD_BLOCK_BITS;
 pub use writer::PgWriter;
@@ -49,7 +49,7 @@ use session::Session;
 pub use session::SessionError;
 
 /// How long what is done at start and beside the journal waits for an answer.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 fn connect(options: &PgOptions) -> Result<Session, SessionError> {
     Session::connect(options, PATIENCE)

@@ -42,10 +42,8 @@ impl PgOptions {
     /// which check no certificate; `verify-full`, which checks it against the public roots and
     /// `extra_roots_pem`.
     pub fn new(url: &str, extra_roots_pem: Option<&[u8]>, sealer: Arc<Sealer>, readers: usize) -> anyhow::Result<Self> {
-        let (url, verifies) = match url.contains(VERIFY_FULL) {
-            true => (url.replace(VERIFY_FULL, "sslmode=require"), true),
-            false => (url.to_owned(), false),
-        };
+        let verifies = url.contains(VERIFY_FULL);
+        let url = url.replace(VERIFY_FULL, "sslmode=require");
         let mut config: Config = url.parse().map_err(|error| anyhow::anyhow!("storage.url: {error}"))?;
         config
             .connect_timeout(CONNECT_TIMEOUT)

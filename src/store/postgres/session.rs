@@ -13,12 +13,15 @@ use std::time::{Duration, Instant};
 use futures_util::future::join_all;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::{FromSql, IsNull, ToSql, Type, to_sql_checked};
-use tokio_postgres::{Client, Statement};
+use tokio_postgres::{Client, NoTls, Statement};
+use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::options::PgOptions;
 use crate::metrics::Metrics;
 use crate::store::sql::db::{Stored, Value};
 
+/// How long the server may take to hear that a statement is given up.
+const CANCEL_TIMEOUT: Duration = Duration::from_secs(5);
 /// Statements kept ready on one connection. Lists have some hundred different texts.
 const STATEMENTS_MAX: usize = 512;
 /// Statements that go out together: more would not keep their order.
@@ -63,6 +66,11 @@ impl SessionError {
     /// Whether PostgreSQL has no room left.
     pub(in crate::store) fn is_full(&self) -> bool {
         self.has_code(&SqlState::DISK_FULL)
+    }
+
+    /// Whether two transactions waited for each other.
+    pub(in crate::store) fn is_deadlock(&self) -> bool {
+        self.has_code(&SqlState::T_R_DEADLOCK_DETECTED)
     }
 
     /// Whether a lock could not be had in time.
@@ -202,6 +210,7 @@ pub(in crate::store) struct Session {
     patience: Duration,
     is_broken: Cell<bool>,
     metrics: Arc<Metrics>,
+    tls: Option<MakeRustlsConnect>,
 }
 
 impl Session {
@@ -213,7 +222,7 @@ impl Session {
             .map_err(|error| SessionError::Lost(error.to_string()))??;
         let statements = RefCell::new(HashMap::new());
         let metrics = Arc::clone(&options.metrics);
-        Ok(Self { client, statements, patience, is_broken: Cell::new(false), metrics })
+        Ok(Self { client, statements, patience, is_broken: Cell::new(false), metrics, tls: options.tls() })
     }
 
     /// Whether nothing can be asked on it any more.
@@ -234,8 +243,23 @@ impl Session {
         );
         if let Err(SessionError::Lost(_)) = &result {
             self.is_broken.set(true);
+            self.give_up_asking();
         }
         result
+    }
+
+    /// Tells the server, if it is there, that nobody waits for the statement under way any more: it would go on,
+    /// and hold its locks.
+    fn give_up_asking(&self) {
+        let (cancel, tls) = (self.client.cancel_token(), self.tls.clone());
+        let Ok(wheels) = wheels() else { return };
+        wheels.spawn(async move {
+            let cancelled = match tls {
+                Some(tls) => tokio::time::timeout(CANCEL_TIMEOUT, cancel.cancel_query(tls)).await,
+                None => tokio::time::timeout(CANCEL_TIMEOUT, cancel.cancel_query(NoTls)).await,
+            };
+            tracing::debug!(?cancelled, "a statement was given up");
+        });
     }
 
     /// A statement that is kept ready. `?` and `?1` stand for values.

@@ -61,72 +61,105 @@ impl Standing {
         let mut tenure = self.guard();
         if tenure.is_some_and(|tenure| tenure.epoch == epoch) {
             *tenure = None;
-            self.ended.notify_one();
+            self.ended.notify_waiters();
         }
     }
 
     /// Waits until a tenure has ended.
-    pub async fn ended(&self) {
-        self.ended.notified().await;
+    pub async fn ended(&self, epoch: i64) {
+        loop {
+            let mut ended = std::pin::pin!(self.ended.notified());
+            ended.as_mut().enable();
+            if self.tenure().is_none_or(|tenure| tenure.epoch != epoch) {
+                return;
+            }
+            ended.await;
+        }
     }
 }
 
-/// Joins under a name, to take a share of the slots or only to write. Who had the same name before is fenced, and its slots are this node's at once.
-pub(in crate::store) fn join(session: &Session, name: &str, lease_s: u64, takes: bool) -> Result<Tenure, SessionError> {
+/// How a process joins.
+#[derive(Debug, Clone)]
+pub struct Joining {
+    /// Its name.
+    pub name: String,
+    /// Tells it from another process of the same name.
+    pub instance: i64,
+    /// How long its lease lasts.
+    pub lease_s: u64,
+    /// It takes a share of the slots; else it only writes.
+    pub takes: bool,
+    /// It has joined before: another process that has its name since is left in peace.
+    pub again: bool,
+}
+
+/// Joins. Who had the same name before is fenced, and its slots are this node's at once.
+pub(in crate::store) fn join(session: &Session, how: &Joining) -> Result<Tenure, SessionError> {
     session.batch("BEGIN")?;
-    let joined = join_in_transaction(session, name, lease_s, takes);
+    let joined = join_in_transaction(session, how);
     session.batch(if joined.is_ok() { "COMMIT" } else { "ROLLBACK" })?;
     joined
 }
 
-fn join_in_transaction(session: &Session, name: &str, lease_s: u64, takes: bool) -> Result<Tenure, SessionError> {
-    let number = |row: &super::session::PgRow, column: usize| row.integer(column);
+fn join_in_transaction(session: &Session, how: &Joining) -> Result<Tenure, SessionError> {
+    let refused = |message: &str| SessionError::Refused { code: "53000".into(), message: message.into() };
     session.batch(&format!("SELECT pg_advisory_xact_lock({MEMBERSHIP_LOCK})"))?;
+    let name = Value::Text(how.name.as_str().into());
+    if how.again {
+        let other = session.prepare(
+            "SELECT 1 FROM node JOIN lease ON lease.number = node.number
+             WHERE name = ? AND expires_at > now() AND instance <> ?",
+        )?;
+        if !session.query(&other, &[name.clone(), Value::Integer(how.instance)])?.is_empty() {
+            return Err(refused("another process has joined under the name of this node: each needs its own"));
+        }
+    }
     let again = session
         .prepare("UPDATE node SET epoch = nextval('node_epoch') WHERE name = ? RETURNING number, epoch, last_key")?;
-    let name = Value::Text(name.into());
     let mut row = session.query(&again, std::slice::from_ref(&name))?;
     if row.is_empty() {
-        // A number that nobody has, or whose holder is long gone.
-        let new = session.prepare(
-            "WITH gone AS (
-               DELETE FROM node USING lease
-                WHERE lease.number = node.number AND expires_at < now() - make_interval(secs => CAST(? AS integer))
-                  AND NOT EXISTS (SELECT 1 FROM slot WHERE slot.node = node.number)
-               RETURNING node.number, last_key),
-             free AS (
-               SELECT number, last_key FROM gone
-               UNION ALL
-               SELECT number, 0 FROM generate_series(0, CAST(? AS integer) - 1) AS number
-                WHERE NOT EXISTS (SELECT 1 FROM node WHERE node.number = number.number)
-               LIMIT 1)
-             SELECT number, last_key FROM free",
-        )?;
-        let free = session.query(&new, &[Value::Integer(NUMBER_RESTS_S), Value::Integer(NODES_MAX)])?;
-        let Some(free) = free.first() else {
-            return Err(SessionError::Refused { code: "53000".into(), message: "512 nodes have joined".into() });
-        };
+        let Some((number, last_key)) = free_number(session)? else { return Err(refused("512 nodes have joined")) };
         let insert = session.prepare(
             "INSERT INTO node (number, name, epoch, last_key) VALUES (?, ?, nextval('node_epoch'), ?)
              RETURNING number, epoch, last_key",
         )?;
-        row = session.query(&insert, &[Value::Integer(number(free, 0)?), name, Value::Integer(number(free, 1)?)])?;
+        row = session.query(&insert, &[Value::Integer(number), name, Value::Integer(last_key)])?;
     }
     let Some(row) = row.first() else {
         return Err(SessionError::Lost("the node could not be written".into()));
     };
-    let tenure = Tenure { number: number(row, 0)? as u16, epoch: number(row, 1)?, last_key: number(row, 2)? };
-    let own = [Value::Integer(tenure.number.into()), Value::Integer(tenure.epoch)];
-    let slots = session.prepare("UPDATE slot SET epoch = ?2 WHERE node = ?1")?;
-    session.execute(&slots, &own)?;
+    let tenure = Tenure { number: row.integer(0)? as u16, epoch: row.integer(1)?, last_key: row.integer(2)? };
     let lease = session.prepare(
-        "INSERT INTO lease (number, expires_at, leaving, version)
-         VALUES (?, now() + make_interval(secs => CAST(? AS integer)), ?, ?)
+        "INSERT INTO lease (number, expires_at, leaving, instance, version)
+         VALUES (?, now() + make_interval(secs => CAST(? AS integer)), ?, ?, ?)
          ON CONFLICT (number) DO UPDATE SET expires_at = excluded.expires_at, leaving = excluded.leaving,
-           version = excluded.version",
+           instance = excluded.instance, version = excluded.version",
     )?;
+    let numbers = [i64::from(tenure.number), how.lease_s as i64, i64::from(!how.takes), how.instance];
     let version = Value::Text(env!("CARGO_PKG_VERSION").into());
-    session
-        .execute(&lease, &[own[0].clone(), Value::Integer(lease_s as i64), Value::Integer((!takes).into()), version])?;
+    let values: Vec<Value<'_>> = numbers.into_iter().map(Value::Integer).chain([version]).collect();
+    session.execute(&lease, &values)?;
     Ok(tenure)
+}
+
+/// A number that nobody has, or else that of a node that is long gone, which goes; with a bound above the keys
+/// that were given under it.
+fn free_number(session: &Session) -> Result<Option<(i64, i64)>, SessionError> {
+    let unused = session.prepare(
+        "SELECT number FROM generate_series(0, CAST(? AS integer) - 1) AS number
+         WHERE NOT EXISTS (SELECT 1 FROM node WHERE node.number = number.number) LIMIT 1",
+    )?;
+    if let Some(row) = session.query(&unused, &[Value::Integer(NODES_MAX)])?.first() {
+        return Ok(Some((row.integer(0)?, 0)));
+    }
+    let gone = session.prepare(
+        "DELETE FROM node WHERE number = (
+           SELECT node.number FROM node JOIN lease ON lease.number = node.number
+            WHERE expires_at < now() - make_interval(secs => CAST(? AS integer))
+              AND NOT EXISTS (SELECT 1 FROM slot WHERE slot.node = node.number)
+            ORDER BY expires_at LIMIT 1)
+         RETURNING number, last_key",
+    )?;
+    let gone = session.query(&gone, &[Value::Integer(NUMBER_RESTS_S)])?;
+    gone.first().map(|row| Ok((row.integer(0)?, row.integer(1)?))).transpose()
 }

@@ -16,6 +16,8 @@ const MEASURED: [&str; 7] = ["message", "payload", "attempt", "pending", "waitin
 /// How far behind the newest attempts are added up: all that were given an earlier key are stored by then,
 /// because no transaction of any node lasts longer.
 const COUNTED_BEHIND_MS: i64 = 30_000;
+/// What is added up in one transaction.
+const COUNTED_AT_ONCE_MS: i64 = 60_000;
 
 /// The first id of a payload that is not expired.
 const fn first_alive_payload(now: UnixMs) -> i64 {
@@ -121,16 +123,31 @@ pub(super) fn source_logs(db: Db<'_>, before: UnixMs, budget: usize) -> Result<M
     )
 }
 
-/// Deliveries set aside whose message is gone.
-pub(super) fn leftovers(db: Db<'_>, before: UnixMs, budget: usize) -> Result<Maintained> {
-    swept(
-        db,
-        "DELETE FROM parked WHERE (endpoint, message) IN
-           (SELECT endpoint, message FROM parked WHERE message < ?
-              AND NOT EXISTS (SELECT 1 FROM message WHERE key = parked.message) LIMIT ?)",
-        first_key_at(before),
-        budget,
-    )
+/// Deliveries set aside whose message is gone, of those behind `after`, which moves on.
+pub(super) fn leftovers(db: Db<'_>, after: &mut (i64, i64), before: UnixMs, budget: usize) -> Result<Maintained> {
+    let page: Vec<(i64, i64)> = db
+        .prepare_cached(
+            "SELECT endpoint, message FROM parked WHERE (endpoint, message) > (?, ?) ORDER BY endpoint, message LIMIT ?",
+        )?
+        .query_map([after.0, after.1, budget as i64], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect::<Result<_>>()?;
+    let before = first_key_at(before);
+    let old: Vec<i64> = page.iter().map(|(_, message)| *message).filter(|message| *message < before).collect();
+    let there = db.with_numbers(
+        "SELECT key FROM unnest($1::bigint[]) AS wanted
+           CROSS JOIN LATERAL (SELECT key FROM message WHERE message.key = wanted OFFSET 0) AS message",
+        &old,
+        |row| row.get::<i64>(0),
+    )?;
+    let there: rustc_hash::FxHashSet<i64> = there.into_iter().collect();
+    let mut delete = db.prepare_cached("DELETE FROM parked WHERE endpoint = ? AND message = ?")?;
+    let mut rows = 0;
+    for (endpoint, message) in page.iter().filter(|(_, message)| *message < before && !there.contains(message)) {
+        rows += delete.execute([*endpoint, *message])?;
+    }
+    let more = page.len() == budget;
+    *after = if more { page.last().copied().unwrap_or_default() } else { (0, 0) };
+    Ok(Maintained { rows, more, ..Maintained::default() })
 }
 
 fn swept(db: Db<'_>, sql: &str, before: i64, budget: usize) -> Result<Maintained> {
@@ -147,34 +164,44 @@ pub(in crate::store) fn round(session: &Session, now: UnixMs) -> Result<bool, Se
         ahead.extend([(Table::Message, day), (Table::Attempt, day)]);
     }
     partitions.ensure(session, ahead)?;
-    count(session, now)?;
+    let counts = count(session, now)?;
     let sweep = |sql: &str, before: i64| {
         session.execute(&session.prepare(sql)?, &[Value::Integer(before), Value::Integer(SWEPT_AT_ONCE)])
     };
-    // An event id is its message's as long as that is there.
+    // An event id is its message's as long as the day of that is there.
+    let oldest = partitions.days(Table::Message).first().map_or(i64::MAX, |day| Table::Message.first_of(*day));
     let keys = sweep(
-        "DELETE FROM unique_key WHERE hash IN
-           (SELECT hash FROM unique_key WHERE expires_hour < ?
-              AND (get_byte(hash, 0) <> 1 OR NOT EXISTS (SELECT 1 FROM message WHERE key = unique_key.message))
-            ORDER BY expires_hour LIMIT ?)",
+        &format!(
+            "DELETE FROM unique_key WHERE hash IN
+               (SELECT hash FROM unique_key WHERE expires_hour < ? AND (get_byte(hash, 0) <> 1 OR message < {oldest})
+                ORDER BY expires_hour LIMIT ?)"
+        ),
         now / HOUR_MS,
     )?;
     let changes = sweep(
         "DELETE FROM remembered_change WHERE row IN (SELECT row FROM remembered_change WHERE expires_at < ? LIMIT ?)",
         now,
     )?;
-    Ok(keys.max(changes) as i64 == SWEPT_AT_ONCE)
+    Ok(counts || keys.max(changes) as i64 == SWEPT_AT_ONCE)
 }
 
-/// Adds up the attempts that came since the last time, by endpoint and hour of their keys.
-fn count(session: &Session, now: UnixMs) -> Result<(), SessionError> {
-    let up_to = first_key_at(now - COUNTED_BEHIND_MS);
+/// Adds up the attempts that came since the last time, by endpoint and hour of their keys: of a minute at most.
+/// Says whether there is more.
+fn count(session: &Session, now: UnixMs) -> Result<bool, SessionError> {
+    let until = first_key_at(now - COUNTED_BEHIND_MS);
     session.batch("BEGIN")?;
     let counted = (|| {
         let from = session.query(&session.prepare("SELECT up_to FROM counted FOR UPDATE")?, &[])?;
         let from = from.first().map_or(Ok(0), |row| row.integer(0))?;
+        let first = session.query(
+            &session.prepare("SELECT key FROM attempt WHERE key > ? ORDER BY key LIMIT 1")?,
+            &[Value::Integer(from)],
+        )?;
+        // Nothing lies between: what was not there a minute ago is not waited for minute by minute.
+        let first = first.first().map_or(Ok(until), |row| row.integer(0))?.clamp(from, until.max(from));
+        let up_to = until.min(first.saturating_add(first_key_at(COUNTED_AT_ONCE_MS)));
         if from >= up_to {
-            return Ok(());
+            return Ok(false);
         }
         let shift = (first_key_at(1)).trailing_zeros();
         let add = session.prepare(&format!(
@@ -186,7 +213,7 @@ fn count(session: &Session, now: UnixMs) -> Result<(), SessionError> {
         ))?;
         session.execute(&add, &[Value::Integer(from), Value::Integer(up_to)])?;
         session.execute(&session.prepare("UPDATE counted SET up_to = ?")?, &[Value::Integer(up_to)])?;
-        Ok(())
+        Ok(up_to < until)
     })();
     session.batch(if counted.is_ok() { "COMMIT" } else { "ROLLBACK" })?;
     counted

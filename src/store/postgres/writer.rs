@@ -21,7 +21,7 @@ use super::session::{Call, PgRow, Session, SessionError};
 use super::standing::{CONFIGURATION_LOCK, Standing, Tenure};
 use super::{purge, upkeep};
 use crate::model::id::{first_key_at, key_time};
-use crate::model::{KeyMaker, SourceKey, UnixMs};
+use crate::model::{KeyMaker, Next, SourceKey, Trigger, UnixMs};
 use crate::store::command::{Change, Changed, Command, Done, Raised, Reply};
 use crate::store::maintenance::{Maintained, Maintenance, Work};
 use crate::store::sql::change::Changer;
@@ -45,7 +45,7 @@ const BEGIN: &str = "BEGIN";
 const FENCE: &str = "UPDATE node SET last_key = $3, batch = $4 WHERE number = $1 AND epoch = $2
      RETURNING set_config('idle_in_transaction_session_timeout', $5, true), set_config('enable_seqscan', 'off', true),
        set_config('enable_hashjoin', 'off', true), set_config('enable_mergejoin', 'off', true),
-       set_config('jit', 'off', true)";
+       set_config('jit', 'off', true), set_config('statement_timeout', '9s', true)";
 const CONFIGURATION: &str = "SELECT version FROM configuration WHERE sole = 0";
 
 /// What one batch has to know of its transaction.
@@ -88,6 +88,8 @@ pub struct PgWriter {
     /// Numbers of payloads that are left of the block.
     payload_numbers: Range<i64>,
     undecided: Option<Undecided>,
+    /// The last delivery set aside whose message was looked for.
+    parked_after: (i64, i64),
 }
 
 /// What ends a batch.
@@ -125,6 +127,7 @@ impl PgWriter {
             sources: FxHashSet::default(),
             payload_numbers: 0..0,
             undecided: None,
+            parked_after: (0, 0),
         }
     }
 
@@ -160,7 +163,9 @@ impl PgWriter {
                 Command::Change(request) => {
                     self.begin(session, tx, Vec::new())?;
                     let reply = self.changer(session, request.at).apply(request)?;
-                    if let Ok(Done::Changed(changed)) = &reply {
+                    if let Ok(Done::Changed(changed)) = &reply
+                        && !is_as_it_was(&request.change, changed)
+                    {
                         tx.notices.extend(Notice::of(changed));
                         if let Changed::Expunged { message, .. } = &**changed {
                             Bulletin::Expunged(*message).send(session)?;
@@ -223,7 +228,7 @@ impl PgWriter {
 
     fn end(&mut self, session: &Session, tx: &mut Transaction) -> Result<(), Stop> {
         self.begin(session, tx, Vec::new())?;
-        if tx.is_alone {
+        if !tx.notices.is_empty() {
             let version =
                 session.prepare("UPDATE configuration SET version = version + 1 WHERE sole = 0 RETURNING version")?;
             let rows = session.query(&version, &[])?;
@@ -257,7 +262,7 @@ impl PgWriter {
             Work::Tasks { before } => upkeep::tasks(db, before, slice.rows)?,
             Work::SourceLogs { before } => upkeep::source_logs(db, before, slice.rows)?,
             Work::Hours { before } => upkeep::hours(db, before, slice.rows)?,
-            Work::Leftovers { before } => upkeep::leftovers(db, before, slice.rows)?,
+            Work::Leftovers { before } => upkeep::leftovers(db, &mut self.parked_after, before, slice.rows)?,
             Work::Payloads => upkeep::payloads(db, slice.at)?,
             Work::Attempts { before } => upkeep::attempts(db, before)?,
             Work::Messages { before } => upkeep::messages(db, before)?,
@@ -313,6 +318,20 @@ impl PgWriter {
         Ok(self.payload_numbers.next().unwrap_or_default())
     }
 
+    /// What is known of a batch before its transaction.
+    fn transaction(&mut self, tenure: &Tenure, batch: &[Command]) -> Transaction {
+        self.core.begin();
+        Transaction {
+            tenure: self.bound_keys(tenure, batch),
+            batch: rand::rng().random_range(1..i64::MAX),
+            is_alone: batch.iter().any(changes_configuration),
+            has_begun: false,
+            is_decided: false,
+            notices: Vec::new(),
+            replies: Vec::with_capacity(batch.len()),
+        }
+    }
+
     /// Takes up the keys where the tenure says, and remembers a bound above those of this batch.
     fn bound_keys(&mut self, tenure: &Tenure, batch: &[Command]) -> Tenure {
         if self.keys_of != Some(tenure.epoch) {
@@ -348,7 +367,7 @@ impl PgWriter {
     }
 
     /// Whether the batch whose commit was not answered is stored. Waits for it where it is under way.
-    fn is_stored(&mut self, session: &Session, undecided: &Undecided) -> Result<bool, SessionError> {
+    fn is_stored(session: &Session, undecided: &Undecided) -> Result<bool, SessionError> {
         let sql = "SELECT batch FROM node WHERE number = ? FOR UPDATE";
         let number = [crate::store::sql::db::Value::Integer(undecided.number.into())];
         let rows = session.query(&session.prepare(sql)?, &number)?;
@@ -362,17 +381,21 @@ impl StoreWriter for PgWriter {
             return Err(CommitError::Away("this node has not joined".into()));
         };
         let session = self.session().map_err(|error| CommitError::Away(error.to_string()))?;
-        let mut tx = Transaction {
-            tenure: self.bound_keys(&tenure, batch),
-            batch: rand::rng().random_range(1..i64::MAX),
-            is_alone: batch.iter().any(changes_configuration),
-            has_begun: false,
-            is_decided: false,
-            notices: Vec::new(),
-            replies: Vec::with_capacity(batch.len()),
-        };
-        self.core.begin();
-        let Err(stop) = self.transact(&session, &mut tx, batch) else {
+        let mut tx = self.transaction(&tenure, batch);
+        let mut result = self.transact(&session, &mut tx, batch);
+        // Nodes that got in each other's way, or a day that has no partition (any more): it goes at the second try.
+        if !tx.is_decided
+            && let Err(Stop::Failed(Error::Postgres(error))) = &result
+            && (error.is_deadlock() || error.lacks_partition())
+            && session.batch("ROLLBACK").is_ok()
+        {
+            self.core.rollback();
+            self.configuration = 0;
+            self.partitions = Partitions::read(&session).unwrap_or_default();
+            tx = self.transaction(&tenure, batch);
+            result = self.transact(&session, &mut tx, batch);
+        }
+        let Err(stop) = result else {
             self.session = Some(session);
             return Ok(tx.replies);
         };
@@ -393,7 +416,7 @@ impl StoreWriter for PgWriter {
     fn resolve(&mut self) -> Result<Option<Vec<Reply>>, CommitError> {
         let Some(undecided) = self.undecided.take() else { return Ok(None) };
         let stored = self.session().and_then(|session| {
-            let stored = self.is_stored(&session, &undecided);
+            let stored = Self::is_stored(&session, &undecided);
             self.session = Some(session);
             stored
         });
@@ -442,7 +465,9 @@ fn segments(batch: &[Command]) -> Vec<Range<usize>> {
             Command::Change(_) | Command::Maintain(_) => None,
         };
         // The second of two with one key is judged when the first is written.
-        let joins = is_open && keys.as_ref().is_some_and(|keys| keys.iter().all(|key| !seen.contains(&key.hash)));
+        let is_alone = matches!(command, Command::Settle(settle) if ends_all(settle));
+        let joins =
+            is_open && !is_alone && keys.as_ref().is_some_and(|keys| keys.iter().all(|key| !seen.contains(&key.hash)));
         match segments.last_mut() {
             Some(last) if joins => last.end = i + 1,
             _ => {
@@ -450,17 +475,29 @@ fn segments(batch: &[Command]) -> Vec<Range<usize>> {
                 segments.push(i..i + 1);
             }
         }
-        // What an outcome does to its endpoint counts for what follows.
-        let changes = matches!(command, Command::Settle(settle) if settle.health.is_some());
-        is_open = keys.is_some() && !changes;
+        // What an outcome does to its endpoint counts for what follows; a resend that succeeds ends what has to
+        // be written before it.
+        let ends = matches!(command, Command::Settle(settle) if settle.health.is_some() || ends_all(settle));
+        is_open = keys.is_some() && !ends;
         seen.extend(keys.into_iter().flatten().map(|key| key.hash));
     }
     segments
 }
 
-/// Whether a command changes what nodes keep in memory.
+/// Whether what was to be made was there already.
+fn is_as_it_was(change: &Change, changed: &Changed) -> bool {
+    matches!((change, changed), (Change::CreateApplication { get_if_exists: true, .. }, Changed::Application(_, false)))
+}
+
+/// Whether an outcome ends whatever else there is of its delivery.
+fn ends_all(settle: &crate::store::command::Settle) -> bool {
+    settle.trigger == Trigger::Manual && settle.next == Next::Done
+}
+
+/// Whether a command changes what nodes keep in memory, or must be made by no other node at the same time.
 fn changes_configuration(command: &Command) -> bool {
     match command {
+        Command::Change(request) if request.idempotency.is_some() => true,
         Command::Change(request) => !matches!(
             request.change,
             Change::LogRequest(_)

@@ -323,6 +323,12 @@ impl Row<'_> {
     }
 }
 
+/// A column of JSON as PostgreSQL reads it. Escapes of characters that it has no text for (U+0000, halves of
+/// surrogate pairs) would make the whole document unreadable, wherever they stand: others stand in for them.
+fn readable(column: &str) -> String {
+    format!(r"replace(replace(replace({column}, '\u0000', '\u0001'), '\ud', '\u0'), '\uD', '\u0')::json")
+}
+
 /// A value that is there and cannot be read.
 pub(in crate::store) fn damaged(column: usize, reason: impl Display) -> Error {
     Error::Damaged { column, reason: reason.to_string() }
@@ -377,7 +383,7 @@ impl<'c> Db<'c> {
     pub(in crate::store) fn json_field(self, column: &str, field: &str) -> String {
         match self {
             Self::Sqlite(_) => format!("json_extract({column}, '$.{field}')"),
-            Self::Postgres(_) => format!("({column}::json ->> '{field}')"),
+            Self::Postgres(_) => format!("({} ->> '{field}')", readable(column)),
         }
     }
 
@@ -385,7 +391,7 @@ impl<'c> Db<'c> {
     pub(in crate::store) fn json_is_true(self, column: &str, field: &str) -> String {
         match self {
             Self::Sqlite(_) => format!("coalesce(json_extract({column}, '$.{field}'), 0) = 1"),
-            Self::Postgres(_) => format!("coalesce({column}::json ->> '{field}', '') = 'true'"),
+            Self::Postgres(_) => format!("coalesce({} ->> '{field}', '') = 'true'", readable(column)),
         }
     }
 
@@ -398,7 +404,8 @@ impl<'c> Db<'c> {
             ),
             Self::Postgres(_) => {
                 format!(
-                    "CAST({column}::json -> '{field}' AS jsonb) ?| ARRAY(SELECT jsonb_array_elements_text(CAST(? AS jsonb)))"
+                    "CAST({} -> '{field}' AS jsonb) ?| ARRAY(SELECT jsonb_array_elements_text(CAST(? AS jsonb)))",
+                    readable(column)
                 )
             }
         }
@@ -421,6 +428,7 @@ pub(in crate::store) enum Statement<'c> {
     Postgres(&'c Session, tokio_postgres::Statement),
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "values are written in place, as with the engine's own library")]
 impl Statement<'_> {
     /// Runs it; how many rows it changed.
     pub(in crate::store) fn execute(&mut self, params: impl Params) -> Result<usize> {

@@ -76,10 +76,9 @@ impl Changer<'_> {
     fn cancel_pending(&self, message: MessageKey) -> Result<Vec<EndpointKey>> {
         let endpoints = self
             .db
-            .prepare_cached("SELECT endpoint FROM pending WHERE message = ?")?
+            .prepare_cached("DELETE FROM pending WHERE message = ? RETURNING endpoint")?
             .query_map([message.0], |row| row.get(0).map(EndpointKey))?
             .collect::<Result<Vec<_>, _>>()?;
-        self.run("DELETE FROM pending WHERE message = ?", [message.0])?;
         for endpoint in &endpoints {
             self.park_cancelled(*endpoint, message)?;
         }
@@ -98,11 +97,11 @@ impl Changer<'_> {
         for endpoint in endpoints {
             let found = self.waiting_of(endpoint, message, &mut left)?;
             for &(due, trigger) in &found {
-                self.run(
+                let gone = self.run(
                     "DELETE FROM waiting WHERE endpoint = ? AND due = ? AND message = ?",
                     [endpoint.0, due, message.0],
                 )?;
-                if trigger == Trigger::Scheduled {
+                if gone == 1 && trigger == Trigger::Scheduled {
                     self.park_cancelled(endpoint, message)?;
                 }
             }

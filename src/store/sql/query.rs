@@ -186,10 +186,12 @@ impl<L: Lines> StoreQueries for L {
             }
             if exclude_all_disabled {
                 let disabled = db.json_field("endpoint.spec", "disabled");
-                sql.push_str(&format!(
+                sql.extend([
                     " AND (NOT EXISTS (SELECT 1 FROM endpoint WHERE app = application.key)
-                      OR EXISTS (SELECT 1 FROM endpoint WHERE app = application.key AND {disabled} IS NULL))"
-                ));
+                      OR EXISTS (SELECT 1 FROM endpoint WHERE app = application.key AND ",
+                    &disabled,
+                    " IS NULL))",
+                ]);
             }
             sql.extend([" ORDER BY key ", direction, " LIMIT ?"]);
             let after = page.after.unwrap_or(if page.order == Order::Ascending { 0 } else { Key::MAX });
@@ -218,7 +220,7 @@ impl<L: Lines> StoreQueries for L {
             }
             if let Some(flags) = flags {
                 let (flag, shares) = (db.json_field("spec", "feature_flags"), db.json_shares("spec", "feature_flags"));
-                sql.push_str(&format!(" AND ({flag} IS NULL OR {shares})"));
+                sql.extend([" AND (", &flag, " IS NULL OR ", &shares, ")"]);
                 values.push(Value::Text(serde_json::to_string(&flags).unwrap_or_default().into()));
             }
             sql.extend([" ORDER BY name ", direction, " LIMIT ?"]);

@@ -108,9 +108,11 @@ impl Changer<'_> {
         let done_to = found.last().map_or(done_to, |(message, _)| *message);
         let mut moved = 0;
         for (message, _) in found.iter().filter(|(_, state)| *state != Parked::Cancelled.code()) {
-            self.run("DELETE FROM parked WHERE endpoint = ? AND message = ?", [task.endpoint.0, *message])?;
-            self.wait_now(task.endpoint, *message)?;
-            moved += 1;
+            // On another node a resend may have delivered it meanwhile.
+            if self.run("DELETE FROM parked WHERE endpoint = ? AND message = ?", [task.endpoint.0, *message])? == 1 {
+                self.wait_now(task.endpoint, *message)?;
+                moved += 1;
+            }
         }
         task.moved += moved as u64;
         if found.len() < budget {
