@@ -173,6 +173,9 @@ impl App {
         }
         let around = Surroundings { dispatcher: self.dispatcher.clone(), gateway: Arc::clone(&self.gateway) };
         let node = self.node.clone().zip(tenure);
+        if let Some((node, tenure)) = &node {
+            node.begin(&around, *tenure).await;
+        }
         let node = tokio::spawn(async move {
             match node {
                 Some((node, tenure)) => node.run(around, tenure).await,

@@ -170,6 +170,16 @@ impl Node {
         sent + self.lease_s as i64 * 1_000
     }
 
+    /// Takes what is this node's before it is said that it listens: alone it has everything from the first
+    /// request on. What fails here is done by the next heartbeat.
+    pub(super) async fn begin(self: &Arc<Self>, around: &Surroundings, tenure: Tenure) {
+        match self.cluster.heartbeat(tenure, self.lease_s).await {
+            Ok(Some(view)) => self.follow(around, tenure, &view),
+            Ok(None) => {}
+            Err(error) => tracing::warn!(%error, "the first heartbeat failed; it is tried again"),
+        }
+    }
+
     /// Runs until the process ends.
     pub(super) async fn run(self: Arc<Self>, around: Surroundings, first: Tenure) -> std::convert::Infallible {
         let heard = listen(self.listening.clone());

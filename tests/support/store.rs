@@ -97,7 +97,10 @@ impl Rows {
             self.execute(&older_partitions(by_ms / 86_400_000));
         }
         let changes = changes.iter().filter(|(table, _)| self.has(table));
-        let statements: Vec<_> = changes.map(|(table, change)| format!("UPDATE {table} SET {change}")).collect();
+        let mut statements: Vec<_> = changes.map(|(table, change)| format!("UPDATE {table} SET {change}")).collect();
+        if matches!(self, Self::Postgres(_)) {
+            statements.push(format!("UPDATE unique_key SET message = message - {keys}"));
+        }
         self.execute(&statements.join("; "));
     }
 
