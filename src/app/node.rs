@@ -141,7 +141,8 @@ impl Node {
 
     /// Joins for the time of a command: it writes and takes no slots.
     pub(super) async fn join_as_guest(&self) -> Result<(), SessionError> {
-        let name = format!("{}.command-{}", self.name, std::process::id());
+        // One at a time: a command has the data folder for itself.
+        let name = format!("{}.command", self.name);
         let tenure = self.cluster.join(self.joining(name, false)).await?;
         self.standing.begin(tenure);
         Ok(())
@@ -329,6 +330,7 @@ impl Node {
             for what in batch.drain(..) {
                 match what {
                     Heard::Anew => {
+                        around.dispatcher.doubt_bodies();
                         around.gateway.snapshots.forget_all();
                         self.look.notify_one();
                         let held = around.dispatcher.ownership().slots();

@@ -121,6 +121,8 @@ struct Inner {
     budget: Arc<PayloadBudget>,
     failing: FailingBook,
     expunged: Expunged,
+    /// Bodies that are held since then, or before, may have been deleted by another node: they are read again.
+    doubted: AtomicI64,
     timer: Notify,
     /// When the timer's task looks next.
     timer_at: AtomicI64,
@@ -141,6 +143,7 @@ impl Dispatcher {
             budget: PayloadBudget::new(parts.payload_bytes_max),
             failing: FailingBook::default(),
             expunged: Expunged::default(),
+            doubted: AtomicI64::new(i64::MIN),
             timer: Notify::new(),
             timer_at: AtomicI64::new(0),
             running: AtomicUsize::new(0),
@@ -468,7 +471,8 @@ impl Inner {
     /// expired meanwhile.
     async fn message(&self, ticket: &Ticket) -> Result<Found, ReadError> {
         let now = self.now();
-        if let Some(body) = ticket.body.as_ref().filter(|body| now - body.held_since < BODY_AGE_MS_MAX) {
+        let since = self.doubted.load(Ordering::Acquire).max(now - BODY_AGE_MS_MAX);
+        if let Some(body) = ticket.body.as_ref().filter(|body| body.held_since > since) {
             return Ok(Found::Here(Arc::clone(body)));
         }
         let keys = match &ticket.prefetch[..] {

@@ -254,6 +254,11 @@ impl Dispatcher {
         Ok(())
     }
 
+    /// What other nodes told may have been missed: bytes in memory are read again before they are sent.
+    pub fn doubt_bodies(&self) {
+        self.inner.doubted.store(self.inner.now(), std::sync::atomic::Ordering::Release);
+    }
+
     /// Another node has deleted the bytes of a message: what is in memory of it is not sent any more.
     pub fn expunged(&self, message: MessageKey) {
         self.inner.expunged.add(message);

@@ -51,6 +51,9 @@ pub(in crate::store) fn heartbeat(
     tenure: &Tenure,
     lease_s: u64,
 ) -> Result<Option<View>, SessionError> {
+    let alive = session.prepare("SELECT expires_at > now() FROM lease WHERE number = ?")?;
+    let alive = session.query(&alive, &[Value::Integer(tenure.number.into())])?;
+    let was_alive = alive.first().map_or(Ok(0), |row| row.integer(0))? != 0;
     let renew = session.prepare(
         "UPDATE lease SET expires_at = now() + make_interval(secs => CAST(?3 AS integer))
          WHERE number = ?1 AND EXISTS (SELECT 1 FROM node WHERE number = ?1 AND epoch = ?2)",
@@ -59,7 +62,8 @@ pub(in crate::store) fn heartbeat(
     if session.execute(&renew, &own)? == 0 {
         return Ok(None);
     }
-    if let Some(mended) = mend(session)? {
+    // After an outage all leases have run out: whoever is back first leaves the others time to renew theirs.
+    if was_alive && let Some(mended) = mend(session)? {
         return Ok(Some(view(session, tenure, &mended)?));
     }
     let (members, held) = read(session)?;
@@ -125,10 +129,17 @@ fn mend_in_transaction(session: &Session) -> Result<Option<Picture>, SessionErro
     }
     let (members, mut held) = read(session)?;
     // Who is gone writes nothing any more. This waits for a transaction of it that is under way.
-    let fence = session.prepare("UPDATE node SET epoch = nextval('node_epoch') WHERE number = ? AND epoch = ?")?;
+    let fence = session.prepare(
+        "UPDATE node SET epoch = nextval('node_epoch') WHERE number = ? AND epoch = ?
+           AND EXISTS (SELECT 1 FROM lease WHERE lease.number = node.number AND expires_at <= now())",
+    )?;
     for (number, member) in members.iter().filter(|(_, member)| !member.lives) {
         if held.iter().any(|held| held.by == Some(*number)) {
-            session.execute(&fence, &[Value::Integer((*number).into()), Value::Integer(member.epoch)])?;
+            let gone = [Value::Integer((*number).into()), Value::Integer(member.epoch)];
+            if session.execute(&fence, &gone)? == 0 {
+                // It has renewed meanwhile.
+                return Ok(None);
+            }
         }
     }
     let give = session.prepare(
