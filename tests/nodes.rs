@@ -22,7 +22,7 @@ use rand::{RngExt, SeedableRng};
 use tokio::time::Instant;
 
 use posthouse::dispatch::ownership::{LeaseClock, Ownership};
-use posthouse::dispatch::runner::{Arrival, Arrived, Deliver, Dispatcher, Letter, Neighbours, News, Parts};
+use posthouse::dispatch::runner::{Arrival, Deliver, Dispatcher, Letter, Neighbours, News, Parts};
 use posthouse::dispatch::scheduler::SchedulerLimits;
 use posthouse::metrics::Metrics;
 use posthouse::model::routing::route;
@@ -395,12 +395,7 @@ impl Cluster {
         for found in pending {
             let app = apps[&found.endpoint];
             let version = self.store.app_config(app).await.expect("read").expect("there").app.version;
-            let message = if self.world.chance(50) {
-                let read = self.store.messages(&[found.message]).await.expect("read").remove(0);
-                Arrived::Whole(Arc::new(read))
-            } else {
-                Arrived::Key(found.message)
-            };
+            let message = Arc::new(self.store.messages(&[found.message]).await.expect("read").remove(0));
             arrivals.push(Arrival { endpoint: found.endpoint, app, version, message });
         }
         // Much may happen between the read and now.

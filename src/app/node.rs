@@ -16,9 +16,9 @@ use tokio::task::JoinSet;
 
 use crate::accept::Gateway;
 use crate::dispatch::ownership::{BootClock, LeaseClock};
-use crate::dispatch::runner::{Arrival, Arrived, Dispatcher, Neighbours, News};
+use crate::dispatch::runner::{Arrival, Dispatcher, Neighbours, News};
 use crate::model::id::first_key_at;
-use crate::model::{EndpointKey, MessageKey, Slot, SlotSet};
+use crate::model::{MessageKey, Slot, SlotSet};
 use crate::store::ReadError;
 use crate::store::postgres::{
     Bulletin, Cluster, Heard, Joining, PgOptions, PgReader, SessionError, Standing, Tenure, View, arriving, listen,
@@ -181,16 +181,26 @@ impl Node {
         }
     }
 
-    /// Runs until the process ends.
-    pub(super) async fn run(self: Arc<Self>, around: Surroundings, first: Tenure) -> std::convert::Infallible {
+    /// Runs until the process ends. What it does beside renewing never ends by itself either: where one of these
+    /// does, all of it ends, and the process with it.
+    pub(super) async fn run(self: Arc<Self>, around: Surroundings, first: Tenure) {
         let heard = listen(self.listening.clone());
-        tokio::spawn(Arc::clone(&self).hear(around.clone(), heard));
-        tokio::spawn(Arc::clone(&self).tell_others());
-        tokio::spawn(Arc::clone(&self).sweep(around.clone()));
-        tokio::spawn(Arc::clone(&self).keep_up(around.clone()));
+        let mut beside = JoinSet::new();
+        beside.spawn(Arc::clone(&self).hear(around.clone(), heard));
+        beside.spawn(Arc::clone(&self).tell_others());
+        beside.spawn(Arc::clone(&self).sweep(around.clone()));
+        beside.spawn(Arc::clone(&self).keep_up(around.clone()));
+        tokio::select! {
+            ended = beside.join_next() => tracing::error!(?ended, "a task of this node ended"),
+            _ = self.serve(&around, first) => {}
+        }
+    }
+
+    /// One tenure after the other.
+    async fn serve(self: &Arc<Self>, around: &Surroundings, first: Tenure) -> std::convert::Infallible {
         let mut tenure = first;
         loop {
-            self.serve_tenure(&around, tenure).await;
+            self.serve_tenure(around, tenure).await;
             around.gateway.metrics.leases_lost.inc();
             tracing::warn!(epoch = tenure.epoch, "this node's lease is over: it joins again");
             tenure = loop {
@@ -241,19 +251,18 @@ impl Node {
         let metrics = &around.gateway.metrics;
         self.follow_configuration(around, view.configuration);
         let held = around.dispatcher.ownership().slots();
-        let wanted: SlotSet = view.wanted.iter().map(|(slot, _)| *slot).collect();
         let lost = held.difference(&view.own);
         if !lost.is_empty() {
             around.dispatcher.lose(&lost);
         }
-        let gained = view.own.difference(&held).difference(&wanted).difference(&self.handing());
+        let gained = view.own.difference(&held).difference(&view.wanted).difference(&self.handing());
         if !gained.is_empty() {
             // A large backlog takes long to take up, and the lease has to be renewed meanwhile.
             around.dispatcher.hold(&gained);
             tracing::info!(slots = gained.len(), "slots were gained");
             tokio::spawn(look_until_read(around.dispatcher.clone(), gained));
         }
-        let to_hand = wanted.difference(&self.handing());
+        let to_hand = view.wanted.difference(&self.handing());
         if !to_hand.is_empty() {
             let mut handing = self.handing();
             *handing = handing.union(&to_hand);
@@ -382,7 +391,7 @@ impl Node {
         }
     }
 
-    /// Takes up pending deliveries of slots that are held, page by page; says how many it saw.
+    /// Takes up pending deliveries of slots that are held, page by page.
     async fn take_up(
         &self,
         around: &Surroundings,
@@ -390,27 +399,26 @@ impl Node {
         first: MessageKey,
         last: MessageKey,
         pages: usize,
-    ) -> Result<usize, ReadError> {
+    ) -> Result<(), ReadError> {
         let held = slots.intersection(&around.dispatcher.ownership().slots());
-        let (mut after, mut count): (Option<(MessageKey, EndpointKey)>, usize) = (None, 0);
-        let Some(tenure) = self.standing.tenure().filter(|_| !held.is_empty()) else { return Ok(0) };
+        let mut after = None;
+        let Some(tenure) = self.standing.tenure().filter(|_| !held.is_empty()) else { return Ok(()) };
         for _ in 0..pages {
             let reading = around.dispatcher.reading();
-            let (page, is_last) = arriving(&self.reader, tenure.number, held, (first, last), after).await?;
-            count += page.len();
-            after = page.last().map(|arriving| (arriving.message.key(), arriving.endpoint));
+            let (page, next) = arriving(&self.reader, tenure.number, held, (first, last), after).await?;
             let arrivals = page.into_iter().map(|arriving| Arrival {
                 endpoint: arriving.endpoint,
                 app: arriving.message.app,
                 version: arriving.version,
-                message: Arrived::Whole(arriving.message),
+                message: arriving.message,
             });
             around.dispatcher.arrived(&reading, arrivals.collect());
-            if is_last {
+            after = next;
+            if after.is_none() {
                 break;
             }
         }
-        Ok(count)
+        Ok(())
     }
 
     /// Tells other nodes what was committed for them.
@@ -441,7 +449,7 @@ impl Node {
             let now = around.gateway.clock.now_ms();
             let (first, last) = (first_key_at(now - SWEEP_BACK_MS), first_key_at(now - SWEEP_YOUNG_MS));
             let swept = if round.is_multiple_of(LOOK_EVERY) {
-                around.dispatcher.look(&held).await
+                around.dispatcher.look(&held).await.map(drop)
             } else {
                 self.take_up(&around, held, MessageKey(first), MessageKey(last), SWEEP_PAGES_MAX).await
             };

@@ -30,7 +30,7 @@ use crate::store::command::{AttemptRecord, Command, HealthStep, Settle};
 use crate::store::journal::Journal;
 use crate::store::snapshots::Snapshots;
 use crate::store::{ReadError, StoreReader};
-pub use slots::{Alone, Arrival, Arrived, Neighbours, News, Reading};
+pub use slots::{Alone, Arrival, Neighbours, News, Reading};
 
 /// Tickets taken under one lock.
 const TAKE_AT_ONCE: usize = 64;

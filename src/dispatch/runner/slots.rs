@@ -90,26 +90,8 @@ pub struct Arrival {
     pub app: AppKey,
     /// The application's version that it was routed with.
     pub version: i64,
-    /// What.
-    pub message: Arrived,
-}
-
-/// A message of which a delivery has arrived.
-#[derive(Debug, Clone)]
-pub enum Arrived {
-    /// It is to be read.
-    Key(MessageKey),
-    /// It was read along, with its bytes if they are there.
-    Whole(Arc<Message>),
-}
-
-impl Arrived {
-    fn key(&self) -> MessageKey {
-        match self {
-            Self::Key(key) => *key,
-            Self::Whole(message) => message.key(),
-        }
-    }
+    /// What, with its bytes if they are there.
+    pub message: Arc<Message>,
 }
 
 /// A read of pending deliveries that is under way: begins before the read and lasts until all that it found
@@ -187,11 +169,10 @@ impl Dispatcher {
             .map(|Arrival { endpoint, app, version, message }| {
                 inner.drop_older(app, endpoint, version);
                 let key = message.key();
-                let body = match message {
-                    Arrived::Whole(message) if inner.budget.has_room() => {
-                        bodies.entry(key).or_insert_with(|| inner.budget.read((*message).clone(), now)).clone()
-                    }
-                    _ => None,
+                let body = if inner.budget.has_room() {
+                    bodies.entry(key).or_insert_with(|| inner.budget.read((*message).clone(), now)).clone()
+                } else {
+                    None
                 };
                 Offer { endpoint, app, message: key, body }
             })

@@ -13,6 +13,8 @@ use super::reader::messages_by_keys;
 use super::session::{Session, SessionError};
 use super::standing::{self, Joining, Tenure};
 use super::upkeep;
+use bytes::Bytes;
+
 use crate::model::{AppKey, EndpointKey, Message, MessageKey, SlotSet, UnixMs};
 use crate::store::ReadError;
 use crate::store::sql::db;
@@ -22,6 +24,12 @@ use crate::store::sql::rows;
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Pending deliveries that are read at once.
 const ARRIVALS_MAX: usize = 4_096;
+/// Bytes of their messages at which a reading ends, and how many are read before that is looked at.
+const ARRIVAL_BYTES_MAX: usize = 16 * 1024 * 1024;
+const BODIES_AT_ONCE: usize = 128;
+
+/// A delivery in the order of messages.
+pub(super) type Place = (MessageKey, EndpointKey);
 
 /// A pending delivery of a slot that is held, with its message.
 pub struct Arriving {
@@ -147,15 +155,15 @@ impl Cluster {
 }
 
 /// Pending deliveries of these slots, of messages from `first` to `last` that another node than `own` has
-/// accepted, after the delivery `after`; at most [`ARRIVALS_MAX`], in order;
-/// and whether these are all.
+/// accepted, after the delivery `after`, in order: at most [`ARRIVALS_MAX`], and fewer where they are long. And
+/// behind which delivery it goes on, if it does.
 pub async fn arriving(
     reader: &super::PgReader,
     own: u16,
     slots: SlotSet,
     (first, last): (MessageKey, MessageKey),
-    after: Option<(MessageKey, EndpointKey)>,
-) -> Result<(Vec<Arriving>, bool), ReadError> {
+    after: Option<Place>,
+) -> Result<(Vec<Arriving>, Option<Place>), ReadError> {
     let (message, endpoint) = after.map_or((first.0 - 1, i64::MAX), |(message, endpoint)| (message.0, endpoint.0));
     let slots = slots.to_bits();
     reader
@@ -173,19 +181,27 @@ pub async fn arriving(
                     |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
                 )?
                 .collect::<db::Result<_>>()?;
-            let mut keys: Vec<i64> = pending.iter().map(|(message, ..)| *message).collect();
-            keys.dedup();
-            let mut messages = HashMap::new();
-            for message in db.with_numbers(&messages_by_keys(), &keys, rows::message_with_payload)? {
-                messages.insert(message.id.key, Arc::new(message));
+            let place = |(message, endpoint, _): &(i64, i64, i64)| (MessageKey(*message), EndpointKey(*endpoint));
+            let (mut arriving, mut bytes) = (Vec::with_capacity(pending.len()), 0);
+            for part in pending.chunks(BODIES_AT_ONCE) {
+                let mut keys: Vec<i64> = part.iter().map(|(message, ..)| *message).collect();
+                keys.dedup();
+                let mut messages = HashMap::new();
+                for message in db.with_numbers(&messages_by_keys(), &keys, rows::message_with_payload)? {
+                    bytes += message.payload.as_ref().map_or(0, Bytes::len);
+                    messages.insert(message.id.key, Arc::new(message));
+                }
+                // What has no message any more was settled or deleted meanwhile.
+                arriving.extend(part.iter().filter_map(|(message, endpoint, version)| {
+                    let message = messages.get(message).map(Arc::clone)?;
+                    Some(Arriving { endpoint: EndpointKey(*endpoint), version: *version, message })
+                }));
+                if bytes >= ARRIVAL_BYTES_MAX {
+                    return Ok((arriving, part.last().map(place)));
+                }
             }
-            let arriving = |(message, endpoint, version)| {
-                let message = messages.get(&message).map(Arc::clone)?;
-                Some(Arriving { endpoint: EndpointKey(endpoint), version, message })
-            };
-            // What has no message any more was settled or deleted meanwhile.
-            let is_last = pending.len() < ARRIVALS_MAX;
-            Ok((pending.into_iter().filter_map(arriving).collect(), is_last))
+            let next = pending.last().map(place).filter(|_| pending.len() == ARRIVALS_MAX);
+            Ok((arriving, next))
         })
         .await
 }

@@ -384,7 +384,11 @@ fn publish<'b>(
         return Ok(Err(Refusal::NotFound));
     }
     for key in new.keys.iter().filter(|key| key.kind == Kind::Dedupe) {
-        let Some(Ok(Done::Duplicate(first))) = judged(session, known, new, key)? else { continue };
+        let first = match judged(session, known, new, key)? {
+            None => continue,
+            Some(Ok(Done::Duplicate(first))) => first,
+            Some(reply) => return Ok(reply),
+        };
         let Some(inbound) = inbound else { continue };
         if !source_log::take_place(db, inbound)? {
             return Ok(Err(Refusal::NotFound));

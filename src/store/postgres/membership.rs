@@ -35,7 +35,7 @@ pub struct View {
     /// Slots that are this node's.
     pub own: SlotSet,
     /// Slots of this node that another is to have.
-    pub wanted: Vec<(Slot, u16)>,
+    pub wanted: SlotSet,
     /// The version of the configuration.
     pub configuration: i64,
     /// Nodes whose lease holds.
@@ -83,7 +83,9 @@ fn view(session: &Session, tenure: &Tenure, (members, held): &Picture) -> Result
     for (slot, held) in (0..=u8::MAX).map(Slot).zip(held) {
         if held.by == Some(tenure.number) {
             view.own.insert(slot);
-            view.wanted.extend(held.wanted.map(|by| (slot, by)));
+            if held.wanted.is_some() {
+                view.wanted.insert(slot);
+            }
         }
     }
     Ok(view)

@@ -8,8 +8,8 @@ use serde::de::DeserializeOwned;
 
 use super::{sealed, source_log};
 use crate::model::{
-    ApiKey, AppConfig, AppKey, AppKind, Application, Endpoint, EnvKey, EnvPolicy, Envelope, Environment, EventType,
-    Failing, Id, Message, PortalToken, SourceKey,
+    ApiKey, AppConfig, AppKey, AppKind, Application, Endpoint, EndpointKey, EnvKey, EnvPolicy, Envelope, Environment,
+    EventType, Failing, Id, Message, MessageKey, PortalToken, SourceKey, Trigger, UnixMs, Waiting,
 };
 use crate::store::seal::Sealer;
 
@@ -182,4 +182,27 @@ pub(in crate::store) fn app_by_uid(db: Db<'_>, env: EnvKey, uid: &str) -> Result
     db.prepare_cached("SELECT key FROM application WHERE env = ? AND uid = ?")?
         .query_row(params![env.0, uid], |row| row.get(0).map(AppKey))
         .optional()
+}
+
+/// Waiting deliveries of an endpoint in the order of due times, after `after`.
+pub(in crate::store) fn waiting(
+    db: Db<'_>,
+    endpoint: EndpointKey,
+    after: Option<(UnixMs, MessageKey)>,
+    limit: usize,
+) -> Result<Vec<Waiting>> {
+    let (due, message) = after.map_or((i64::MIN, i64::MIN), |(due, message)| (due, message.0));
+    db.prepare_cached(
+        "SELECT due, message, attempts, manual FROM waiting WHERE endpoint = ? AND (due, message) > (?, ?)
+         ORDER BY due, message LIMIT ?",
+    )?
+    .query_map([endpoint.0, due, message, limit as i64], |row| {
+        Ok(Waiting {
+            due: row.get(0)?,
+            message: MessageKey(row.get(1)?),
+            attempts: row.get(2)?,
+            trigger: Trigger::from_code(row.get(3)?),
+        })
+    })?
+    .collect()
 }

@@ -12,7 +12,7 @@ use tokio::sync::Semaphore;
 
 use super::SqliteOptions;
 use crate::model::{
-    AppConfig, AppKey, EndpointKey, EnvKey, EnvPolicy, Message, MessageKey, Pending, SlotSet, Trigger, UnixMs, Waiting,
+    AppConfig, AppKey, EndpointKey, EnvKey, EnvPolicy, Message, MessageKey, Pending, SlotSet, UnixMs, Waiting,
 };
 use crate::store::seal::Sealer;
 use crate::store::sql::db::{self, Db, Error, Optional, params};
@@ -234,22 +234,6 @@ impl StoreReader for SqliteReader {
         after: Option<(UnixMs, MessageKey)>,
         limit: usize,
     ) -> Result<Vec<Waiting>, ReadError> {
-        let (due, message) = after.map_or((i64::MIN, i64::MIN), |(due, message)| (due, message.0));
-        self.read(Line::Core, move |db, _| {
-            db.prepare_cached(
-                "SELECT due, message, attempts, manual FROM waiting WHERE endpoint = ? AND (due, message) > (?, ?)
-                     ORDER BY due, message LIMIT ?",
-            )?
-            .query_map(params![endpoint.0, due, message, limit as i64], |row| {
-                Ok(Waiting {
-                    due: row.get(0)?,
-                    message: MessageKey(row.get(1)?),
-                    attempts: row.get(2)?,
-                    trigger: Trigger::from_code(row.get(3)?),
-                })
-            })?
-            .collect()
-        })
-        .await
+        self.read(Line::Core, move |db, _| rows::waiting(db, endpoint, after, limit)).await
     }
 }
