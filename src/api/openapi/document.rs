@@ -104,6 +104,9 @@ fn needs(needs: Needs) -> Option<String> {
         Needs::Key => Some("a key".to_owned()),
         Needs::Portal(capability) => Some(format!("a key, or a portal token with `{}`", capability.as_str())),
         Needs::Token => Some("a portal token".to_owned()),
+        Needs::Holder => Some("a key, whatever its scopes are".to_owned()),
+        Needs::Operator => Some("a key with the scope `operator`".to_owned()),
+        Needs::Anybody => Some("a key or a portal token".to_owned()),
     }
 }
 

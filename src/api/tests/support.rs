@@ -14,13 +14,14 @@ use tower_service::Service;
 use super::described::judge;
 use super::engine::{Engine, Kept, engine};
 use crate::accept::fetch::Fetcher;
+use crate::accept::key_use::KeyUse;
 use crate::accept::limited::BodyBudget;
 use crate::accept::quota::Quotas;
 use crate::accept::receive::Receiving;
 use crate::accept::{Admission, Gateway};
 use crate::api::query::asked;
 use crate::api::router;
-use crate::config::{Delivery, Limits, Retention, Server};
+use crate::config::{Delivery, Limits, Portal, Retention, Server};
 use crate::deliver::AddressGuard;
 use crate::metrics::Metrics;
 use crate::model::{
@@ -162,6 +163,8 @@ impl TestApi {
             listening: std::sync::OnceLock::new(),
             https_only: false,
             delivery: Delivery::default(),
+            portal: Portal::default(),
+            key_use: KeyUse::default(),
             retention: Retention::default(),
         });
         let (router, env) = (router(Arc::clone(&gateway)), EnvKey(0));
@@ -172,11 +175,14 @@ impl TestApi {
 
     /// Another environment with a key.
     pub(super) async fn environment(&self, name: &str, key: &str) -> EnvKey {
-        let Changed::Environment(made) = self.change(Change::CreateEnvironment { name: name.into() }).await else {
+        let Changed::Environment(made) =
+            self.change(Change::CreateEnvironment { name: name.into(), kind: EnvironmentKind::Production }).await
+        else {
             panic!("no environment")
         };
         let (env, hash) = (EnvKey(made.id.key), Sha256::digest(key).into());
-        self.change(Change::CreateApiKey { env, name: "key".into(), hash }).await;
+        let (name, scopes, hint) = ("key".into(), Scopes::FULL, "_key".into());
+        self.change(Change::CreateApiKey { env, name, hash, scopes, hint }).await;
         env
     }
 
