@@ -219,6 +219,7 @@ pub fn router(gateway: Arc<Gateway>) -> Router {
     let mut paths: Vec<&'static str> = all.iter().map(|operation| operation.path).collect();
     paths.sort_unstable();
     paths.dedup();
+    let web_app = crate::dashboard::router(&gateway.portal.allowed_origins);
     let mut router = Router::new();
     for path in paths {
         let here: Arc<[Operation]> = of_path(&all, path).into();
@@ -235,7 +236,7 @@ pub fn router(gateway: Arc<Gateway>) -> Router {
         .route("/in/{token}", inbound.clone())
         .route("/in/{token}/", inbound.clone())
         .route("/in/{token}/{*rest}", inbound);
-    router.fallback(|| async { ApiError::Coded(Code::NotFound, "No such path".into()).into_answer() })
+    router.merge(web_app).fallback(|| async { ApiError::Coded(Code::NotFound, "No such path".into()).into_answer() })
 }
 
 /// The operations of a path: its own, and, for methods that it lacks, those of less exact paths
