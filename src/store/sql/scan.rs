@@ -12,7 +12,7 @@ const SCAN_MAX: usize = 20_000;
 /// Rows looked at in one step of a scan.
 const SCAN_STEP: usize = 256;
 /// How long one page goes on looking.
-pub(in crate::store) const SCAN_TIME_MAX: Duration = Duration::from_secs(2);
+pub(in crate::store) const SCAN_TIME_MAX: Duration = Duration::from_millis(200);
 /// Bytes of payloads and answers at which a page ends. One row more may go beyond it.
 pub(in crate::store) const CONTENT_BYTES_MAX: usize = 16 * 1024 * 1024;
 
