@@ -67,6 +67,8 @@ pub struct Gateway {
     pub body_budget: limited::BodyBudget,
     /// Requests of each key.
     pub quotas: quota::Quotas,
+    /// Places for live lists.
+    pub streams: Arc<tokio::sync::Semaphore>,
     /// Verifiers of sources.
     pub receiving: receive::Receiving,
 }

@@ -60,6 +60,8 @@ pub struct Rows<T> {
 pub struct MessageFilter {
     /// With this channel.
     pub channel: Option<String>,
+    /// With one of these channels; empty means all.
+    pub channels: Vec<String>,
     /// With this tag.
     pub tag: Option<String>,
     /// Of one of these types; empty means all.
@@ -198,6 +200,8 @@ pub trait StoreQueries: Send + Sync + 'static {
     /// Messages as they are searched for, each with its application and where its deliveries stand. A page
     /// takes a fraction of a second at most: where that ended it, `resume` says up to where it has looked.
     async fn search(&self, page: Page<Key>, search: Search) -> Result<Rows<SearchRow>, ReadError>;
+    /// The key of the newest message of all.
+    async fn newest_message(&self) -> Result<Option<Key>, ReadError>;
     /// Where the deliveries of messages (at most 250) stand; those that are gone, or that the time did not
     /// suffice for, are left out.
     async fn tallies(&self, messages: Vec<MessageKey>) -> Result<Vec<Tallied>, ReadError>;

@@ -1,9 +1,7 @@
 //! What the pages for people ask for beside the lists of one application: messages of a whole
 //! environment with where their deliveries stand, endpoints of all applications, and what an id names.
 
-use crate::model::{
-    AppKey, DeliveryState, Endpoint, EnvKey, Id, Key, Message, MessageKey, UnixMs,
-};
+use crate::model::{AppKey, DeliveryState, Endpoint, EnvKey, Id, Key, Message, MessageKey, UnixMs};
 
 use super::query::MessageFilter;
 
@@ -71,6 +69,16 @@ pub struct Search {
     pub newer_than: Option<Key>,
     /// With where their deliveries stand.
     pub with_deliveries: bool,
+    /// Without the newest, where a store with several writers may still commit older ones: who reads on and
+    /// on misses none.
+    pub settled: bool,
+}
+
+impl Search {
+    /// All that the filter lets through, the messages alone.
+    pub const fn of(within: SearchIn, filter: MessageFilter) -> Self {
+        Self { within, filter, status: None, text: None, newer_than: None, with_deliveries: false, settled: false }
+    }
 }
 
 /// An id and what people call what it names.

@@ -5,7 +5,8 @@ use serde_json::{Map, Value, json};
 
 use super::properties::property;
 use crate::api::{
-    application, endpoint_in, event_type, example, headers, message_in, portal, recover, secret, settings, source,
+    application, endpoint_in, event_type, example, headers, message_in, portal, recover, searched, secret, settings,
+    source,
 };
 
 /// A body.
@@ -50,6 +51,7 @@ pub(super) fn all() -> Vec<BodyOf> {
     });
     let since = json!({ "since": "2030-01-31T08:00:00Z" });
     all.push(body("VerifyAgainIn", &recover::FIELDS, &["since"], since));
+    all.push(body("MessageSearchIn", &searched::FIELDS, &[], json!({ "text": "in_1", "limit": 50 })));
     all.extend(of_endpoints());
     all.extend(of_event_types());
     all

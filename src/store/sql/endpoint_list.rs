@@ -78,8 +78,7 @@ fn slice_of(
         EndpointsIn::Failing => format!("AND endpoint.failing_since IS NOT NULL AND {disabled} IS NULL"),
         EndpointsIn::Disabled => format!("AND {disabled} IS NOT NULL"),
     };
-    let columns: Vec<String> =
-        rows::ENDPOINT.split(',').map(|column| format!("endpoint.{}", column.trim())).collect();
+    let columns: Vec<String> = rows::ENDPOINT.split(',').map(|column| format!("endpoint.{}", column.trim())).collect();
     let sql = format!(
         "SELECT {}, application.nonce, application.spec
            FROM endpoint CROSS JOIN application

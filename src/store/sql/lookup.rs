@@ -38,9 +38,8 @@ fn by_name(db: Db<'_>, env: EnvKey, named: &str) -> Result<Option<Looked>> {
     if let Some(found) = source(db, env, "env = ?1 AND uid = ?2", params![env.0, named], None)? {
         return Ok(Some(found));
     }
-    let is_event_type = db
-        .prepare_cached("SELECT 1 FROM event_type WHERE env = ? AND name = ?")?
-        .exists(params![env.0, named])?;
+    let is_event_type =
+        db.prepare_cached("SELECT 1 FROM event_type WHERE env = ? AND name = ?")?.exists(params![env.0, named])?;
     Ok(is_event_type.then_some(Looked::EventType))
 }
 
@@ -63,9 +62,7 @@ fn attempt(db: Db<'_>, env: EnvKey, id: Id) -> Result<Option<Looked>> {
             "SELECT attempt.key, attempt.nonce, message.key, message.nonce, message.app, attempt.endpoint
                FROM attempt JOIN message ON message.key = attempt.message WHERE attempt.key = ?",
         )?
-        .query_row([id.key], |row| {
-            Ok((rows::id(row, 0)?, rows::id(row, 2)?, row.get::<Key>(4)?, row.get::<Key>(5)?))
-        })
+        .query_row([id.key], |row| Ok((rows::id(row, 0)?, rows::id(row, 2)?, row.get::<Key>(4)?, row.get::<Key>(5)?)))
         .optional()?;
     let Some((_, message, app, endpoint)) = found.filter(|(found, ..)| *found == id) else { return Ok(None) };
     let Some(app) = application(db, env, app)? else { return Ok(None) };

@@ -20,11 +20,11 @@ use crate::model::{
 };
 use crate::store::ReadError;
 use crate::store::maintenance::{Due, Horizon};
-use crate::store::search::{AttemptCount, EndpointRow, EndpointsIn, Looked, Search, SearchIn, SearchRow, Tallied};
 use crate::store::query::{
     AttemptFilter, AttemptRow, AttemptsOf, DeliveryFilter, EndpointStats, MessageFilter, Order, Page, QUEUE_AGES_S,
     QueueRow, Rows, StoreQueries,
 };
+use crate::store::search::{AttemptCount, EndpointRow, EndpointsIn, Looked, Search, SearchIn, SearchRow, Tallied};
 
 /// Environments, or keys, that are listed.
 const ALL_MAX: i64 = 10_000;
@@ -286,14 +286,20 @@ impl<L: Lines> StoreQueries for L {
         page: Page<Key>,
         filter: MessageFilter,
     ) -> Result<Rows<Message>, ReadError> {
-        let within = SearchIn::Application(app);
-        let wanted =
-            Search { within, filter, status: None, text: None, newer_than: None, with_deliveries: false };
+        let wanted = Search::of(SearchIn::Application(app), filter);
         self.read(Line::Lists, move |db, _| search::list(db, &page, &wanted)).await
     }
 
     async fn search(&self, page: Page<Key>, wanted: Search) -> Result<Rows<SearchRow>, ReadError> {
         self.read(Line::Lists, move |db, _| search::search(db, &page, &wanted)).await
+    }
+
+    async fn newest_message(&self) -> Result<Option<Key>, ReadError> {
+        self.read(Line::Lists, |db, _| {
+            let sql = "SELECT key FROM message ORDER BY key DESC LIMIT 1";
+            db.prepare_cached(sql)?.query_row(NONE, |row| row.get(0)).optional()
+        })
+        .await
     }
 
     async fn tallies(&self, messages: Vec<MessageKey>) -> Result<Vec<Tallied>, ReadError> {

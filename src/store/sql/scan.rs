@@ -164,6 +164,7 @@ pub(in crate::store) fn scan<T>(
 pub(in crate::store) fn matches(filter: &MessageFilter, message: &Message) -> bool {
     let envelope = &message.envelope;
     filter.channel.as_ref().is_none_or(|channel| envelope.channels.contains(channel))
+        && (filter.channels.is_empty() || filter.channels.iter().any(|one| envelope.channels.contains(one)))
         && filter.tag.as_ref().is_none_or(|tag| envelope.tags.contains(tag))
         && (filter.event_types.is_empty() || filter.event_types.contains(&envelope.event_type))
         && filter.source.is_none_or(|source| message.source == Some(source))

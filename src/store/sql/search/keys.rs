@@ -106,9 +106,7 @@ impl Keys {
             }
             Self::App(app) => Ok(Step::of(MESSAGES_OF_APP.keys(db, *app, bounds, order, limit)?, limit)),
             Self::Known(known) => Ok(among(known, bounds, order, limit)),
-            Self::Parked(endpoints, merge) => {
-                merged(merge, &OF_PARKED, endpoints, (db, bounds, order), limit)
-            }
+            Self::Parked(endpoints, merge) => merged(merge, &OF_PARKED, endpoints, (db, bounds, order), limit),
             Self::Apps(apps, merge) => match db {
                 Db::Postgres(_) => merged(merge, &OF_APPS_POSTGRES, apps, (db, bounds, order), limit),
                 Db::Sqlite(_) => of_apps(merge, apps, (db, bounds, order), limit),
@@ -144,8 +142,7 @@ fn among(known: &[Key], (low, high): (Key, Key), order: Order, limit: usize) -> 
 /// The messages of all waiting deliveries, rising; `None` where there are too many.
 fn waiting(db: Db<'_>) -> Result<Option<Vec<Key>>> {
     let mut statement = db.prepare_cached("SELECT message FROM waiting LIMIT ?")?;
-    let mut keys: Vec<Key> =
-        statement.query_map([WAITING_MAX as i64 + 1], |row| row.get(0))?.collect::<Result<_>>()?;
+    let mut keys: Vec<Key> = statement.query_map([WAITING_MAX as i64 + 1], |row| row.get(0))?.collect::<Result<_>>()?;
     if keys.len() > WAITING_MAX {
         return Ok(None);
     }
@@ -279,13 +276,7 @@ struct List {
 type Reading<'c> = (Db<'c>, (Key, Key), Order);
 
 /// The next keys of lists that are merged, without those that stand in several of them twice.
-fn merged(
-    merge: &mut Option<Merge>,
-    of: &Merged,
-    leading: &[Key],
-    reading: Reading<'_>,
-    limit: usize,
-) -> Result<Step> {
+fn merged(merge: &mut Option<Merge>, of: &Merged, leading: &[Key], reading: Reading<'_>, limit: usize) -> Result<Step> {
     if merge.is_none() {
         *merge = Some(Merge::begin(of, leading, reading)?);
     }

@@ -11,13 +11,14 @@ use bytes::Bytes;
 use rustc_hash::FxHashMap;
 
 use self::keys::Keys;
-pub(in crate::store) use self::tally::of_keys;
 use self::tally::Tallier;
+pub(in crate::store) use self::tally::of_keys;
 use self::text::Text;
-use super::db::{Db, Optional, Result, Row};
+use super::db::{Db, NONE, Optional, Result, Row};
 use super::query::{message_of, read_content};
 use super::scan::{CONTENT_BYTES_MAX, interval, matches};
 use super::{rows, source_log};
+use crate::model::id::first_key_at;
 use crate::model::{AppKind, ApplicationSpec, EnvKey, Id, Key, Message};
 use crate::store::query::{Order, Page, Rows};
 use crate::store::search::{Named, Search, SearchIn, SearchRow, Tally};
@@ -33,6 +34,8 @@ const TEXT_BYTES_MAX: i64 = 4 * 1024 * 1024;
 /// How much later than its key a message may be committed where there are several writers: keys are given
 /// when a batch is formed, by the clock of each node.
 const LATE_KEYS: Key = 1_000 << 21;
+/// The same for who must miss none.
+const UNSETTLED_KEYS: Key = 3_000 << 21;
 
 /// One page of what is searched for.
 pub(in crate::store) fn search(db: Db<'_>, page: &Page<Key>, search: &Search) -> Result<Rows<SearchRow>> {
@@ -55,6 +58,12 @@ fn scan(judge: &mut Judge<'_>, page: &Page<Key>) -> Result<Rows<Found>> {
     if let Some(newer_than) = search.newer_than {
         let late = if matches!(db, Db::Postgres(_)) { LATE_KEYS } else { 0 };
         low = low.max(newer_than.saturating_sub(late));
+    }
+    if search.settled && matches!(db, Db::Postgres(_)) {
+        let now = db
+            .prepare_cached("SELECT CAST(extract(epoch FROM clock_timestamp()) * 1000 AS bigint)")?
+            .query_row(NONE, |row| row.get(0))?;
+        high = high.min(first_key_at(now) - UNSETTLED_KEYS);
     }
     let mut keys = Keys::of(db, search)?;
     let (mut found, mut bytes) = (Vec::new(), 0);
@@ -163,7 +172,11 @@ impl<'c> Judge<'c> {
         let read = |row: &Row<'_>| {
             let spec: ApplicationSpec = rows::json(row, 4)?;
             let named = Named { id: rows::id(row, 0)?, name: spec.name };
-            Ok(App { env: EnvKey(row.get(2)?), is_customers: AppKind::from_code(row.get(3)?) == AppKind::Customer, named })
+            Ok(App {
+                env: EnvKey(row.get(2)?),
+                is_customers: AppKind::from_code(row.get(3)?) == AppKind::Customer,
+                named,
+            })
         };
         let found = by_keys(self.db, "key, nonce, env, kind, spec", "application", &wanted, read)?;
         self.apps.extend(wanted.into_iter().map(|app| (app, None)));
@@ -286,9 +299,10 @@ fn having_bytes(
            CROSS JOIN LATERAL (SELECT payload FROM message WHERE message.key = wanted OFFSET 0) AS message
            CROSS JOIN LATERAL (SELECT body, head FROM payload WHERE payload.id = message.payload OFFSET 0) AS payload";
     // Known without reading the bytes.
-    let lengths = db.with_numbers(&format!("SELECT wanted, octet_length(payload.body)::bigint {FROM}"), wanted, |row| {
-        Ok((row.get::<Key>(0)?, row.get::<i64>(1)?))
-    })?;
+    let lengths =
+        db.with_numbers(&format!("SELECT wanted, octet_length(payload.body)::bigint {FROM}"), wanted, |row| {
+            Ok((row.get::<Key>(0)?, row.get::<i64>(1)?))
+        })?;
     let content = format!("SELECT wanted, payload.body, payload.head {FROM}");
     let (mut found, mut together, mut bytes) = (rustc_hash::FxHashSet::default(), Vec::new(), 0);
     for (i, &(key, length)) in lengths.iter().enumerate() {

@@ -307,7 +307,9 @@ impl<'c> Tallier<'c> {
         let mut front = Front { by_message: FxHashMap::default(), is_whole: true };
         let mut count = 0;
         self.db
-            .prepare_cached("SELECT message, due, manual FROM waiting WHERE endpoint = ? ORDER BY due, message LIMIT ?")?
+            .prepare_cached(
+                "SELECT message, due, manual FROM waiting WHERE endpoint = ? ORDER BY due, message LIMIT ?",
+            )?
             .each([endpoint, most as i64], |row| {
                 front.by_message.entry(row.get(0)?).or_default().push((row.get(1)?, row.get(2)?));
                 count += 1;
@@ -323,7 +325,8 @@ impl<'c> Tallier<'c> {
     fn judge(&self, message: &Message, endpoint: Key, known: &Deliveries, tally: &mut Tally) -> Result<()> {
         let key = message.id.key;
         let mut known = known.get(&(key, endpoint)).copied().unwrap_or_default();
-        let is_settled = known.traces.pending || known.traces.parked.is_some() || known.traces.tried == Tried::Succeeded;
+        let is_settled =
+            known.traces.pending || known.traces.parked.is_some() || known.traces.tried == Tried::Succeeded;
         if !is_settled && let Some(front) = self.fronts.get(&endpoint) {
             for &(due, manual) in front.by_message.get(&key).into_iter().flatten() {
                 known.waits(due, manual);
@@ -345,9 +348,8 @@ impl<'c> Tallier<'c> {
     /// Looks where a delivery that is not at the front may wait: for its retry, for the time that its sender
     /// has set, or, where lanes had no room for it, from the beginning.
     fn look_for(&self, message: &Message, endpoint: Key, known: &mut Known) -> Result<bool> {
-        let mut place = self
-            .db
-            .prepare_cached("SELECT due, manual FROM waiting WHERE endpoint = ? AND due = ? AND message = ?")?;
+        let mut place =
+            self.db.prepare_cached("SELECT due, manual FROM waiting WHERE endpoint = ? AND due = ? AND message = ?")?;
         let dues = [known.retry_at, message.envelope.deliver_at, Some(key_time(message.id.key))];
         let mut is_found = false;
         for due in dues.into_iter().flatten() {

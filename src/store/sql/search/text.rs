@@ -13,8 +13,7 @@ pub(super) struct Text {
 impl Text {
     pub(super) fn new(text: &str) -> Self {
         let id_bytes = IdKind::Message.prefix().len() + IdKind::Message.characters();
-        let is_of_id =
-            text.len() <= id_bytes && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+        let is_of_id = text.len() <= id_bytes && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
         Self { lower: text.to_ascii_lowercase().into_bytes(), is_of_id }
     }
 
