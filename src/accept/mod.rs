@@ -73,6 +73,8 @@ pub struct Gateway {
     pub key_use: key_use::KeyUse,
     /// Requests of each key.
     pub quotas: quota::Quotas,
+    /// Places for live lists.
+    pub streams: Arc<tokio::sync::Semaphore>,
     /// Verifiers of sources.
     pub receiving: receive::Receiving,
 }

@@ -13,9 +13,9 @@ use super::auth::{self, Caller};
 use super::call::Call;
 use super::error::{ApiError, Code};
 use super::{
-    api_token, application, attempt, attempted, background_task, content, docs, endpoint, environment, event_type,
-    example, first_sdks, headers, health, hosted, jwks, message, metrics, openapi, origin, portal, raw, receive,
-    recover, scope, secret, session, settings, source, source_log, stats,
+    api_token, application, attempt, attempted, background_task, content, docs, endpoint, endpoint_list, environment,
+    event_type, events, example, first_sdks, headers, health, hosted, jwks, live, lookup, message, metrics, openapi,
+    origin, portal, raw, receive, recover, scope, searched, secret, session, settings, source, source_log, stats,
 };
 use crate::accept::Gateway;
 use crate::model::{Capability, EnvKey, PortalToken};
@@ -132,7 +132,17 @@ pub(super) fn implemented() -> Vec<Operation> {
         GET "/api/v1/app/{app_id}/msg" View message::list;
         POST "/api/v1/app/{app_id}/msg" Key message::create;
         GET "/api/v1/app/{app_id}/msg/{msg_id}" View message::get;
+        POST "/api/v1/app/{app_id}/msg/search" View searched::search;
+        GET "/api/v1/app/{app_id}/message" View searched::list_of_app;
+        GET "/api/v1/app/{app_id}/message/live" View live::live;
+        GET "/api/v1/message" Key searched::list;
+        GET "/api/v1/message/live" Key live::live;
+        GET "/api/v1/app/{app_id}/events" View events::list;
+        GET "/api/v1/events" Key events::list;
+        GET "/api/v1/lookup/{id}" Key lookup::get;
+        GET "/api/v1/endpoint" Key endpoint_list::list;
         GET "/api/v1/app/{app_id}/attempt/endpoint/{endpoint_id}" View attempt::list_by_endpoint;
+        GET "/api/v1/app/{app_id}/attempt/endpoint/{endpoint_id}/count" View attempt::count;
         GET "/api/v1/app/{app_id}/attempt/msg/{msg_id}" View attempt::list_by_message;
         GET "/api/v1/app/{app_id}/msg/{msg_id}/attempt/{attempt_id}" View attempt::get;
         POST "/api/v1/app/{app_id}/msg/{msg_id}/endpoint/{endpoint_id}/resend" Send attempt::resend;

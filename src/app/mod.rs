@@ -139,6 +139,7 @@ impl App {
             limits: config.limits.clone(),
             server: config.server.clone(),
             listening: std::sync::OnceLock::new(),
+            streams: Arc::new(tokio::sync::Semaphore::new(crate::api::STREAMS_MAX)),
             https_only: config.egress.https_only,
             delivery: config.delivery.clone(),
             portal: config.portal.clone(),

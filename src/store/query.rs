@@ -5,6 +5,7 @@ use async_trait::async_trait;
 
 use super::ReadError;
 use super::maintenance::{Due, Horizon};
+use super::search::{AttemptCount, EndpointRow, EndpointsIn, Looked, Search, SearchRow, Tallied};
 use crate::model::cron::CronSource;
 use crate::model::{
     ApiKey, AppKey, Application, Attempt, BackgroundTask, DeliveryState, DeliveryStatus, Endpoint, EndpointKey, EnvKey,
@@ -59,6 +60,8 @@ pub struct Rows<T> {
 pub struct MessageFilter {
     /// With this channel.
     pub channel: Option<String>,
+    /// With one of these channels; empty means all.
+    pub channels: Vec<String>,
     /// With this tag.
     pub tag: Option<String>,
     /// Of one of these types; empty means all.
@@ -202,6 +205,26 @@ pub trait StoreQueries: Send + Sync + 'static {
         page: Page<Key>,
         filter: MessageFilter,
     ) -> Result<Rows<Message>, ReadError>;
+    /// Messages as they are searched for, each with its application and where its deliveries stand. A page
+    /// takes a fraction of a second at most: where that ended it, `resume` says up to where it has looked.
+    async fn search(&self, page: Page<Key>, search: Search) -> Result<Rows<SearchRow>, ReadError>;
+    /// The key of the newest message of all.
+    async fn newest_message(&self) -> Result<Option<Key>, ReadError>;
+    /// Where the deliveries of messages (at most 250) stand; those that are gone, or that the time did not
+    /// suffice for, are left out.
+    async fn tallies(&self, messages: Vec<MessageKey>) -> Result<Vec<Tallied>, ReadError>;
+    /// What an id of something of an environment stands for; also an application's or a source's uid, or the
+    /// name of an event type.
+    async fn lookup(&self, env: EnvKey, named: &str) -> Result<Option<Looked>, ReadError>;
+    /// Endpoints of all applications of an environment.
+    async fn endpoints_in(
+        &self,
+        env: EnvKey,
+        page: Page<Key>,
+        state: EndpointsIn,
+    ) -> Result<Rows<EndpointRow>, ReadError>;
+    /// How many attempts at an endpoint match; counted for a fraction of a second at most.
+    async fn attempt_count(&self, endpoint: EndpointKey, filter: AttemptFilter) -> Result<AttemptCount, ReadError>;
     /// Attempts, newest first.
     async fn attempts(
         &self,

@@ -206,7 +206,8 @@ async fn a_portal_token_opens_what_its_capabilities_say_and_no_more() {
         assert_eq!(answer.status, 403, "{told} with no capability");
         let answer = call(&api, &victim, &operation, Some(&format!("Bearer {read_only}"))).await;
         if operation.needs == Needs::Portal(Capability::ViewBase) {
-            assert_eq!(operation.method, Method::GET, "{told}: reading changes nothing");
+            let only_reads = operation.method == Method::GET || operation.path.ends_with("/msg/search");
+            assert!(only_reads, "{told}: reading changes nothing");
             assert_eq!(answer.status, 200, "{told}: {:?}", answer.body);
         } else {
             answer.expect_code(403, "permission_denied");
