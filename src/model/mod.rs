@@ -6,6 +6,7 @@ pub mod delivery;
 pub mod entity;
 pub mod example;
 pub mod id;
+pub mod latencies;
 pub mod message;
 pub mod operational;
 pub mod outcome;
@@ -17,7 +18,9 @@ pub mod source;
 pub mod state;
 pub mod task;
 pub mod time;
+pub mod trace;
 pub mod url;
+pub mod varint;
 
 pub use awaited::{AWAITED_BYTES_MAX, Awaited, EndpointAnswer};
 pub use delivery::{Next, Parked, Pending, Taken, Trigger, Waiting};
@@ -26,6 +29,7 @@ pub use entity::{
     EventType, EventTypeSpec, Failing, Metadata, SIGNING_SECRETS_MAX, SecretBytes, SigningSecret,
 };
 pub use id::{AppKey, AttemptKey, EndpointKey, EnvKey, Id, IdKind, Key, KeyMaker, MessageKey, Nonce};
+pub use latencies::Latencies;
 pub use message::{Attempt, DeliveryKey, Envelope, Message};
 pub use outcome::{Outcome, OutcomeKind};
 pub use policy::{EnvPolicy, EnvSettings, SignatureHeaders};
@@ -38,3 +42,4 @@ pub use source::{
 pub use state::{DeliveryState, DeliveryStatus, Traces, Tried};
 pub use task::{BackgroundTask, TaskStatus};
 pub use time::{Clock, SystemClock, UnixMs};
+pub use trace::{Phase, Timings};

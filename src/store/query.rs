@@ -8,7 +8,7 @@ use super::maintenance::{Due, Horizon};
 use crate::model::cron::CronSource;
 use crate::model::{
     ApiKey, AppKey, Application, Attempt, BackgroundTask, DeliveryState, DeliveryStatus, Endpoint, EndpointKey, EnvKey,
-    Environment, EventType, Id, Key, LoggedRequest, Message, MessageKey, PortalToken, Source, SourceKey, TaskStatus,
+    Environment, EventType, Id, Key, Latencies, LoggedRequest, Message, MessageKey, PortalToken, Source, SourceKey, TaskStatus,
     UnixMs,
 };
 
@@ -141,6 +141,92 @@ pub struct EndpointStats {
     pub cancelled: u64,
 }
 
+/// What came and went in a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TrafficBucket {
+    /// When it begins.
+    pub at: UnixMs,
+    /// Messages that were accepted.
+    pub accepted: u64,
+    /// Attempts that succeeded.
+    pub delivered: u64,
+    /// Attempts that failed.
+    pub failed: u64,
+    /// How long the attempts took.
+    pub latencies: Latencies,
+}
+
+/// What came and went in an environment. Operational webhooks, and what belongs to applications that are gone
+/// by the time it is counted, are left out.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Traffic {
+    /// Every bucket, oldest first.
+    pub buckets: Vec<TrafficBucket>,
+    /// What came after is not counted yet.
+    pub counted_to: UnixMs,
+    /// Messages accepted in a second, lately: in the minute or two before `counted_to`.
+    pub accepted_per_s: f64,
+    /// Attempts that succeeded in a second, in the same time.
+    pub delivered_per_s: f64,
+}
+
+/// How an environment stands at this moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Standing {
+    /// Deliveries that are pending or wait for their due time, at most [`Self::WAITING_MAX`].
+    pub waiting: u64,
+    /// There are more than were looked at.
+    pub has_more_waiting: bool,
+    /// Endpoints that do nothing but fail.
+    pub failing: u64,
+}
+
+impl Standing {
+    /// Deliveries, of all environments, that are looked at.
+    pub const WAITING_MAX: u64 = 100_000;
+}
+
+/// A node, as the others see it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodeRow {
+    /// Its number, which is in the keys that it gives.
+    pub number: u16,
+    /// What it calls itself.
+    pub name: String,
+    /// Its lease holds.
+    pub lives: bool,
+    /// It hands over what it has.
+    pub is_leaving: bool,
+    /// When its lease ends unless it is renewed.
+    pub lease_until: UnixMs,
+    /// Slots that it holds.
+    pub slots: u16,
+    /// What it runs.
+    pub version: String,
+}
+
+/// A table of the store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TableSize {
+    /// What it is called.
+    pub name: String,
+    /// Rows, where that is known without counting; roughly.
+    pub rows: Option<u64>,
+    /// Bytes, with its indexes.
+    pub bytes: u64,
+}
+
+/// How large the store is.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct StoreSize {
+    /// All of it, without its log.
+    pub bytes: u64,
+    /// Of the write-ahead log, where it is the store's own.
+    pub wal_bytes: Option<u64>,
+    /// The largest tables; none where to tell them apart means to read all of the store.
+    pub tables: Vec<TableSize>,
+}
+
 /// Bounds of the columns of [`QueueRow::by_age`], in seconds.
 pub const QUEUE_AGES_S: [i64; 6] = [10, 60, 600, 3_600, 21_600, 86_400];
 
@@ -253,8 +339,26 @@ pub trait StoreQueries: Send + Sync + 'static {
     async fn maintenance_due(&self, horizon: Horizon) -> Result<Due, ReadError>;
     /// How many deliveries are pending or waiting.
     async fn queue_depth(&self) -> Result<u64, ReadError>;
-    /// What waits, by endpoint and age; the `limit` endpoints with most.
-    async fn queue_shape(&self, now: UnixMs, limit: usize) -> Result<Vec<QueueRow>, ReadError>;
+    /// What waits, by endpoint and age; the `limit` endpoints with most, perhaps of one environment.
+    async fn queue_shape(&self, env: Option<EnvKey>, now: UnixMs, limit: usize) -> Result<Vec<QueueRow>, ReadError>;
+    /// The nodes that share the store, by number; none where one process has it for itself.
+    async fn nodes(&self) -> Result<Vec<NodeRow>, ReadError>;
+    /// What came and went from `since` until `until`, in buckets of `bucket_s` seconds: 60, 3,600 or a multiple of
+    /// one of these, of which both times are multiples. By the minute some 25 h are kept, by the hour 31 d.
+    async fn traffic(
+        &self,
+        env: EnvKey,
+        since: UnixMs,
+        until: UnixMs,
+        bucket_s: i64,
+        now: UnixMs,
+    ) -> Result<Traffic, ReadError>;
+    /// How an environment stands now.
+    async fn standing(&self, env: EnvKey) -> Result<Standing, ReadError>;
+    /// How large the store is, from what it knows of itself.
+    async fn size(&self) -> Result<StoreSize, ReadError>;
+    /// The applications of an environment among these.
+    async fn apps_of_env(&self, env: EnvKey, apps: Vec<AppKey>) -> Result<Vec<AppKey>, ReadError>;
     /// What a quick check of the whole file says: `ok`, or what is wrong.
     async fn integrity(&self) -> Result<String, ReadError>;
 }

@@ -25,7 +25,7 @@ use crate::deliver::AddressGuard;
 use crate::metrics::Metrics;
 use crate::model::{
     AppConfig, Clock, EndpointKey, EnvKey, Id, IdKind, MessageKey, Next, Outcome, OutcomeKind, SystemClock, Taken,
-    Trigger,
+    Timings, Trigger,
 };
 use crate::store::command::{AttemptRecord, Change, ChangeRequest, Changed, Command, Done, Raised, Reply, Settle};
 use crate::store::journal::{Journal, JournalLimits, Observer};
@@ -285,5 +285,7 @@ pub(super) fn answered(status: u16, body: &'static [u8]) -> Outcome {
         body: Bytes::from_static(body),
         started_at: SystemClock.now_ms(),
         duration_ms: 12,
+        timings: Timings::default(),
+        headers: Vec::new(),
     }
 }

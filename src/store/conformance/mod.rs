@@ -305,7 +305,7 @@ pub(super) fn outcome(kind: OutcomeKind, at: UnixMs) -> AttemptRecord {
     let status = if kind == OutcomeKind::Success { 200 } else { 500 };
     let body = Bytes::from_static(b"answer");
     AttemptRecord {
-        outcome: Outcome { kind, status, retry_after_s: None, body, started_at: at, duration_ms: 3 },
+        outcome: Outcome { status, body, ..Outcome::without_answer(kind, at, 3) },
         url_id: 1,
     }
 }

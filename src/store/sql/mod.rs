@@ -24,3 +24,4 @@ mod sealed;
 pub(super) mod source;
 pub(super) mod source_log;
 pub(super) mod stats;
+pub(super) mod traffic;

@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use rusqlite::{CachedStatement, Connection, OptionalExtension, params};
 
-use super::index::{DeferredIndex, Definition};
+use super::index::{DeferredIndex, Definition, Entry};
 use super::keys::{KeyIndex, dedupe_hash, event_hash};
 use super::purge::Purge;
 use super::retention::Retention;
 use crate::model::id::first_key_at;
 use crate::model::operational::{LastAttempt, MessageHappening};
 use crate::model::routing::Route;
+use crate::model::trace;
 use crate::model::{AppKey, Id, KeyMaker, Message, Next, Parked, SourceKey, Taken, Trigger, UnixMs};
 use crate::store::command::{
     DedupeKey, Done, Idempotency, Publish, Published, Raised, Refusal, Reply, Settle, Settled,
@@ -19,6 +20,7 @@ use crate::store::idempotency::Kind;
 use crate::store::seal::Sealer;
 use crate::store::sql::core::{Core, Owner};
 use crate::store::sql::db::{Db, Optional, Result};
+use crate::store::sql::traffic::{ENV_OF_APP, ENV_OF_ENDPOINT};
 use crate::store::sql::{cron, raise, rows, source_log};
 
 pub(super) const DAY_MS: i64 = 86_400_000;
@@ -28,21 +30,24 @@ pub(super) const PAYLOAD_SEQUENCE_BITS: u32 = 47;
 const EXPIRY_DAY_MAX: i64 = (1 << (63 - PAYLOAD_SEQUENCE_BITS)) - 1;
 const MESSAGE_BY_APP: Definition = Definition {
     name: "message_by_app",
-    select_tail: "SELECT app, key, 0 FROM message WHERE key > ? ORDER BY key",
+    select_tail: "SELECT app, key, 0, 0 FROM message WHERE key > ? ORDER BY key",
     insert: "INSERT OR IGNORE INTO message_by_app (app, message) VALUES (?, ?)",
     is_counted: false,
+    env_of: Some(ENV_OF_APP),
 };
 const ATTEMPT_BY_MESSAGE: Definition = Definition {
     name: "attempt_by_message",
-    select_tail: "SELECT message, key, kind = 0 FROM attempt WHERE key > ? ORDER BY key",
+    select_tail: "SELECT message, key, 0, 0 FROM attempt WHERE key > ? ORDER BY key",
     insert: "INSERT OR IGNORE INTO attempt_by_message (message, attempt) VALUES (?, ?)",
     is_counted: false,
+    env_of: None,
 };
 const ATTEMPT_BY_ENDPOINT: Definition = Definition {
     name: "attempt_by_endpoint",
-    select_tail: "SELECT endpoint, key, kind = 0 FROM attempt WHERE key > ? ORDER BY key",
+    select_tail: "SELECT endpoint, key, kind = 0, duration_ms FROM attempt WHERE key > ? ORDER BY key",
     insert: "INSERT OR IGNORE INTO attempt_by_endpoint (endpoint, attempt) VALUES (?, ?)",
     is_counted: true,
+    env_of: Some(ENV_OF_ENDPOINT),
 };
 
 /// What the writer knows beside the file; all of it can be read from the file again.
@@ -177,7 +182,7 @@ impl<'c> HotStatements<'c> {
             parked: prepare("INSERT OR REPLACE INTO parked (endpoint, message, state, at) VALUES (?, ?, ?, ?)")?,
             attempt: prepare(
                 "INSERT INTO attempt (key, nonce, message, endpoint, url, kind, status, manual, started_at,
-                   duration_ms, next_due, response) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                   duration_ms, next_due, response, trace) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             )?,
             pending_done: prepare("DELETE FROM pending WHERE message = ? AND endpoint = ?")?,
             waiting_done: prepare("DELETE FROM waiting WHERE endpoint = ? AND due = ? AND message = ?")?,
@@ -272,7 +277,7 @@ impl<'c> HotStatements<'c> {
         ])?;
         let head = inbound.map(|inbound| source_log::head(&inbound.received));
         self.payload.execute(params![payload, &publish.payload[..], head])?;
-        state.messages_by_app.push(app.0, id.key, false);
+        state.messages_by_app.push(Entry::of(app.0, id.key));
         state.seen.published(id.key);
         if let Some(key) = &publish.idempotency {
             state.seen.insert(kind_of(key), short(key), id.key);
@@ -436,10 +441,11 @@ impl<'c> HotStatements<'c> {
                 outcome.duration_ms,
                 next_due,
                 (!outcome.body.is_empty()).then_some(&outcome.body[..]),
+                trace::encode(&outcome.timings, &outcome.headers),
             ])?;
             let success = outcome.is_success();
-            state.attempts_by_message.push(message, id.key, success);
-            state.attempts_by_endpoint.push(endpoint, id.key, success);
+            state.attempts_by_message.push(Entry::of(message, id.key));
+            state.attempts_by_endpoint.push(Entry::of_attempt(endpoint, id.key, success, outcome.duration_ms));
             if let Some(what) = tell {
                 let last = LastAttempt { id, status: outcome.status, at: outcome.started_at };
                 raise::message(self.connection.into(), &mut state.core, what, settle, last)?;

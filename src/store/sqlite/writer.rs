@@ -204,11 +204,11 @@ impl SqliteWriter {
         Changer { db: connection.into(), state: &mut self.state.core, at }
     }
 
-    fn fill(&mut self, connection: &Connection, share: usize) -> rusqlite::Result<()> {
+    fn fill(&mut self, connection: &Connection, share: usize) -> Result<()> {
         for index in self.state.indexes() {
             index.step(connection, share)?;
         }
-        self.state.seen.step(connection, share)
+        Ok(self.state.seen.step(connection, share)?)
     }
 
     fn begin(&mut self, at_least: usize) {
