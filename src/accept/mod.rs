@@ -15,9 +15,10 @@ use bytes::Bytes;
 pub use admission::Admission;
 
 use crate::config::{Delivery, Limits, Retention, Server};
+use crate::dispatch::book::LaneBook;
 use crate::metrics::Metrics;
 use crate::model::routing::{route, route_only};
-use crate::model::{AppConfig, Clock, EndpointKey, Envelope, Id, Message};
+use crate::model::{AppConfig, Clock, EndpointKey, Envelope, Id, Message, UnixMs};
 use crate::store::ReadError;
 use crate::store::StoreReader;
 use crate::store::command::{
@@ -69,6 +70,10 @@ pub struct Gateway {
     pub quotas: quota::Quotas,
     /// Verifiers of sources.
     pub receiving: receive::Receiving,
+    /// How dispatch stood lately.
+    pub lanes: Arc<LaneBook>,
+    /// When this process opened the store.
+    pub started_at: UnixMs,
 }
 
 /// Why something was not accepted.

@@ -90,7 +90,8 @@ mod tests {
 
     #[test]
     fn a_time_is_in_the_step_that_begins_at_or_before_it() {
-        for (duration_ms, step) in [(0, 0), (1, 1), (2, 2), (4, 3), (5, 4), (29_999, 25), (30_000, 26), (u32::MAX, 26)] {
+        for (duration_ms, step) in [(0, 0), (1, 1), (2, 2), (4, 3), (5, 4), (29_999, 25), (30_000, 26), (u32::MAX, 26)]
+        {
             assert_eq!(step_of(duration_ms), step, "{duration_ms} ms");
         }
     }

@@ -144,7 +144,8 @@ mod tests {
 
     #[test]
     fn sensitive_is_what_holds_such_a_word() {
-        for (name, sensitive) in [("Set-Cookie", true), ("x-api-key", true), ("server", false), ("WWW-Authenticate", true)]
+        for (name, sensitive) in
+            [("Set-Cookie", true), ("x-api-key", true), ("server", false), ("WWW-Authenticate", true)]
         {
             assert_eq!(is_sensitive(name), sensitive, "{name}");
         }

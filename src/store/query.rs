@@ -8,8 +8,8 @@ use super::maintenance::{Due, Horizon};
 use crate::model::cron::CronSource;
 use crate::model::{
     ApiKey, AppKey, Application, Attempt, BackgroundTask, DeliveryState, DeliveryStatus, Endpoint, EndpointKey, EnvKey,
-    Environment, EventType, Id, Key, Latencies, LoggedRequest, Message, MessageKey, PortalToken, Source, SourceKey, TaskStatus,
-    UnixMs,
+    Environment, EventType, Id, Key, Latencies, LoggedRequest, Message, MessageKey, PortalToken, Source, SourceKey,
+    TaskStatus, UnixMs,
 };
 
 /// Which way a list runs.
@@ -213,12 +213,14 @@ pub struct TableSize {
     /// Rows, where that is known without counting; roughly.
     pub rows: Option<u64>,
     /// Bytes, with its indexes.
-    pub bytes: u64,
+    pub bytes: Option<u64>,
 }
 
 /// How large the store is.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct StoreSize {
+    /// `sqlite` or `postgres`.
+    pub engine: &'static str,
     /// All of it, without its log.
     pub bytes: u64,
     /// Of the write-ahead log, where it is the store's own.
@@ -359,6 +361,10 @@ pub trait StoreQueries: Send + Sync + 'static {
     async fn size(&self) -> Result<StoreSize, ReadError>;
     /// The applications of an environment among these.
     async fn apps_of_env(&self, env: EnvKey, apps: Vec<AppKey>) -> Result<Vec<AppKey>, ReadError>;
+    /// Endpoints of an environment that are enabled, and that are disabled; without those whose URL is like `without`.
+    async fn endpoint_counts(&self, env: EnvKey, without: Option<&'static str>) -> Result<(u64, u64), ReadError>;
+    /// Applications of an environment that have endpoints, or enabled ones, whose URL is not like `without`.
+    async fn active_apps(&self, env: EnvKey, enabled: bool, without: Option<&'static str>) -> Result<u64, ReadError>;
     /// What a quick check of the whole file says: `ok`, or what is wrong.
     async fn integrity(&self) -> Result<String, ReadError>;
 }

@@ -162,6 +162,8 @@ impl TestApi {
             listening: std::sync::OnceLock::new(),
             https_only: false,
             delivery: Delivery::default(),
+            lanes: Arc::default(),
+            started_at: SystemClock.now_ms(),
             retention: Retention::default(),
         });
         let (router, env) = (router(Arc::clone(&gateway)), EnvKey(0));

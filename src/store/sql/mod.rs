@@ -23,5 +23,6 @@ pub(super) mod scan;
 mod sealed;
 pub(super) mod source;
 pub(super) mod source_log;
+mod standing;
 pub(super) mod stats;
 pub(super) mod traffic;

@@ -21,12 +21,14 @@ use crate::model::{
 use crate::store::ReadError;
 use crate::store::maintenance::{Due, Horizon};
 use crate::store::query::{
-    AttemptFilter, AttemptRow, AttemptsOf, DeliveryFilter, EndpointStats, MessageFilter, NodeRow, Order, Page, QUEUE_AGES_S,
-    QueueRow, Rows, Standing, StoreQueries, StoreSize, Traffic,
+    AttemptFilter, AttemptRow, AttemptsOf, DeliveryFilter, EndpointStats, MessageFilter, NodeRow, Order, Page,
+    QUEUE_AGES_S, QueueRow, Rows, Standing, StoreQueries, StoreSize, Traffic,
 };
 
 /// Environments, or keys, that are listed.
 const ALL_MAX: i64 = 10_000;
+/// Endpoints that wait and are looked at for those of one environment.
+const QUEUE_LOOKED_AT: usize = 10_000;
 const ATTEMPT: &str =
     "attempt.key, attempt.nonce, attempt.message, message.nonce, attempt.endpoint, endpoint_url.nonce,
     endpoint_url.url, attempt.kind, attempt.status, attempt.manual, attempt.started_at, attempt.duration_ms,
@@ -512,6 +514,14 @@ impl<L: Lines> StoreQueries for L {
         self.read(Line::Lists, move |db, _| standing::apps_of_env(db, env, &apps)).await
     }
 
+    async fn endpoint_counts(&self, env: EnvKey, without: Option<&'static str>) -> Result<(u64, u64), ReadError> {
+        self.read(Line::Lists, move |db, _| standing::endpoint_counts(db, env, without)).await
+    }
+
+    async fn active_apps(&self, env: EnvKey, enabled: bool, without: Option<&'static str>) -> Result<u64, ReadError> {
+        self.read(Line::Lists, move |db, _| standing::active_apps(db, env, enabled, without)).await
+    }
+
     async fn integrity(&self) -> Result<String, ReadError> {
         self.read(Line::Lists, |db, _| match db {
             Db::Sqlite(_) => db.prepare_cached("PRAGMA quick_check(10)")?.query_row(NONE, |row| row.get(0)),
@@ -558,7 +568,7 @@ fn queue_shape(db: Db<'_>, env: Option<EnvKey>, now: UnixMs, limit: usize) -> Re
     })?;
     let mut rows: Vec<(i64, QueueRow)> = shape.into_iter().collect();
     rows.sort_by_key(|(_, row)| std::cmp::Reverse(row.by_age.iter().sum::<u64>() + row.failed + row.held));
-    rows.truncate(limit);
+    rows = of_env(db, env, rows, limit)?;
     for (key, row) in &mut rows {
         let named = db
             .prepare_cached(
@@ -572,6 +582,20 @@ fn queue_shape(db: Db<'_>, env: Option<EnvKey>, now: UnixMs, limit: usize) -> Re
         }
     }
     Ok(rows.into_iter().map(|(_, row)| row).collect())
+}
+
+/// The first `limit` rows, of one environment if it is named; of very many endpoints the first are looked at.
+fn of_env<T>(db: Db<'_>, env: Option<EnvKey>, rows: Vec<(Key, T)>, limit: usize) -> Result<Vec<(Key, T)>> {
+    let mut found = Vec::new();
+    for (key, row) in rows.into_iter().take(QUEUE_LOOKED_AT) {
+        if found.len() >= limit {
+            break;
+        }
+        if env.map_or(Ok(true), |env| standing::is_endpoint_of_env(db, env, key))? {
+            found.push((key, row));
+        }
+    }
+    Ok(found)
 }
 
 fn maintenance_due(db: Db<'_>, horizon: Horizon) -> Result<Due> {
