@@ -2,7 +2,7 @@
 
 CREATE TABLE traffic (
     env       BIGINT NOT NULL,
-    width     INTEGER NOT NULL,
+    width     SMALLINT NOT NULL,
     bucket    BIGINT NOT NULL,
     accepted  BIGINT NOT NULL,
     delivered BIGINT NOT NULL,

@@ -17,7 +17,7 @@ use super::query::Query;
 use super::time::Time;
 use super::validate::{self, has_form_of};
 use crate::model::url::masked;
-use crate::model::{Attempt, Id, IdKind, Trigger};
+use crate::model::{Attempt, Id, IdKind, Phase, Timings, Trigger};
 use crate::store::command::{Change, Changed};
 use crate::store::query::{AttemptFilter, AttemptRow, AttemptsOf, Order, Rows};
 
@@ -60,6 +60,44 @@ pub(super) struct AttemptOut<'a> {
     trigger_type: i64,
     /// When it began.
     timestamp: Time,
+    /// How it ended, as a word: `success`, `status` (the receiver answered with another status than 2xx), `timeout`,
+    /// `dns_failed`, `connect_failed`, `tls_failed`, `connection_closed`, `invalid_response`, `blocked_ip` or
+    /// `internal_error`. An addition of this server.
+    outcome: &'static str,
+    /// Where its time went; null where that is not known. An addition of this server.
+    timings: Option<TimingsOut>,
+    /// After a failure: when the delivery was to be tried again, as was decided then. An addition of this server.
+    next_attempt: Option<Time>,
+}
+
+/// Milliseconds of the parts of an attempt. A part that there was not is null: no name was resolved, a connection was
+/// used again, or the attempt ended before. The part in which an attempt ended has the time until then.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "AttemptTimings")]
+#[serde(rename_all = "camelCase")]
+pub(super) struct TimingsOut {
+    /// Resolving the name.
+    dns_ms: Option<u32>,
+    /// Connecting.
+    connect_ms: Option<u32>,
+    /// The TLS handshake.
+    tls_ms: Option<u32>,
+    /// From sending the request until the head of the answer was there.
+    first_byte_ms: Option<u32>,
+    /// Reading the body of the answer.
+    body_ms: Option<u32>,
+}
+
+impl From<Timings> for TimingsOut {
+    fn from(timings: Timings) -> Self {
+        Self {
+            dns_ms: timings.of(Phase::Dns),
+            connect_ms: timings.of(Phase::Connect),
+            tls_ms: timings.of(Phase::Tls),
+            first_byte_ms: timings.of(Phase::FirstByte),
+            body_ms: timings.of(Phase::Body),
+        }
+    }
 }
 
 impl<'a> AttemptOut<'a> {
@@ -84,6 +122,9 @@ impl<'a> AttemptOut<'a> {
                 Trigger::Manual => 1,
             },
             timestamp: Time(attempt.started_at),
+            outcome: attempt.kind.as_str(),
+            timings: attempt.timings.map(TimingsOut::from),
+            next_attempt: attempt.next_due.map(Time),
         }
     }
 }

@@ -34,6 +34,7 @@ mod message;
 mod message_in;
 mod metrics;
 mod openapi;
+mod overview;
 mod page;
 mod portal;
 mod query;
@@ -46,6 +47,7 @@ mod settings;
 mod source;
 mod source_log;
 mod stats;
+mod system;
 #[cfg(test)]
 mod tests;
 mod time;

@@ -14,8 +14,8 @@ use super::call::Call;
 use super::error::{ApiError, Code};
 use super::{
     application, attempt, attempted, background_task, content, docs, endpoint, event_type, example, first_sdks,
-    headers, health, hosted, jwks, message, metrics, openapi, portal, raw, receive, recover, secret, settings, source,
-    source_log, stats,
+    headers, health, hosted, jwks, message, metrics, openapi, overview, portal, raw, receive, recover, secret,
+    settings, source, source_log, stats, system,
 };
 use crate::accept::Gateway;
 use crate::model::{Capability, EnvKey};
@@ -93,6 +93,8 @@ pub(super) fn implemented() -> Vec<Operation> {
         GET "/api/v1/health/ping" Nobody health::alive;
         GET "/api/v1/health/ready" Nobody health::ready;
         GET "/metrics" Key metrics::render;
+        GET "/api/v1/overview" Key overview::get;
+        GET "/api/v1/system" Key system::get;
         GET "/openapi.json" Nobody openapi::serve;
         GET "/docs" Nobody docs::page;
         GET "/docs/style.css" Nobody docs::style;

@@ -19,12 +19,13 @@ pub(super) enum Tag {
     Authentication,
     Environment,
     Operational,
+    Statistics,
     Health,
     Server,
 }
 
 impl Tag {
-    pub(super) const ALL: [Self; 14] = [
+    pub(super) const ALL: [Self; 15] = [
         Self::Application,
         Self::Endpoint,
         Self::EventType,
@@ -37,6 +38,7 @@ impl Tag {
         Self::Authentication,
         Self::Environment,
         Self::Operational,
+        Self::Statistics,
         Self::Health,
         Self::Server,
     ];
@@ -56,6 +58,7 @@ impl Tag {
             Self::Authentication => "Authentication",
             Self::Environment => "Environment-Settings",
             Self::Operational => "Webhook Endpoint",
+            Self::Statistics => "Statistics",
             Self::Health => "Health",
             Self::Server => "Server",
         }
@@ -63,6 +66,7 @@ impl Tag {
 
     pub(super) const fn text(self) -> &'static str {
         match self {
+            Self::Statistics => "What came and went, in numbers.",
             Self::Application => "An application is a customer, or an internal consumer, whose endpoints these are.",
             Self::Endpoint => "An endpoint is where messages of an application are delivered.",
             Self::EventType => "Event types are the kinds of messages that endpoints choose from.",

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::describe::{Described, Pages};
 use super::values::{id, id_pattern, text};
 use crate::api::page::LIMIT_MAX;
-use crate::api::{background_task, call, message, validate};
+use crate::api::{background_task, call, message, overview, validate};
 use crate::model::{IdKind, TaskStatus};
 
 /// All parameters of an operation.
@@ -114,6 +114,10 @@ fn in_query(name: &str, pages: Option<Pages>) -> Value {
             "description": "Only messages of these types; repeated, or with commas.",
         }),
         "endpoint_id" => text(&validate::UID, "Only attempts at this endpoint, by id or uid."),
+        "period" => json!({
+            "type": "string", "enum": overview::PERIODS.map(|(name, ..)| name), "default": overview::PERIODS[0].0,
+            "description": "How far back.",
+        }),
         "before" => time("Only what is older."),
         "after" => time("Only what is newer."),
         _ => Value::Null,

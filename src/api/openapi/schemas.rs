@@ -9,8 +9,8 @@ use super::properties::setting;
 use super::values::{id, nullable, text, texts};
 use crate::api::error::Code;
 use crate::api::{
-    application, attempt, attempted, background_task, endpoint, event_type, headers, health, jwks, message_in, portal,
-    raw, secret, settings, source, source_log, stats, validate,
+    application, attempt, attempted, background_task, endpoint, event_type, headers, health, jwks, message_in,
+    overview, portal, raw, secret, settings, source, source_log, stats, system, validate,
 };
 use crate::model::IdKind;
 
@@ -66,6 +66,8 @@ fn answers() -> Map<String, Value> {
     generator.subschema_for::<raw::RawOut<'_>>();
     generator.subschema_for::<stats::StatsOut>();
     generator.subschema_for::<health::Ready>();
+    generator.subschema_for::<overview::OverviewOut>();
+    generator.subschema_for::<system::SystemOut>();
     generator.subschema_for::<jwks::JwksOut>();
     generator.subschema_for::<portal::AccessOut>();
     generator.subschema_for::<source::SourceOut<'_>>();

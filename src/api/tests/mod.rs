@@ -7,6 +7,7 @@ mod engine;
 mod errors;
 mod examples;
 mod idempotency;
+mod insight;
 mod lists;
 mod maintenance;
 mod messages;

@@ -6,7 +6,7 @@
 use super::db::{Db, Optional, Result, params};
 
 use super::change::{Changer, Stop};
-use crate::model::{AppKey, EndpointKey, Id, MessageKey, Parked, Trigger, trace};
+use crate::model::{AppKey, EndpointKey, Id, MessageKey, Parked, Trigger};
 use crate::store::command::{Changed, Refusal};
 
 /// Waiting deliveries that are looked at for those of one message. What stands behind them is
@@ -63,15 +63,14 @@ impl Changer<'_> {
     /// The answer to an attempt goes.
     pub(in crate::store) fn expunge_attempt(&mut self, message: MessageKey, attempt: Id) -> Result<Changed, Stop> {
         let _overwriting = Overwriting::begin(self.db)?;
-        let trace: Option<Vec<u8>> = self
-            .db
-            .prepare_cached("SELECT trace FROM attempt WHERE key = ? AND nonce = ? AND message = ?")?
-            .query_row(params![attempt.key, attempt.nonce.as_slice(), message.0], |row| row.get(0))
-            .optional()?
-            .ok_or(Refusal::NotFound)?;
-        // How long it took is no content; the headers of the answer are.
-        let trace = trace.and_then(|stored| trace::without_headers(&stored));
-        self.run("UPDATE attempt SET response = NULL, trace = ? WHERE key = ?", params![trace, attempt.key])?;
+        // What is kept with how long it took are headers of the answer.
+        let changed = self.run(
+            "UPDATE attempt SET response = NULL, trace = NULL WHERE key = ? AND nonce = ? AND message = ?",
+            params![attempt.key, attempt.nonce.as_slice(), message.0],
+        )?;
+        if changed == 0 {
+            return Err(Refusal::NotFound.into());
+        }
         Ok(Changed::AnswerExpunged)
     }
 

@@ -4,6 +4,7 @@ mod application;
 mod attempt;
 mod endpoint;
 mod event_type;
+mod insight;
 mod message;
 mod operational;
 mod portal;
@@ -29,6 +30,7 @@ pub(super) fn all() -> Vec<Described> {
         portal::described(),
         settings::described(),
         operational::described(),
+        insight::described(),
         server::described(),
     ]
     .concat()
