@@ -20,7 +20,7 @@ pub(in crate::store) fn of_env(db: Db<'_>, env: EnvKey) -> Result<Standing> {
             "SELECT CAST(coalesce(sum(number), 0) AS BIGINT),
                     CAST(coalesce(sum(CASE WHEN application.env = ? THEN number ELSE 0 END), 0) AS BIGINT)
              FROM (SELECT endpoint, count(*) AS number
-                   FROM (SELECT endpoint FROM {table} LIMIT ?) AS some GROUP BY endpoint) AS counted
+                   FROM (SELECT endpoint FROM {table} LIMIT ?) AS taken GROUP BY endpoint) AS counted
                LEFT JOIN endpoint ON endpoint.key = counted.endpoint
                LEFT JOIN application ON application.key = endpoint.app"
         );

@@ -190,7 +190,7 @@ pub(in crate::store) fn add_attempts(db: Db<'_>, span: Span, gathered: &mut Gath
         }
     };
     let sql = format!(
-        "SELECT {minute}, application.env, CASE WHEN kind = 0 THEN 1 ELSE 0 END, {took}, {count}, {key}
+        "SELECT {minute}, application.env, CASE WHEN attempt.kind = 0 THEN 1 ELSE 0 END, {took}, {count}, {key}
          FROM (SELECT key, endpoint, kind, duration_ms FROM attempt
                WHERE key > ? AND key <= ? ORDER BY key LIMIT ?) AS attempt
            LEFT JOIN endpoint ON endpoint.key = attempt.endpoint
