@@ -1,6 +1,7 @@
 //! Attempts: by message, by endpoint, one, and sending again.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use axum::body::Body;
 use http::{Response, StatusCode};
@@ -17,7 +18,7 @@ use super::query::Query;
 use super::time::Time;
 use super::validate::{self, has_form_of};
 use crate::model::url::masked;
-use crate::model::{Attempt, Id, IdKind, Phase, Timings, Trigger};
+use crate::model::{AppConfig, Attempt, Id, IdKind, Message, Phase, Timings, Trigger};
 use crate::store::command::{Change, Changed};
 use crate::store::query::{AttemptFilter, AttemptRow, AttemptsOf, Order, Rows};
 
@@ -159,6 +160,15 @@ pub(super) async fn list_by_message(call: Call, _: Body) -> Answer {
 
 /// `GET /app/{app_id}/msg/{msg_id}/attempt/{attempt_id}`.
 pub(super) async fn get(call: Call, _: Body) -> Answer {
+    let mut query = call.query();
+    query.boolean("expanded_statuses", false);
+    query.finish()?;
+    let (_, _, attempt) = named(&call, false).await?;
+    Ok(answer::json(StatusCode::OK, &AttemptOut::of(&attempt, &masked(&attempt.url))))
+}
+
+/// The attempt that the path names, with its message and application.
+pub(super) async fn named(call: &Call, with_content: bool) -> Result<(Arc<AppConfig>, Message, Attempt), ApiError> {
     call.param("app_id")?;
     call.param("msg_id")?;
     let id = call.param("attempt_id")?;
@@ -166,17 +176,13 @@ pub(super) async fn get(call: Call, _: Body) -> Answer {
         return Err(ApiError::invalid("path", "attempt_id", "must match ^atmpt_[A-Za-z0-9]{27}$", Kind::Value));
     }
     let id = Id::parse(IdKind::Attempt, &id);
-    let mut query = call.query();
-    query.boolean("expanded_statuses", false);
-    query.finish()?;
     let app = call.app().await?;
-    let message = call.message(&app, false).await?.key();
+    let message = call.message(&app, with_content).await?;
     let found = match id {
-        Some(id) => call.gateway.queries.attempt(message, id).await?,
+        Some(id) => call.gateway.queries.attempt(message.key(), id).await?,
         None => None,
     };
-    let attempt = found.ok_or(ApiError::not_found())?;
-    Ok(answer::json(StatusCode::OK, &AttemptOut::of(&attempt, &masked(&attempt.url))))
+    Ok((app, message, found.ok_or(ApiError::not_found())?))
 }
 
 /// `POST /app/{app_id}/msg/{msg_id}/endpoint/{endpoint_id}/resend`: one attempt by hand.

@@ -11,6 +11,7 @@
 mod answer;
 mod application;
 mod attempt;
+mod attempt_headers;
 mod attempted;
 mod auth;
 mod background_task;

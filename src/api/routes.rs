@@ -13,9 +13,9 @@ use super::auth::{self, Caller};
 use super::call::Call;
 use super::error::{ApiError, Code};
 use super::{
-    application, attempt, attempted, background_task, content, docs, endpoint, event_type, example, first_sdks,
-    headers, health, hosted, jwks, message, metrics, openapi, overview, portal, raw, receive, recover, secret,
-    settings, source, source_log, stats, system,
+    application, attempt, attempt_headers, attempted, background_task, content, docs, endpoint, event_type, example,
+    first_sdks, headers, health, hosted, jwks, message, metrics, openapi, overview, portal, raw, receive, recover,
+    secret, settings, source, source_log, stats, system,
 };
 use crate::accept::Gateway;
 use crate::model::{Capability, EnvKey};
@@ -130,6 +130,7 @@ pub(super) fn implemented() -> Vec<Operation> {
         GET "/api/v1/app/{app_id}/attempt/endpoint/{endpoint_id}" View attempt::list_by_endpoint;
         GET "/api/v1/app/{app_id}/attempt/msg/{msg_id}" View attempt::list_by_message;
         GET "/api/v1/app/{app_id}/msg/{msg_id}/attempt/{attempt_id}" View attempt::get;
+        GET "/api/v1/app/{app_id}/msg/{msg_id}/attempt/{attempt_id}/headers" View attempt_headers::get;
         POST "/api/v1/app/{app_id}/msg/{msg_id}/endpoint/{endpoint_id}/resend" Send attempt::resend;
         GET "/api/v1/app/{app_id}/endpoint/{endpoint_id}/msg" View attempted::messages;
         GET "/api/v1/app/{app_id}/msg/{msg_id}/endpoint" View attempted::destinations;
@@ -139,6 +140,10 @@ pub(super) fn implemented() -> Vec<Operation> {
         POST "/api/v1/app/{app_id}/endpoint/{endpoint_id}/recover" Send recover::recover;
         DELETE "/api/v1/app/{app_id}/msg/{msg_id}/content" Key content::expunge_message;
         DELETE "/api/v1/app/{app_id}/msg/{msg_id}/attempt/{attempt_id}/content" Key content::expunge_attempt;
+        GET "/api/v1/app/{app_id}/stats/attempts" View stats::app_attempts;
+        GET "/api/v1/stats/app/{app_id}/attempt" View stats::attempts_over_time;
+        GET "/api/v1/stats/endpoint/count" Key stats::count_endpoints;
+        GET "/api/v1/app/stats/count-active" Key stats::count_active;
         GET "/api/v1/background-task" Key background_task::list;
         GET "/api/v1/background-task/{task_id}" Key background_task::get;
         POST "/api/v1/auth/app-portal-access/{app_id}" Key portal::access;

@@ -96,7 +96,7 @@ impl OutboundRequest {
         Self { method: Method::POST, target, path: None, headers, body }
     }
 
-    fn into_http(self) -> Request<Full<Bytes>> {
+    pub(super) fn into_http(self) -> Request<Full<Bytes>> {
         let mut request = Request::new(Full::new(self.body));
         *request.method_mut() = self.method;
         *request.uri_mut() = self.path.unwrap_or_else(|| self.target.path.clone());

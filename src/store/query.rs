@@ -141,6 +141,45 @@ pub struct EndpointStats {
     pub cancelled: u64,
 }
 
+/// What is counted of an application's attempts.
+#[derive(Debug, Clone)]
+pub struct AppSpan {
+    /// From then on.
+    pub since: UnixMs,
+    /// Until before then.
+    pub until: UnixMs,
+    /// Milliseconds of a bucket, which begin at multiples of this; `None`: all in one.
+    pub bucket_ms: Option<i64>,
+    /// Of these types; empty means all.
+    pub event_types: Vec<String>,
+    /// Counted by event type; else by the hour only, of which `since`, `until` and the bucket are multiples.
+    pub by_type: bool,
+}
+
+/// Attempts of an application in a time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AppAttempts {
+    /// From then on all are counted: as was asked for, or later where there are very many.
+    pub since: UnixMs,
+    /// In order of time and type.
+    pub tallies: Vec<Tally>,
+}
+
+/// Attempts of a bucket and a type.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tally {
+    /// When the bucket begins.
+    pub at: UnixMs,
+    /// The type; empty where types are not told apart.
+    pub event_type: String,
+    /// Attempts that succeeded.
+    pub success: u64,
+    /// Attempts that failed.
+    pub failure: u64,
+    /// Deliveries whose content was gone before they were delivered.
+    pub cancelled: u64,
+}
+
 /// What came and went in a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TrafficBucket {
@@ -361,6 +400,8 @@ pub trait StoreQueries: Send + Sync + 'static {
     async fn size(&self) -> Result<StoreSize, ReadError>;
     /// The applications of an environment among these.
     async fn apps_of_env(&self, env: EnvKey, apps: Vec<AppKey>) -> Result<Vec<AppKey>, ReadError>;
+    /// Attempts of the endpoints of an application.
+    async fn attempts_of_app(&self, app: AppKey, span: AppSpan) -> Result<AppAttempts, ReadError>;
     /// Endpoints of an environment that are enabled, and that are disabled; without those whose URL is like `without`.
     async fn endpoint_counts(&self, env: EnvKey, without: Option<&'static str>) -> Result<(u64, u64), ReadError>;
     /// Applications of an environment that have endpoints, or enabled ones, whose URL is not like `without`.

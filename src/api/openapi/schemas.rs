@@ -9,8 +9,8 @@ use super::properties::setting;
 use super::values::{id, nullable, text, texts};
 use crate::api::error::Code;
 use crate::api::{
-    application, attempt, attempted, background_task, endpoint, event_type, headers, health, jwks, message_in,
-    overview, portal, raw, secret, settings, source, source_log, stats, system, validate,
+    application, attempt, attempt_headers, attempted, background_task, endpoint, event_type, headers, health, jwks,
+    message_in, overview, portal, raw, secret, settings, source, source_log, stats, system, validate,
 };
 use crate::model::IdKind;
 
@@ -59,12 +59,17 @@ fn answers() -> Map<String, Value> {
     generator.subschema_for::<secret::SecretOut>();
     generator.subschema_for::<event_type::EventTypeOut<'_>>();
     generator.subschema_for::<attempt::AttemptOut<'_>>();
+    generator.subschema_for::<attempt_headers::AttemptHeadersOut>();
     generator.subschema_for::<attempted::StateOut>();
     generator.subschema_for::<attempted::DestinationOut<'_>>();
     generator.subschema_for::<background_task::TaskBegunOut>();
     generator.subschema_for::<background_task::BackgroundTaskOut>();
     generator.subschema_for::<raw::RawOut<'_>>();
     generator.subschema_for::<stats::StatsOut>();
+    generator.subschema_for::<stats::AppAttemptsOut>();
+    generator.subschema_for::<stats::OverTimeOut>();
+    generator.subschema_for::<stats::EndpointCountOut>();
+    generator.subschema_for::<stats::ActiveAppCount>();
     generator.subschema_for::<health::Ready>();
     generator.subschema_for::<overview::OverviewOut>();
     generator.subschema_for::<system::SystemOut>();

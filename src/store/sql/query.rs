@@ -9,7 +9,7 @@ use bytes::Bytes;
 
 use super::lines::{Line, Lines};
 use super::scan::{ATTEMPTS_OF_ENDPOINT, ATTEMPTS_OF_MESSAGE, MESSAGES_OF_APP, interval, matches, scan};
-use super::{cron, deliveries, recover, rows, source, source_log, standing, stats, traffic};
+use super::{app_stats, cron, deliveries, recover, rows, source, source_log, standing, stats, traffic};
 use crate::model::cron::CronSource;
 use crate::model::id::first_key_at;
 use crate::model::trace::{self, Header};
@@ -21,8 +21,8 @@ use crate::model::{
 use crate::store::ReadError;
 use crate::store::maintenance::{Due, Horizon};
 use crate::store::query::{
-    AttemptFilter, AttemptRow, AttemptsOf, DeliveryFilter, EndpointStats, MessageFilter, NodeRow, Order, Page,
-    QUEUE_AGES_S, QueueRow, Rows, Standing, StoreQueries, StoreSize, Traffic,
+    AppAttempts, AppSpan, AttemptFilter, AttemptRow, AttemptsOf, DeliveryFilter, EndpointStats, MessageFilter, NodeRow,
+    Order, Page, QUEUE_AGES_S, QueueRow, Rows, Standing, StoreQueries, StoreSize, Traffic,
 };
 
 /// Environments, or keys, that are listed.
@@ -512,6 +512,13 @@ impl<L: Lines> StoreQueries for L {
 
     async fn apps_of_env(&self, env: EnvKey, apps: Vec<AppKey>) -> Result<Vec<AppKey>, ReadError> {
         self.read(Line::Lists, move |db, _| standing::apps_of_env(db, env, &apps)).await
+    }
+
+    async fn attempts_of_app(&self, app: AppKey, span: AppSpan) -> Result<AppAttempts, ReadError> {
+        self.read(Line::Lists, move |db, _| {
+            if span.by_type { app_stats::by_type(db, app, &span) } else { app_stats::by_hour(db, app, &span) }
+        })
+        .await
     }
 
     async fn endpoint_counts(&self, env: EnvKey, without: Option<&'static str>) -> Result<(u64, u64), ReadError> {
