@@ -8,6 +8,7 @@ mod health;
 mod maintenance;
 mod publish;
 mod settle;
+mod traffic;
 
 use std::sync::Arc;
 
