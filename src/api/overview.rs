@@ -171,9 +171,12 @@ async fn standing(call: &Call, traffic: &Traffic) -> Result<NowOut, ReadError> {
         }
         None => None,
     };
+    // Of very many those are counted together that are pending at all, now and then.
+    let all = u64::try_from(gateway.metrics.queue_depth.get()).unwrap_or(0);
+    let is_all = standing.has_more_waiting && standing.is_alone && all >= standing.waiting;
     Ok(NowOut {
-        waiting: standing.waiting,
-        has_more_waiting: standing.has_more_waiting,
+        waiting: if is_all { all } else { standing.waiting },
+        has_more_waiting: standing.has_more_waiting && !is_all,
         failing: standing.failing,
         in_flight,
         oldest_due_at: oldest.map(|(_, due): (_, UnixMs)| Time(due)),

@@ -216,13 +216,15 @@ pub struct Standing {
     pub waiting: u64,
     /// There are more than were looked at.
     pub has_more_waiting: bool,
+    /// All that were looked at are this environment's.
+    pub is_alone: bool,
     /// Endpoints that do nothing but fail.
     pub failing: u64,
 }
 
 impl Standing {
     /// Deliveries, of all environments, that are looked at.
-    pub const WAITING_MAX: u64 = 100_000;
+    pub const WAITING_MAX: u64 = 40_000;
 }
 
 /// A node, as the others see it.

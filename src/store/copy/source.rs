@@ -141,11 +141,11 @@ impl Source {
     /// [`Self::uncounted_traffic`].
     pub(super) fn last_counted(&self) -> Result<i64> {
         let sql = "SELECT max(coalesce((SELECT max(key) FROM attempt), 0), coalesce((SELECT max(key) FROM message), 0),
-                     coalesce((SELECT max(value) FROM meta WHERE name IN ('attempt_by_endpoint', 'message_by_app')), 0))";
+                     coalesce((SELECT max(value) FROM meta WHERE name IN ('attempt_by_endpoint', 'traffic')), 0))";
         self.db().prepare_cached(sql)?.query_row(NONE, |row| row.get(0))
     }
 
-    /// Messages and attempts that are in no bucket yet: those behind the watermarks.
+    /// Messages and attempts that are in no bucket yet.
     pub(super) fn uncounted_traffic(&self) -> Result<Gathered> {
         traffic::tail(self.db(), usize::MAX).map(|(gathered, _)| gathered)
     }

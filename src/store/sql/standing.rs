@@ -13,7 +13,7 @@ const NODES_MAX: i64 = 512;
 
 /// How an environment stands.
 pub(in crate::store) fn of_env(db: Db<'_>, env: EnvKey) -> Result<Standing> {
-    let mut standing = Standing::default();
+    let mut standing = Standing { is_alone: true, ..Standing::default() };
     for table in ["pending", "waiting"] {
         // Put together by endpoint before anything else: endpoints are few where deliveries are many.
         let sql = format!(
@@ -28,6 +28,7 @@ pub(in crate::store) fn of_env(db: Db<'_>, env: EnvKey) -> Result<Standing> {
             db.prepare_cached(&sql)?.query_row([env.0, LOOKED_AT], |row| Ok((row.get(0)?, row.get(1)?)))?;
         standing.waiting += found as u64;
         standing.has_more_waiting |= looked_at >= LOOKED_AT;
+        standing.is_alone &= found == looked_at;
     }
     let failing: i64 = db
         .prepare_cached(

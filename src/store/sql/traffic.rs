@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use super::db::{Db, Optional, Result, params};
+use super::db::{Db, NONE, Optional, Result, params};
 use crate::model::id::{first_key_at, key_time};
 use crate::model::latencies::{BOUNDS_MS, step_of};
 use crate::model::{EnvKey, Key, Latencies, UnixMs};
@@ -18,15 +18,8 @@ const MINUTE_S: i64 = 60;
 const HOUR_S: i64 = 3_600;
 /// Messages, and attempts, that a reading counts by itself, because they are in no bucket yet: as many as the
 /// engine counts in some hundredths of a second.
-const TAIL_MAX: usize = 10_000;
+const TAIL_MAX: usize = 5_000;
 const TAIL_MAX_POSTGRES: usize = 100_000;
-
-/// The environment of an application; of one that takes operational webhooks, none.
-pub(in crate::store) const ENV_OF_APP: &str = "SELECT env FROM application WHERE key = ? AND kind = 0";
-/// The environment of an endpoint.
-pub(in crate::store) const ENV_OF_ENDPOINT: &str =
-    "SELECT application.env FROM endpoint JOIN application ON application.key = endpoint.app
-     WHERE endpoint.key = ? AND application.kind = 0";
 
 /// Counts of one environment in one time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -67,6 +60,18 @@ impl Gathered {
         let counts = self.at(env, at);
         *if success { &mut counts.delivered } else { &mut counts.failed } += count;
         counts.latencies.add(step, count);
+    }
+
+    /// Counts all of another.
+    pub(in crate::store) fn merge(&mut self, other: &Self) {
+        for (place, counts) in &other.by_place {
+            self.by_place.entry(*place).or_default().merge(counts);
+        }
+    }
+
+    /// Environments and minutes.
+    pub(in crate::store) fn places(&self) -> usize {
+        self.by_place.len()
     }
 
     /// Adds all to the buckets of each width, and removes those of the same environments whose time is over: in
@@ -123,21 +128,13 @@ fn counts(row: &super::db::Row<'_>, first: usize) -> Result<Counts> {
     })
 }
 
-/// Up to which key messages, and attempts, are in their buckets.
-fn watermarks(db: Db<'_>) -> Result<[Key; 2]> {
+/// Up to which key messages and attempts are in their buckets.
+fn watermark(db: Db<'_>) -> Result<Key> {
     let sql = match db {
-        Db::Sqlite(_) => {
-            "SELECT coalesce((SELECT value FROM meta WHERE name = 'message_by_app'), 0),
-                    coalesce((SELECT value FROM meta WHERE name = 'attempt_by_endpoint'), 0)"
-        }
-        Db::Postgres(_) => "SELECT max(up_to), max(up_to) FROM counted",
+        Db::Sqlite(_) => "SELECT coalesce((SELECT value FROM meta WHERE name = 'traffic'), 0)",
+        Db::Postgres(_) => "SELECT max(up_to) FROM counted",
     };
-    db.prepare_cached(sql)?.query_row(super::db::NONE, |row| Ok([row.get(0)?, row.get(1)?]))
-}
-
-/// The environment of an application or an endpoint, by one of the statements above.
-pub(in crate::store) fn env_of(db: Db<'_>, sql: &str, of: i64) -> Result<Option<i64>> {
-    db.prepare_cached(sql)?.query_row([of], |row| row.get(0)).optional()
+    db.prepare_cached(sql)?.query_row(NONE, |row| row.get(0))
 }
 
 /// Rows that are counted: with keys behind the first and up to the second, at most so many.
@@ -148,12 +145,12 @@ pub(in crate::store) struct Span {
     pub(in crate::store) limit: usize,
 }
 
-/// Counts what is behind the watermarks: of messages and of attempts the first `limit`. Says up to which key
+/// Counts what is behind the watermark: of messages and of attempts the first `limit`. Says up to which key
 /// all is counted, where that is not all.
 pub(in crate::store) fn tail(db: Db<'_>, limit: usize) -> Result<(Gathered, Option<Key>)> {
-    let [messages, attempts] = watermarks(db)?.map(|behind| Span { behind, up_to: Key::MAX, limit });
+    let span = Span { behind: watermark(db)?, up_to: Key::MAX, limit };
     let mut gathered = Gathered::default();
-    let cut = [add_messages(db, messages, &mut gathered)?, add_attempts(db, attempts, &mut gathered)?];
+    let cut = [add_messages(db, span, &mut gathered)?, add_attempts(db, span, &mut gathered)?];
     Ok((gathered, cut.into_iter().flatten().min()))
 }
 

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use rusqlite::{CachedStatement, Connection, OptionalExtension, params};
 
-use super::index::{DeferredIndex, Definition, Entry};
+use super::counters::TrafficCounter;
+use super::index::{DeferredIndex, Definition};
 use super::keys::{KeyIndex, dedupe_hash, event_hash};
 use super::purge::Purge;
 use super::retention::Retention;
@@ -12,7 +13,7 @@ use crate::model::id::first_key_at;
 use crate::model::operational::{LastAttempt, MessageHappening};
 use crate::model::routing::Route;
 use crate::model::trace;
-use crate::model::{AppKey, Id, KeyMaker, Message, Next, Parked, SourceKey, Taken, Trigger, UnixMs};
+use crate::model::{AppKey, AppKind, Id, KeyMaker, Message, Next, Parked, SourceKey, Taken, Trigger, UnixMs};
 use crate::store::command::{
     DedupeKey, Done, Idempotency, Publish, Published, Raised, Refusal, Reply, Settle, Settled,
 };
@@ -20,7 +21,6 @@ use crate::store::idempotency::Kind;
 use crate::store::seal::Sealer;
 use crate::store::sql::core::{Core, Owner};
 use crate::store::sql::db::{Db, Optional, Result};
-use crate::store::sql::traffic::{ENV_OF_APP, ENV_OF_ENDPOINT};
 use crate::store::sql::{cron, raise, rows, source_log};
 
 pub(super) const DAY_MS: i64 = 86_400_000;
@@ -30,24 +30,21 @@ pub(super) const PAYLOAD_SEQUENCE_BITS: u32 = 47;
 const EXPIRY_DAY_MAX: i64 = (1 << (63 - PAYLOAD_SEQUENCE_BITS)) - 1;
 const MESSAGE_BY_APP: Definition = Definition {
     name: "message_by_app",
-    select_tail: "SELECT app, key, 0, 0 FROM message WHERE key > ? ORDER BY key",
+    select_tail: "SELECT app, key, 0 FROM message WHERE key > ? ORDER BY key",
     insert: "INSERT OR IGNORE INTO message_by_app (app, message) VALUES (?, ?)",
     is_counted: false,
-    env_of: Some(ENV_OF_APP),
 };
 const ATTEMPT_BY_MESSAGE: Definition = Definition {
     name: "attempt_by_message",
-    select_tail: "SELECT message, key, 0, 0 FROM attempt WHERE key > ? ORDER BY key",
+    select_tail: "SELECT message, key, kind = 0 FROM attempt WHERE key > ? ORDER BY key",
     insert: "INSERT OR IGNORE INTO attempt_by_message (message, attempt) VALUES (?, ?)",
     is_counted: false,
-    env_of: None,
 };
 const ATTEMPT_BY_ENDPOINT: Definition = Definition {
     name: "attempt_by_endpoint",
-    select_tail: "SELECT endpoint, key, kind = 0, duration_ms FROM attempt WHERE key > ? ORDER BY key",
+    select_tail: "SELECT endpoint, key, kind = 0 FROM attempt WHERE key > ? ORDER BY key",
     insert: "INSERT OR IGNORE INTO attempt_by_endpoint (endpoint, attempt) VALUES (?, ?)",
     is_counted: true,
-    env_of: Some(ENV_OF_ENDPOINT),
 };
 
 /// What the writer knows beside the file; all of it can be read from the file again.
@@ -58,6 +55,7 @@ pub(super) struct WriterState {
     pub(super) attempts_by_message: DeferredIndex,
     pub(super) attempts_by_endpoint: DeferredIndex,
     pub(super) payload_sequence: i64,
+    pub(super) traffic: TrafficCounter,
     pub(super) retention: Retention,
     pub(super) purge: Purge,
 }
@@ -85,7 +83,7 @@ impl WriterState {
         let mut last: i64 = connection.query_row(
             "SELECT max(coalesce((SELECT max(value) FROM meta WHERE name IN ('highest_deleted_key', 'message_by_app',
                       'attempt_by_message', 'attempt_by_endpoint', 'floor_chosen', 'floor_automatic',
-                      'floor_event_id')), 0),
+                      'floor_event_id', 'traffic')), 0),
                     coalesce((SELECT max(up_to) FROM idempotency_run), 0))",
             [],
             |row| row.get(0),
@@ -100,6 +98,7 @@ impl WriterState {
             attempts_by_message: DeferredIndex::open(connection, ATTEMPT_BY_MESSAGE)?,
             attempts_by_endpoint: DeferredIndex::open(connection, ATTEMPT_BY_ENDPOINT)?,
             payload_sequence: last_payload_sequence(connection)?,
+            traffic: TrafficCounter::open(connection)?,
             retention: Retention::default(),
             purge: Purge::default(),
         })
@@ -112,6 +111,7 @@ impl WriterState {
     pub(super) fn begin(&mut self) {
         self.core.begin();
         self.seen.begin();
+        self.traffic.begin();
         for index in self.indexes() {
             index.begin();
         }
@@ -123,6 +123,7 @@ impl WriterState {
         self.retention = Retention::default();
         self.purge = Purge::default();
         self.seen.rollback();
+        self.traffic.begin();
         for index in self.indexes() {
             index.rollback();
         }
@@ -130,6 +131,7 @@ impl WriterState {
 
     pub(super) fn committed(&mut self) {
         self.seen.committed();
+        self.traffic.committed();
         for index in self.indexes() {
             index.committed();
         }
@@ -277,7 +279,10 @@ impl<'c> HotStatements<'c> {
         ])?;
         let head = inbound.map(|inbound| source_log::head(&inbound.received));
         self.payload.execute(params![payload, &publish.payload[..], head])?;
-        state.messages_by_app.push(Entry::of(app.0, id.key));
+        state.messages_by_app.push(app.0, id.key, false);
+        if publish.config.app.kind == AppKind::Customer {
+            state.traffic.accepted(publish.config.app.env, id.key);
+        }
         state.seen.published(id.key);
         if let Some(key) = &publish.idempotency {
             state.seen.insert(kind_of(key), short(key), id.key);
@@ -444,8 +449,12 @@ impl<'c> HotStatements<'c> {
                 trace::encode(&outcome.timings, &outcome.headers),
             ])?;
             let success = outcome.is_success();
-            state.attempts_by_message.push(Entry::of(message, id.key));
-            state.attempts_by_endpoint.push(Entry::of_attempt(endpoint, id.key, success, outcome.duration_ms));
+            state.attempts_by_message.push(message, id.key, success);
+            state.attempts_by_endpoint.push(endpoint, id.key, success);
+            let owner = state.core.owner(self.connection.into(), settle.app)?;
+            if let Some(owner) = owner.filter(|owner| owner.kind == AppKind::Customer) {
+                state.traffic.attempted(owner.env, id.key, success, outcome.duration_ms);
+            }
             if let Some(what) = tell {
                 let last = LastAttempt { id, status: outcome.status, at: outcome.started_at };
                 raise::message(self.connection.into(), &mut state.core, what, settle, last)?;

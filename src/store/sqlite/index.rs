@@ -9,10 +9,6 @@
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::counters::HourCounts;
-use crate::model::id::key_time;
-use crate::model::latencies::step_of;
-use crate::store::sql::db;
-use crate::store::sql::traffic::{Gathered, env_of};
 
 /// Entries that make a slice. Larger slices touch fewer pages per entry, smaller ones keep lists quicker.
 pub(super) const SLICE: usize = 65_536;
@@ -26,35 +22,18 @@ pub(super) struct Entry {
     pub(super) key: i64,
     /// An attempt that succeeded.
     pub(super) success: bool,
-    /// The step of how long it took.
-    pub(super) step: u8,
-}
-
-impl Entry {
-    /// The entry of a row that is no attempt.
-    pub(super) const fn of(leading: i64, key: i64) -> Self {
-        Self { leading, key, success: false, step: 0 }
-    }
-
-    /// The entry of an attempt that took so long.
-    pub(super) fn of_attempt(leading: i64, key: i64, success: bool, duration_ms: u32) -> Self {
-        Self { leading, key, success, step: step_of(duration_ms) as u8 }
-    }
 }
 
 /// What an index is over.
 pub(super) struct Definition {
     /// Names the watermark in `meta`.
     pub(super) name: &'static str,
-    /// Reads the rows behind the watermark: leading column, key, whether it is a success, milliseconds it took.
+    /// Reads the rows behind the watermark: leading column, key, whether it is a success.
     pub(super) select_tail: &'static str,
     /// Inserts leading column and key.
     pub(super) insert: &'static str,
-    /// Its entries are attempts, and counted by hour as they are inserted.
+    /// Its entries are counted by hour as they are inserted.
     pub(super) is_counted: bool,
-    /// Its entries are counted by their environment, which this statement tells from what they are led by: all of
-    /// a slice in the transaction that moves the watermark.
-    pub(super) env_of: Option<&'static str>,
 }
 
 /// One index with its tail.
@@ -72,32 +51,6 @@ struct Slice {
     done: usize,
     from: i64,
     up_to: i64,
-    /// How many are in `traffic`. They are the same after a transaction was rolled back.
-    gathered: usize,
-    traffic: Gathered,
-    /// What the last of them was led by, and its environment.
-    owner: Option<(i64, Option<i64>)>,
-}
-
-impl Slice {
-    /// Counts its entries up to `end` by their environment.
-    fn gather(&mut self, connection: &Connection, env_sql: &str, is_attempt: bool, end: usize) -> db::Result<()> {
-        while self.gathered < end {
-            let Entry { leading, key, success, step } = self.sorted[self.gathered];
-            let env = match self.owner {
-                Some((of, env)) if of == leading => env,
-                _ => env_of(connection.into(), env_sql, leading)?,
-            };
-            self.owner = Some((leading, env));
-            match env {
-                Some(env) if is_attempt => self.traffic.attempted(env, key_time(key), success, step.into(), 1),
-                Some(env) => self.traffic.accepted(env, key_time(key), 1),
-                None => {}
-            }
-            self.gathered += 1;
-        }
-        Ok(())
-    }
 }
 
 #[derive(Clone, Copy, Default)]
@@ -114,14 +67,14 @@ impl DeferredIndex {
             .optional()?
             .unwrap_or(0);
         let mut statement = connection.prepare(definition.select_tail)?;
-        let read = |row: &rusqlite::Row<'_>| Ok(Entry::of_attempt(row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?));
+        let read = |row: &rusqlite::Row<'_>| Ok(Entry { leading: row.get(0)?, key: row.get(1)?, success: row.get(2)? });
         let tail = statement.query_map([watermark], read)?.collect::<Result<Vec<_>, _>>()?;
         Ok(Self { definition, tail, slice: None, mark: Mark::default() })
     }
 
     /// A row was appended in this transaction.
-    pub(super) fn push(&mut self, entry: Entry) {
-        self.tail.push(entry);
+    pub(super) fn push(&mut self, leading: i64, key: i64, success: bool) {
+        self.tail.push(Entry { leading, key, success });
     }
 
     /// Rows up to this key have their entries; what removes rows stays below it.
@@ -175,12 +128,11 @@ impl DeferredIndex {
         let up_to = sorted.iter().map(|entry| entry.key).max().unwrap_or(0);
         let from = sorted.iter().map(|entry| entry.key).min().unwrap_or(0);
         sorted.sort_unstable();
-        let (gathered, traffic, owner) = (0, Gathered::default(), None);
-        self.slice = Some(Slice { sorted, done: 0, from, up_to, gathered, traffic, owner });
+        self.slice = Some(Slice { sorted, done: 0, from, up_to });
     }
 
     /// Inserts up to `budget` entries of the slice; moves the watermark when it is through.
-    pub(super) fn step(&mut self, connection: &Connection, budget: usize) -> db::Result<()> {
+    pub(super) fn step(&mut self, connection: &Connection, budget: usize) -> rusqlite::Result<()> {
         let Some(slice) = &mut self.slice else { return Ok(()) };
         let end = slice.sorted.len().min(slice.done + budget);
         let mut insert = connection.prepare_cached(self.definition.insert)?;
@@ -191,12 +143,8 @@ impl DeferredIndex {
             }
         }
         counts.write(connection)?;
-        if let Some(env_sql) = self.definition.env_of {
-            slice.gather(connection, env_sql, self.definition.is_counted, end)?;
-        }
         slice.done = end;
         if end == slice.sorted.len() {
-            slice.traffic.write(connection.into())?;
             connection
                 .prepare_cached("INSERT INTO meta (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value")?
                 .execute(params![self.definition.name, slice.up_to])?;
