@@ -21,6 +21,7 @@ pub(super) enum Tag {
     Environment,
     Environments,
     Operational,
+    Statistics,
     Health,
     Server,
 }
@@ -41,6 +42,7 @@ impl Tag {
         Self::Environment,
         Self::Environments,
         Self::Operational,
+        Self::Statistics,
         Self::Health,
         Self::Server,
     ];
@@ -62,6 +64,7 @@ impl Tag {
             Self::Environment => "Environment-Settings",
             Self::Environments => "Environment",
             Self::Operational => "Webhook Endpoint",
+            Self::Statistics => "Statistics",
             Self::Health => "Health",
             Self::Server => "Server",
         }
@@ -69,6 +72,7 @@ impl Tag {
 
     pub(super) const fn text(self) -> &'static str {
         match self {
+            Self::Statistics => "What came and went, in numbers.",
             Self::Application => "An application is a customer, or an internal consumer, whose endpoints these are.",
             Self::Endpoint => "An endpoint is where messages of an application are delivered.",
             Self::EventType => "Event types are the kinds of messages that endpoints choose from.",

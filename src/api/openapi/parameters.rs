@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::describe::{Described, Pages, Tag};
 use super::values::{id, id_pattern, text};
 use crate::api::page::LIMIT_MAX;
-use crate::api::{background_task, call, endpoint_list, events, message, searched, validate};
+use crate::api::{background_task, call, endpoint_list, events, message, overview, searched, stats, validate};
 use crate::model::{IdKind, TaskStatus};
 use crate::store::search::Standing;
 
@@ -18,6 +18,9 @@ pub(super) fn of(described: &Described) -> Vec<Value> {
     let query = described.query_names().into_iter().map(|name| {
         let (schema, says) = split(in_query(name, described));
         let mut parameter = json!({ "in": "query", "name": name, "schema": schema, "description": says });
+        if requires_span(described) && matches!(name, "since" | "until") {
+            parameter["required"] = true.into();
+        }
         if parameter["schema"]["type"] == "array" {
             // Both forms are taken: repeated, and with commas.
             parameter["explode"] = true.into();
@@ -70,9 +73,17 @@ fn exact(kind: IdKind, says: &str) -> Value {
     of
 }
 
+/// Whether the operation asks for a beginning and an end.
+fn requires_span(described: &Described) -> bool {
+    described.path == "/api/v1/app/{app_id}/stats/attempts"
+}
+
 /// What a query parameter takes; `null` if nothing is said of it, which a test finds.
 fn in_query(name: &str, described: &Described) -> Value {
     let pages = described.pages;
+    let is_required = requires_span(described);
+    // Two operations have a parameter of this name.
+    let is_counted = described.path.starts_with("/api/v1/stats/");
     let flag = |default: bool, says: &str| json!({ "type": "boolean", "default": default, "description": says });
     let time = |says: &str| json!({ "type": "string", "format": "date-time", "description": says });
     match name {
@@ -103,6 +114,8 @@ fn in_query(name: &str, described: &Described) -> Value {
             "type": "string", "enum": background_task::TYPES, "description": "Only tasks of this kind.",
         }),
         "download" => flag(false, "Whether the bytes themselves are sent, for a browser to keep as a file."),
+        "since" if is_required => time("What is older does not count."),
+        "until" if is_required => time("What is younger does not count."),
         "since" => time("What is older does not count; 28 days before the end if left out."),
         "until" => time("What is younger does not count; now if left out."),
         "status" if described.is_search => json!({
@@ -139,6 +152,18 @@ fn in_query(name: &str, described: &Described) -> Value {
             "description": "Only endpoints that do nothing but fail, or that are disabled.",
         }),
         "endpoint_id" => text(&validate::UID, "Only attempts at this endpoint, by id or uid."),
+        "startDate" => time("What is older does not count; 24 hours before the end if left out."),
+        "endDate" => time("What is younger does not count; now if left out."),
+        "exclude_svix_play" => flag(true, "Leaves out endpoints at https://play.svix.com/."),
+        "exclude_disabled" => flag(true, "Leaves out applications all of whose endpoints are disabled."),
+        "period" if is_counted => json!({
+            "type": "string", "enum": stats::BUCKETS.map(|(name, _)| name), "default": stats::BUCKETS[1].0,
+            "description": "How long a bucket is.",
+        }),
+        "period" => json!({
+            "type": "string", "enum": overview::PERIODS.map(|(name, ..)| name), "default": overview::PERIODS[0].0,
+            "description": "How far back.",
+        }),
         "before" => time("Only what is older."),
         "after" => time("Only what is newer."),
         _ => Value::Null,

@@ -10,9 +10,9 @@ use super::properties::setting;
 use super::values::{id, nullable, text, texts};
 use crate::api::error::Code;
 use crate::api::{
-    api_token, application, attempt, attempted, background_task, endpoint, endpoint_list, environment, event_type,
-    headers, health, jwks, lookup, message_in, portal, raw, searched, secret, session, settings, source, source_log,
-    stats, validate,
+    api_token, application, attempt, attempt_headers, attempted, background_task, endpoint, endpoint_list, environment,
+    event_type, headers, health, jwks, lookup, message_in, overview, portal, raw, searched, secret, session, settings,
+    source, source_log, stats, system, validate,
 };
 use crate::model::IdKind;
 
@@ -64,6 +64,7 @@ fn answers() -> Map<String, Value> {
     generator.subschema_for::<event_type::EventTypeOut<'_>>();
     generator.subschema_for::<attempt::AttemptOut<'_>>();
     generator.subschema_for::<attempt::CountOut>();
+    generator.subschema_for::<attempt_headers::AttemptHeadersOut>();
     generator.subschema_for::<attempted::StateOut>();
     generator.subschema_for::<searched::StandingOut<'_>>();
     generator.subschema_for::<endpoint_list::StandingOut<'_>>();
@@ -73,7 +74,13 @@ fn answers() -> Map<String, Value> {
     generator.subschema_for::<background_task::BackgroundTaskOut>();
     generator.subschema_for::<raw::RawOut<'_>>();
     generator.subschema_for::<stats::StatsOut>();
+    generator.subschema_for::<stats::AppAttemptsOut>();
+    generator.subschema_for::<stats::OverTimeOut>();
+    generator.subschema_for::<stats::EndpointCountOut>();
+    generator.subschema_for::<stats::ActiveAppCount>();
     generator.subschema_for::<health::Ready>();
+    generator.subschema_for::<overview::OverviewOut>();
+    generator.subschema_for::<system::SystemOut>();
     generator.subschema_for::<jwks::JwksOut>();
     generator.subschema_for::<portal::AccessOut>();
     generator.subschema_for::<session::SessionOut>();

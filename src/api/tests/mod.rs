@@ -8,6 +8,7 @@ mod engine;
 mod errors;
 mod examples;
 mod idempotency;
+mod insight;
 mod lists;
 mod live;
 mod maintenance;

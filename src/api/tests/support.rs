@@ -26,7 +26,7 @@ use crate::deliver::AddressGuard;
 use crate::metrics::Metrics;
 use crate::model::{
     AppConfig, Clock, EndpointKey, EnvKey, Envelope, EnvironmentKind, Id, IdKind, MessageKey, Next, Outcome,
-    OutcomeKind, Scope, Scopes, SystemClock, Taken, Trigger,
+    OutcomeKind, Scope, Scopes, SystemClock, Taken, Timings, Trigger,
 };
 use crate::store::command::{AttemptRecord, Change, ChangeRequest, Changed, Command, Done, Raised, Reply, Settle};
 use crate::store::journal::{Journal, JournalLimits, Observer};
@@ -177,6 +177,8 @@ impl TestApi {
             delivery: Delivery::default(),
             portal,
             key_use: KeyUse::default(),
+            lanes: Arc::default(),
+            started_at: SystemClock.now_ms(),
             retention: Retention::default(),
         });
         let (router, env) = (router(Arc::clone(&gateway)), EnvKey(0));
@@ -378,5 +380,7 @@ pub(super) fn answered(status: u16, body: &'static [u8]) -> Outcome {
         body: Bytes::from_static(body),
         started_at: SystemClock.now_ms(),
         duration_ms: 12,
+        timings: Timings::default(),
+        headers: Vec::new(),
     }
 }

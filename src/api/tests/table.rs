@@ -22,6 +22,8 @@ const OWN: &[&str] = &[
     "GET /api/v1/app/{app_id}/message/live",
     "GET /api/v1/lookup/{id}",
     "GET /api/v1/endpoint",
+    "GET /api/v1/overview",
+    "GET /api/v1/system",
     "POST /ingest/api/v1/source/{source_id}/log/verify-again",
     "GET /ingest/api/v1/source-type",
     "GET /api/v1/health/ping",

@@ -6,6 +6,7 @@
 pub(super) mod db;
 
 mod access;
+mod app_stats;
 pub(super) mod catalog;
 pub(super) mod change;
 pub(super) mod core;
@@ -27,4 +28,6 @@ mod sealed;
 mod search;
 pub(super) mod source;
 pub(super) mod source_log;
+mod standing;
 pub(super) mod stats;
+pub(super) mod traffic;
