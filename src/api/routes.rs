@@ -135,6 +135,12 @@ pub(super) fn implemented() -> Vec<Operation> {
         POST "/api/v1/app/{app_id}/endpoint/{endpoint_id}/send-example" Send example::send;
         GET "/api/v1/app/{app_id}/endpoint/{endpoint_id}/stats" View stats::get;
         POST "/api/v1/app/{app_id}/endpoint/{endpoint_id}/recover" Send recover::recover;
+        POST "/api/v1/app/{app_id}/endpoint/{endpoint_id}/recover/count" Send recover::count_recover;
+        POST "/api/v1/app/{app_id}/endpoint/{endpoint_id}/replay-missing" Send recover::replay_missing;
+        POST "/api/v1/app/{app_id}/endpoint/{endpoint_id}/replay-missing/count" Send recover::count_missing;
+        POST "/api/v1/app/{app_id}/endpoint/{endpoint_id}/bulk-replay" Send recover::bulk_replay;
+        POST "/api/v1/app/{app_id}/endpoint/{endpoint_id}/bulk-replay/count" Send recover::count_bulk;
+        POST "/api/v1/app/{app_id}/endpoint/{endpoint_id}/cancel-msgs" Send recover::cancel;
         DELETE "/api/v1/app/{app_id}/msg/{msg_id}/content" Key content::expunge_message;
         DELETE "/api/v1/app/{app_id}/msg/{msg_id}/attempt/{attempt_id}/content" Key content::expunge_attempt;
         GET "/api/v1/background-task" Key background_task::list;

@@ -11,8 +11,8 @@ use crate::model::routing::{Route, route, route_only};
 use crate::model::{
     ApiKey, AppConfig, AppKey, Application, ApplicationSpec, BackgroundTask, Capability, DisabledReason, Endpoint,
     EndpointKey, EndpointSpec, EnvKey, EnvSettings, Envelope, Environment, EventType, EventTypeSpec, Id, Message,
-    MessageKey, Next, Outcome, PortalToken, SecretBytes, Source, SourceKey, SourceSecret, SourceSpec, Taken, Trigger,
-    UnixMs, Waiting,
+    MessageKey, Next, Outcome, PortalToken, SecretBytes, Source, SourceKey, SourceSecret, SourceSpec, Taken, TaskAsk,
+    Trigger, UnixMs, Waiting,
 };
 
 pub use super::inbound::{DedupeKey, Inbound, LogRequest, Tick};
@@ -391,17 +391,8 @@ pub enum Change {
         /// Which.
         attempt: Id,
     },
-    /// What failed or is held at an endpoint is sent again, as a task.
-    Recover {
-        /// Whose.
-        app: AppKey,
-        /// To where.
-        endpoint: EndpointKey,
-        /// Messages made from then on.
-        since: UnixMs,
-        /// And before then.
-        until: UnixMs,
-    },
+    /// Work that goes on as a task.
+    StartTask(Box<NewTask>),
     /// One attempt by hand.
     Resend {
         /// Whose.
@@ -459,6 +450,42 @@ pub enum Change {
         /// Where this slice begins.
         from: ResealPlace,
     },
+}
+
+/// Work that is to go on as a task.
+#[derive(Debug, Clone)]
+pub struct NewTask {
+    /// Where.
+    pub env: EnvKey,
+    /// To which endpoint of which application; none where it is about the environment.
+    pub endpoint: Option<(AppKey, EndpointKey)>,
+    /// What.
+    pub ask: TaskAsk,
+    /// Messages made from then on.
+    pub since: UnixMs,
+    /// And before then.
+    pub until: UnixMs,
+    /// How much there is to do, where that is known.
+    pub total: Option<u64>,
+    /// What it has found out already: then it is finished as it begins.
+    pub found: Option<String>,
+}
+
+impl NewTask {
+    /// Work on an endpoint: on messages made from `since` until before `until`.
+    pub fn to(
+        env: EnvKey,
+        (app, endpoint): (AppKey, EndpointKey),
+        ask: TaskAsk,
+        (since, until): (UnixMs, UnixMs),
+    ) -> Self {
+        Self { env, endpoint: Some((app, endpoint)), ask, since, until, total: None, found: None }
+    }
+
+    /// As a change.
+    pub fn into_change(self) -> Change {
+        Change::StartTask(Box::new(self))
+    }
 }
 
 /// How far all sealed values have been looked at, in the order in which the engine keeps them.

@@ -55,7 +55,7 @@ pub(super) fn all() -> Vec<BodyOf> {
     all
 }
 
-fn of_endpoints() -> [BodyOf; 16] {
+fn of_endpoints() -> [BodyOf; 19] {
     const URL: &str = "https://example.com/webhooks";
     let endpoint: &[&str] = &endpoint_in::FIELDS;
     let headers = json!({ "headers": { "x-region": "eu" } });
@@ -89,6 +89,19 @@ fn of_endpoints() -> [BodyOf; 16] {
         body("EndpointHeadersPatchIn", &headers::PATCH_FIELDS, &["headers"], patch),
         body("OperationalWebhookEndpointHeadersIn", &headers::PUT_FIELDS, &["headers"], headers),
         body("RecoverIn", &recover::FIELDS, &["since"], json!({ "since": "2030-01-31T08:00:00Z" })),
+        body("ReplayIn", &recover::FIELDS, &["since"], json!({ "since": "2030-01-31T08:00:00Z" })),
+        body(
+            "BulkReplayIn",
+            &recover::BULK_FIELDS,
+            &["since"],
+            json!({ "since": "2030-01-31T08:00:00Z", "eventTypes": ["invoice.paid"], "status": 2 }),
+        ),
+        body(
+            "CancelMsgsIn",
+            &recover::CANCEL_FIELDS,
+            &["createdBefore"],
+            json!({ "createdBefore": "2030-01-31T08:00:00Z" }),
+        ),
         body("EventExampleIn", &example::FIELDS, &["eventType"], json!({ "eventType": "invoice.paid" })),
         body("EndpointSecretRotateIn", &secret::FIELDS, &[], json!({ "gracePeriodSeconds": 3600 })),
         body("OperationalWebhookEndpointSecretIn", &secret::FIELDS, &[], json!({ "gracePeriodSeconds": 3600 })),

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::values::{nullable, number, text, texts};
+use crate::api::message::EVENT_TYPES_MAX;
 use crate::api::validate::{self, TEXT_BYTES_MAX};
 use crate::api::{endpoint_in, event_type, message_in, portal, secret, settings};
 use crate::model::Capability;
@@ -27,7 +28,7 @@ pub(super) fn property(body: &str, name: &str) -> Option<Value> {
             secret_property(name)
         }
         "EventTypeIn" | "EventTypeUpsertIn" | "EventTypePatch" => event_type_property(name),
-        "RecoverIn" | "VerifyAgainIn" => recover_property(name),
+        "RecoverIn" | "VerifyAgainIn" | "ReplayIn" | "BulkReplayIn" | "CancelMsgsIn" => recover_property(name),
         "EventExampleIn" => example_property(name),
         "RetryScheduleInOut" => schedule_property(name),
         "IngestSourceIn" | "IngestSourcePatch" => source_property(name),
@@ -213,6 +214,18 @@ fn recover_property(name: &str) -> Option<Value> {
     match name {
         "since" => Some(time("What is older is left as it is.")),
         "until" => Some(nullable(time("What is younger is left as it is; now, if left out. After `since`."))),
+        "createdBefore" => Some(time("What is younger is left as it is.")),
+        "eventTypes" => Some(nullable(texts(
+            text(&validate::EVENT_TYPE, "Of these types; all, if left out."),
+            (0, EVENT_TYPES_MAX),
+        ))),
+        "channel" => Some(nullable(text(&validate::CHANNEL, "With this channel."))),
+        "tag" => Some(nullable(text(&validate::TAG, "With this tag."))),
+        "status" => Some(nullable(number((0_u16, 4), "Whose delivery to the endpoint stands so."))),
+        "statusCodeClass" => Some(json!({
+            "type": ["integer", "null"], "enum": [0, 100, 200, 300, 400, 500, null],
+            "description": "Whose last attempt was answered with this class; 0 without an answer.",
+        })),
         _ => None,
     }
 }

@@ -10,7 +10,7 @@ use super::values::{id, nullable, text, texts};
 use crate::api::error::Code;
 use crate::api::{
     application, attempt, attempted, background_task, endpoint, event_type, headers, health, jwks, message_in, portal,
-    raw, secret, settings, source, source_log, stats, validate,
+    raw, recover, secret, settings, source, source_log, stats, validate,
 };
 use crate::model::IdKind;
 
@@ -65,6 +65,7 @@ fn answers() -> Map<String, Value> {
     generator.subschema_for::<background_task::BackgroundTaskOut>();
     generator.subschema_for::<raw::RawOut<'_>>();
     generator.subschema_for::<stats::StatsOut>();
+    generator.subschema_for::<recover::CountOut>();
     generator.subschema_for::<health::Ready>();
     generator.subschema_for::<jwks::JwksOut>();
     generator.subschema_for::<portal::AccessOut>();

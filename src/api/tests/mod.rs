@@ -12,6 +12,7 @@ mod maintenance;
 mod messages;
 mod policies;
 mod receiving;
+mod replays;
 mod resources;
 mod support;
 mod table;

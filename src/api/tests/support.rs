@@ -24,11 +24,12 @@ use crate::config::{Delivery, Limits, Retention, Server};
 use crate::deliver::AddressGuard;
 use crate::metrics::Metrics;
 use crate::model::{
-    AppConfig, Clock, EndpointKey, EnvKey, Id, IdKind, MessageKey, Next, Outcome, OutcomeKind, SystemClock, Taken,
-    Trigger,
+    AppConfig, Clock, EndpointKey, EnvKey, Id, IdKind, MessageKey, Next, Outcome, OutcomeKind, SlotSet, SystemClock,
+    Taken, Trigger,
 };
 use crate::store::command::{AttemptRecord, Change, ChangeRequest, Changed, Command, Done, Raised, Reply, Settle};
 use crate::store::journal::{Journal, JournalLimits, Observer};
+use crate::store::maintenance::{Maintained, Maintenance, Work};
 use crate::store::seal::Sealer;
 use crate::store::snapshots::Snapshots;
 
@@ -241,13 +242,39 @@ impl TestApi {
         self.call("POST", path, body.to_owned()).await
     }
 
-    /// Records an attempt of a pending delivery.
+    /// Does all that background tasks have to do, `rows` at a time.
+    pub(super) async fn run_tasks(&self, rows: usize) -> Vec<Maintained> {
+        let mut all = Vec::new();
+        loop {
+            let work = Work::RunTasks { slots: SlotSet::FULL };
+            let slice = Maintenance { at: self.gateway.clock.now_ms(), work, rows };
+            match self.gateway.journal.commit(Command::Maintain(slice)).await {
+                Ok(Ok(Done::Maintained(done))) if done.more => all.push(*done),
+                Ok(Ok(Done::Maintained(_))) => return all,
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
+    /// Records an attempt of a pending delivery, after which no other follows.
     pub(super) async fn attempt(&self, app: &str, endpoint: &Value, message: &Value, outcome: Outcome) {
+        let next = if outcome.is_success() { Next::Done } else { Next::Park(crate::model::Parked::Failed) };
+        self.attempt_then(app, endpoint, message, outcome, next).await;
+    }
+
+    /// Records an attempt of a pending delivery, and what follows.
+    pub(super) async fn attempt_then(
+        &self,
+        app: &str,
+        endpoint: &Value,
+        message: &Value,
+        outcome: Outcome,
+        next: Next,
+    ) {
         let key = |kind, value: &Value| Id::parse(kind, value["id"].as_str().unwrap_or_default()).expect("an id").key;
         let endpoint = EndpointKey(key(IdKind::Endpoint, endpoint));
         let config = self.app(app).await;
         let url_id = config.endpoint(endpoint).expect("an endpoint").url_id;
-        let next = if outcome.is_success() { Next::Done } else { Next::Park(crate::model::Parked::Failed) };
         let settle = Settle {
             app: config.app.key(),
             endpoint,

@@ -89,7 +89,7 @@ pub(super) const MESSAGE_APP: usize = 2;
 pub(super) const MESSAGE_EVENT_ID: usize = 8;
 
 /// All others: copied at the end, in one transaction.
-pub(super) const SMALL: [Table; 17] = [
+pub(super) const SMALL: [Table; 18] = [
     Table {
         filter: Some("name IN ('mac_key', 'seal_check')"),
         ..Table::new("meta", 1, &[("name", Text), ("value", Bytes)])
@@ -210,8 +210,14 @@ pub(super) const SMALL: [Table; 17] = [
             ("done_to", Int8),
             ("moved", Int8),
             ("updated_at", Int8),
+            ("kind", Int2),
+            ("ask", Text),
+            ("total", Int8),
+            ("stage", Int2),
+            ("place", Int8),
         ],
     ),
+    Table::new("task_result", 2, &[("task", Int8), ("name", Text), ("count", Int8), ("body", Text)]),
     Table::new(
         "source",
         1,
@@ -265,9 +271,10 @@ fn fill_slots(columns: &mut [Column]) {
 mod tests {
     use super::*;
 
-    const SQLITE: [&str; 2] = [
+    const SQLITE: [&str; 3] = [
         include_str!("../../../migrations/sqlite/0001_initial.sql"),
         include_str!("../../../migrations/sqlite/0002_sources.sql"),
+        include_str!("../../../migrations/sqlite/0006_actions.sql"),
     ];
     /// Tables of the embedded store that PostgreSQL has as indexes, or as unique keys.
     const NOT_COPIED: [&str; 5] =

@@ -137,7 +137,7 @@ impl Changer<'_> {
             Change::DeleteEndpoint { app, endpoint } => self.delete_endpoint(*app, *endpoint),
             Change::ExpungeMessage { app, message } => self.expunge_message(*app, *message),
             Change::ExpungeAttempt { message, attempt } => self.expunge_attempt(*message, *attempt),
-            Change::Recover { app, endpoint, since, until } => self.recover(*app, *endpoint, *since, *until),
+            Change::StartTask(new) => self.start_task(new),
             Change::Resend { app, endpoint, message } => self.resend(*app, *endpoint, message.0),
             Change::CreateSource { env, app, uid, spec, secret } => {
                 self.create_source(*env, *app, uid.as_deref(), spec, secret)

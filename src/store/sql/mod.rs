@@ -5,6 +5,7 @@
 
 pub(super) mod db;
 
+mod cancel;
 pub(super) mod catalog;
 pub(super) mod change;
 pub(super) mod core;
@@ -17,10 +18,14 @@ pub(super) mod purged;
 mod query;
 pub(super) mod raise;
 mod recover;
+mod replay;
 pub(super) mod reseal;
 pub(super) mod rows;
 pub(super) mod scan;
 mod sealed;
 pub(super) mod source;
 pub(super) mod source_log;
+mod standing;
 pub(super) mod stats;
+pub(super) mod task;
+mod usage;

@@ -9,19 +9,19 @@ use bytes::Bytes;
 
 use super::lines::{Line, Lines};
 use super::scan::{ATTEMPTS_OF_ENDPOINT, ATTEMPTS_OF_MESSAGE, MESSAGES_OF_APP, interval, matches, scan};
-use super::{cron, deliveries, recover, rows, source, source_log, stats};
+use super::{cron, deliveries, replay, rows, source, source_log, stats, task};
 use crate::model::cron::CronSource;
 use crate::model::id::first_key_at;
 use crate::model::{
     ApiKey, AppKey, Application, Attempt, BackgroundTask, DeliveryState, Endpoint, EndpointKey, EnvKey, Environment,
     EventType, Id, IdKind, Key, LoggedRequest, Message, MessageKey, OutcomeKind, Parked, PortalToken, Source,
-    SourceKey, TaskStatus, Trigger, UnixMs,
+    SourceKey, TaskAsk, TaskKind, TaskLine, TaskStatus, Trigger, UnixMs,
 };
 use crate::store::ReadError;
 use crate::store::maintenance::{Due, Horizon};
 use crate::store::query::{
-    AttemptFilter, AttemptRow, AttemptsOf, DeliveryFilter, EndpointStats, MessageFilter, Order, Page, QUEUE_AGES_S,
-    QueueRow, Rows, StoreQueries,
+    AttemptFilter, AttemptRow, AttemptsOf, Counted, DeliveryFilter, EndpointStats, MessageFilter, Order, Page,
+    QUEUE_AGES_S, QueueRow, Rows, StoreQueries,
 };
 
 /// Environments, or keys, that are listed.
@@ -428,28 +428,49 @@ impl<L: Lines> StoreQueries for L {
         env: EnvKey,
         page: Page<Key>,
         status: Option<TaskStatus>,
+        kind: Option<TaskKind>,
     ) -> Result<Rows<BackgroundTask>, ReadError> {
         self.read(Line::Lists, move |db, _| {
             let (sign, direction) = comparison(page.order);
             let filter = if status.is_some() { "status = ?" } else { "status >= ?" };
             let sql = format!(
-                "SELECT {} FROM background_task WHERE env = ? AND key {sign} ? AND {filter}
+                "SELECT {} FROM background_task WHERE env = ? AND key {sign} ? AND {filter} AND {}
                  ORDER BY key {direction} LIMIT ?",
-                recover::TASK
+                task::TASK,
+                task::listed(kind)
             );
             let after = page.after.unwrap_or(if page.order == Order::Ascending { 0 } else { Key::MAX });
             let values =
                 vec![Value::Integer(env.0), Value::Integer(after), Value::Integer(status.map_or(0, TaskStatus::code))];
-            page_of(db, &sql, values, page.limit, recover::task)
+            page_of(db, &sql, values, page.limit, task::task)
         })
         .await
     }
 
     async fn background_task(&self, env: EnvKey, id: Id) -> Result<Option<BackgroundTask>, ReadError> {
         self.read(Line::Lists, move |db, _| {
-            let sql = format!("SELECT {} FROM background_task WHERE key = ? AND env = ?", recover::TASK);
-            let found = db.prepare_cached(&sql)?.query_row([id.key, env.0], recover::task).optional()?;
+            let sql = format!("SELECT {} FROM background_task WHERE key = ? AND env = ?", task::TASK);
+            let found = db.prepare_cached(&sql)?.query_row([id.key, env.0], task::task).optional()?;
             Ok(found.filter(|task| task.id == id))
+        })
+        .await
+    }
+
+    async fn task_lines(&self, id: Id, limit: usize) -> Result<Vec<TaskLine>, ReadError> {
+        self.read(Line::Lists, move |db, _| task::lines(db, id, limit)).await
+    }
+
+    async fn count_for_task(
+        &self,
+        endpoint: Arc<Endpoint>,
+        ask: TaskAsk,
+        since: UnixMs,
+        until: UnixMs,
+        at: UnixMs,
+    ) -> Result<Counted, ReadError> {
+        self.read(Line::Lists, move |db, _| {
+            let bounds = (first_key_at(since) - 1, first_key_at(until));
+            replay::count(db, (endpoint.app, &endpoint), &ask, bounds, at)
         })
         .await
     }
@@ -534,7 +555,7 @@ fn queue_shape(db: Db<'_>, now: UnixMs, limit: usize) -> Result<Vec<QueueRow>> {
 
 fn maintenance_due(db: Db<'_>, horizon: Horizon) -> Result<Due> {
     match db {
-        Db::Sqlite(connection) => Ok(crate::store::sqlite::maintenance_due(connection, horizon)?),
+        Db::Sqlite(connection) => crate::store::sqlite::maintenance_due(connection, horizon),
         Db::Postgres(_) => crate::store::postgres::maintenance_due(db, horizon),
     }
 }
