@@ -6,6 +6,7 @@ pub mod fetch;
 pub mod limited;
 pub mod quota;
 pub mod receive;
+pub mod trying;
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -28,6 +29,8 @@ use crate::store::query::StoreQueries;
 use crate::store::seal::Sealer;
 use crate::store::snapshots::Snapshots;
 
+/// Calls that wait for the first attempt of a message, at once.
+pub const TESTING_MAX: usize = 32;
 /// Payloads shorter than this get memory of their own.
 const COPY_BELOW: usize = 64 * 1024;
 
@@ -69,6 +72,10 @@ pub struct Gateway {
     pub quotas: quota::Quotas,
     /// Verifiers of sources.
     pub receiving: receive::Receiving,
+    /// Attempts that are on no record.
+    pub trying: trying::Trying,
+    /// Calls that wait for the first attempt of a message.
+    pub testing: tokio::sync::Semaphore,
 }
 
 /// Why something was not accepted.

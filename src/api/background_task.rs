@@ -55,13 +55,13 @@ const fn name_of(kind: TaskKind) -> &'static str {
 pub(super) struct TaskBegunOut {
     /// Its id.
     #[schemars(regex(pattern = r"^qtask_[A-Za-z0-9]{27}$"))]
-    id: String,
+    pub(super) id: String,
     /// `running`, `finished` or `failed`.
-    status: &'static str,
+    pub(super) status: &'static str,
     /// What it does.
-    task: &'static str,
+    pub(super) task: &'static str,
     /// When it last went on.
-    updated_at: Time,
+    pub(super) updated_at: Time,
 }
 
 impl TaskBegunOut {

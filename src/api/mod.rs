@@ -22,6 +22,8 @@ mod endpoint;
 mod endpoint_in;
 mod error;
 mod event_type;
+mod event_type_export;
+mod event_type_import;
 mod example;
 mod first_sdks;
 mod headers;
@@ -41,6 +43,7 @@ mod raw;
 mod receive;
 mod recover;
 mod routes;
+mod sample;
 mod secret;
 mod settings;
 mod source;
@@ -49,6 +52,8 @@ mod stats;
 #[cfg(test)]
 mod tests;
 mod time;
+mod try_out;
+mod usage;
 mod validate;
 
 pub(crate) use receive::RECEIVING;

@@ -13,9 +13,9 @@ use super::auth::{self, Caller};
 use super::call::Call;
 use super::error::{ApiError, Code};
 use super::{
-    application, attempt, attempted, background_task, content, docs, endpoint, event_type, example, first_sdks,
-    headers, health, hosted, jwks, message, metrics, openapi, portal, raw, receive, recover, secret, settings, source,
-    source_log, stats,
+    application, attempt, attempted, background_task, content, docs, endpoint, event_type, event_type_export,
+    event_type_import, example, first_sdks, headers, health, hosted, jwks, message, metrics, openapi, portal, raw,
+    receive, recover, sample, secret, settings, source, source_log, stats, try_out, usage,
 };
 use crate::accept::Gateway;
 use crate::model::{Capability, EnvKey};
@@ -116,6 +116,9 @@ pub(super) fn implemented() -> Vec<Operation> {
         PATCH "/api/v1/app/{app_id}/endpoint/{endpoint_id}/headers" Manage headers::patch;
         GET "/api/v1/event-type" View event_type::list;
         POST "/api/v1/event-type" Key event_type::create;
+        POST "/api/v1/event-type/import/openapi" Key event_type_import::import;
+        POST "/api/v1/event-type/export/openapi" Key event_type_export::start;
+        GET "/api/v1/event-type/export/openapi" Key event_type_export::get;
         GET "/api/v1/event-type/{event_type_name}" View event_type::get;
         PUT "/api/v1/event-type/{event_type_name}" Key event_type::put;
         PATCH "/api/v1/event-type/{event_type_name}" Key event_type::patch;
@@ -128,6 +131,9 @@ pub(super) fn implemented() -> Vec<Operation> {
         GET "/api/v1/app/{app_id}/attempt/endpoint/{endpoint_id}" View attempt::list_by_endpoint;
         GET "/api/v1/app/{app_id}/attempt/msg/{msg_id}" View attempt::list_by_message;
         GET "/api/v1/app/{app_id}/msg/{msg_id}/attempt/{attempt_id}" View attempt::get;
+        POST "/api/v1/app/{app_id}/msg/{msg_id}/resend-failed" Send attempt::resend_failed;
+        POST "/api/v1/app/{app_id}/msg/{msg_id}/try" Manage try_out::try_out;
+        POST "/api/v1/app/{app_id}/endpoint/{endpoint_id}/msg/test-attempt" Send try_out::test_attempt;
         POST "/api/v1/app/{app_id}/msg/{msg_id}/endpoint/{endpoint_id}/resend" Send attempt::resend;
         GET "/api/v1/app/{app_id}/endpoint/{endpoint_id}/msg" View attempted::messages;
         GET "/api/v1/app/{app_id}/msg/{msg_id}/endpoint" View attempted::destinations;
@@ -143,6 +149,8 @@ pub(super) fn implemented() -> Vec<Operation> {
         POST "/api/v1/app/{app_id}/endpoint/{endpoint_id}/cancel-msgs" Send recover::cancel;
         DELETE "/api/v1/app/{app_id}/msg/{msg_id}/content" Key content::expunge_message;
         DELETE "/api/v1/app/{app_id}/msg/{msg_id}/attempt/{attempt_id}/content" Key content::expunge_attempt;
+        PUT "/api/v1/stats/usage/event-types" Key usage::event_types;
+        POST "/api/v1/stats/usage/app" Key usage::applications;
         GET "/api/v1/background-task" Key background_task::list;
         GET "/api/v1/background-task/{task_id}" Key background_task::get;
         POST "/api/v1/auth/app-portal-access/{app_id}" Key portal::access;
@@ -167,6 +175,7 @@ pub(super) fn implemented() -> Vec<Operation> {
         PATCH "/ingest/api/v1/source/{source_id}" Key source::patch;
         DELETE "/ingest/api/v1/source/{source_id}" Key source::delete;
         POST "/ingest/api/v1/source/{source_id}/token/rotate" Key source::rotate;
+        POST "/ingest/api/v1/source/{source_id}/sample" Key sample::send;
         GET "/ingest/api/v1/source/{source_id}/log" Key source_log::log;
         POST "/ingest/api/v1/source/{source_id}/log/verify-again" Key source_log::verify_again;
         GET "/ingest/api/v1/source/{source_id}/endpoint" Key endpoint::list;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::*;
 use crate::dispatch::ownership::BootClock;
 use crate::metrics::Metrics;
-use crate::model::{AppConfig, ApplicationSpec, EndpointSpec, EnvKey, Envelope, SecretBytes, TaskAsk};
+use crate::model::{AppConfig, ApplicationSpec, EndpointSpec, EnvKey, Envelope, SecretBytes, SlotSet, TaskAsk};
 use crate::store::StoreWriter;
 use crate::store::command::{Change, ChangeRequest, Changed, NewTask, Publish, Raised, Reply};
 use crate::store::journal::{JournalLimits, Observer};
@@ -96,7 +96,7 @@ async fn a_kind_of_work_that_fails_does_not_keep_the_others_from_their_turn() {
     assert!(matches!(left, Ok(false)), "the slot is not held: {left:?}");
     assert_eq!(payloads(), Ok(1));
     own.begin(1, i64::MAX - 1);
-    own.hold(&SlotSet::from_iter([SLOT]));
+    own.hold(&SlotSet::FULL);
     let failed = maintainer.round(&mut Pace::default(), true, &mut false).await;
     assert!(matches!(failed, Err(Undone::Refused(Refusal::Failed))), "{failed:?}");
     assert_eq!(payloads(), Ok(0), "the recovery comes first, and has failed");

@@ -288,6 +288,15 @@ pub enum Change {
         /// Nothing of it is kept.
         expunge: bool,
     },
+    /// Event types are as a document says.
+    ImportEventTypes {
+        /// Where.
+        env: EnvKey,
+        /// In the order of their names, each once.
+        types: Vec<(String, EventTypeSpec)>,
+        /// Those that are not among them are archived.
+        replace_all: bool,
+    },
     /// Some settings of an environment.
     PatchSettings {
         /// Which.
@@ -399,6 +408,13 @@ pub enum Change {
         app: AppKey,
         /// To where.
         endpoint: EndpointKey,
+        /// Which message.
+        message: MessageKey,
+    },
+    /// One attempt by hand to each endpoint where the delivery of a message failed or is held.
+    ResendFailed {
+        /// Whose.
+        app: AppKey,
         /// Which message.
         message: MessageKey,
     },
@@ -574,6 +590,8 @@ pub enum Changed {
     EventType(EnvKey, EventType, Written),
     /// An event type is gone.
     EventTypeDeleted(EnvKey),
+    /// Event types were created, changed or archived: these.
+    EventTypesImported(EnvKey, Vec<String>),
     /// Settings of an environment.
     Settings(EnvKey, EnvSettings),
     /// A portal token was made; its application, if that was made with it.
@@ -621,6 +639,13 @@ pub enum Changed {
         endpoint: EndpointKey,
         /// Its place in the order of due times.
         waiting: Waiting,
+    },
+    /// Resends of one message have their places.
+    ResentFailed {
+        /// Whose.
+        app: AppKey,
+        /// To where, and their places in the order of due times.
+        resent: Vec<(EndpointKey, Waiting)>,
     },
 }
 

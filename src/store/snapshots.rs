@@ -270,12 +270,16 @@ impl Snapshots {
             | Changed::Environment(_)
             | Changed::Resealed(_)
             | Changed::Resent { .. }
+            | Changed::ResentFailed { .. }
             | Changed::Expunged { .. }
             | Changed::AnswerExpunged
             | Changed::RequestLogged
             | Changed::Task(_) => {}
             Changed::ApiKey(_) => self.api_keys_changed(),
-            Changed::EventType(env, ..) | Changed::EventTypeDeleted(env) | Changed::Settings(env, _) => {
+            Changed::EventType(env, ..)
+            | Changed::EventTypeDeleted(env)
+            | Changed::EventTypesImported(env, _)
+            | Changed::Settings(env, _) => {
                 self.epoch.fetch_add(1, Ordering::AcqRel);
                 self.policies.remove(env);
             }

@@ -5,7 +5,8 @@ use serde_json::{Map, Value, json};
 
 use super::properties::property;
 use crate::api::{
-    application, endpoint_in, event_type, example, headers, message_in, portal, recover, secret, settings, source,
+    application, endpoint_in, event_type, event_type_import, example, headers, message_in, portal, recover, secret,
+    settings, source, try_out, usage,
 };
 
 /// A body.
@@ -50,6 +51,9 @@ pub(super) fn all() -> Vec<BodyOf> {
     });
     let since = json!({ "since": "2030-01-31T08:00:00Z" });
     all.push(body("VerifyAgainIn", &recover::FIELDS, &["since"], since));
+    let usage = json!({ "since": "2030-01-01T00:00:00Z", "until": "2030-02-01T00:00:00Z", "appIds": ["acme"] });
+    all.push(body("AppUsageStatsIn", &usage::FIELDS, &["since", "until"], usage));
+    all.push(body("MessageTryIn", &try_out::FIELDS, &["url"], json!({ "url": "https://example.com/new" })));
     all.extend(of_endpoints());
     all.extend(of_event_types());
     all
@@ -108,9 +112,13 @@ fn of_endpoints() -> [BodyOf; 19] {
     ]
 }
 
-fn of_event_types() -> [BodyOf; 4] {
+fn of_event_types() -> [BodyOf; 5] {
     let fields = &event_type::FIELDS;
     let says = "An invoice was paid in full.";
+    let document = json!({ "spec": {
+        "openapi": "3.1.0", "info": { "title": "Events", "version": "1" },
+        "webhooks": { "invoice.paid": { "post": { "description": says } } },
+    } });
     let schedule = json!({ "retrySchedule": [{ "secs": 5, "nanos": 0 }, { "secs": 300, "nanos": 0 }] });
     [
         body("EventTypeIn", fields, &["name", "description"], json!({ "name": "invoice.paid", "description": says })),
@@ -119,6 +127,7 @@ fn of_event_types() -> [BodyOf; 4] {
             ..body("EventTypeUpsertIn", fields, &["description"], json!({ "description": says }))
         },
         BodyOf { passed_over: &["name"], ..body("EventTypePatch", fields, &[], json!({ "deprecated": true })) },
+        body("EventTypeImportOpenApiIn", &event_type_import::FIELDS, &[], document),
         body("RetryScheduleInOut", &event_type::SCHEDULE_FIELDS, &[], schedule),
     ]
 }

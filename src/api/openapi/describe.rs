@@ -13,6 +13,7 @@ pub(super) enum Tag {
     Message,
     Attempt,
     Task,
+    Statistics,
     Source,
     SourceEndpoint,
     SourceLog,
@@ -24,13 +25,14 @@ pub(super) enum Tag {
 }
 
 impl Tag {
-    pub(super) const ALL: [Self; 14] = [
+    pub(super) const ALL: [Self; 15] = [
         Self::Application,
         Self::Endpoint,
         Self::EventType,
         Self::Message,
         Self::Attempt,
         Self::Task,
+        Self::Statistics,
         Self::Source,
         Self::SourceEndpoint,
         Self::SourceLog,
@@ -50,6 +52,7 @@ impl Tag {
             Self::Message => "Message",
             Self::Attempt => "Message Attempt",
             Self::Task => "Background Task",
+            Self::Statistics => "Statistics",
             Self::Source => "Ingest Source",
             Self::SourceEndpoint => "Ingest Endpoint",
             Self::SourceLog => "Ingest Logs",
@@ -69,6 +72,7 @@ impl Tag {
             Self::Message => "A message is one event. It goes to every endpoint of its application that wants it.",
             Self::Attempt => "An attempt is one try to deliver a message to an endpoint.",
             Self::Task => "What goes on by itself after the call that began it was answered.",
+            Self::Statistics => "How much was sent.",
             Self::Source => {
                 "A source is where messages come in from outside: a receiving URL whose requests are verified as their \
                  provider signs them."

@@ -9,8 +9,8 @@ use super::properties::setting;
 use super::values::{id, nullable, text, texts};
 use crate::api::error::Code;
 use crate::api::{
-    application, attempt, attempted, background_task, endpoint, event_type, headers, health, jwks, message_in, portal,
-    raw, recover, secret, settings, source, source_log, stats, validate,
+    application, attempt, attempted, background_task, endpoint, event_type, event_type_import, headers, health, jwks,
+    message_in, portal, raw, recover, sample, secret, settings, source, source_log, stats, try_out, usage, validate,
 };
 use crate::model::IdKind;
 
@@ -66,6 +66,11 @@ fn answers() -> Map<String, Value> {
     generator.subschema_for::<raw::RawOut<'_>>();
     generator.subschema_for::<stats::StatsOut>();
     generator.subschema_for::<recover::CountOut>();
+    generator.subschema_for::<usage::AppUsageOut>();
+    generator.subschema_for::<attempt::ResentOut>();
+    generator.subschema_for::<try_out::TryOut<'_>>();
+    generator.subschema_for::<event_type_import::ImportOut>();
+    generator.subschema_for::<sample::SampleOut>();
     generator.subschema_for::<health::Ready>();
     generator.subschema_for::<jwks::JwksOut>();
     generator.subschema_for::<portal::AccessOut>();

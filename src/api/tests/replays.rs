@@ -112,7 +112,8 @@ async fn what_matches_is_replayed_whatever_became_of_it() {
     let moved: Vec<_> = slices.iter().flat_map(|slice| &slice.moved_up).collect();
     assert_eq!(moved.len(), 1, "only the retry that waits has another place: {moved:?}");
     assert!(slices.iter().filter(|slice| slice.rows > 0).all(|slice| slice.recovered.is_some()));
-    assert_eq!(standing(&api, "e").await, stands(&[("done", 3), ("failed", 3), ("pending", 1), ("retried", 3)]));
+    // What the receiver has it has.
+    assert_eq!(standing(&api, "e").await, stands(&[("done", 0), ("failed", 3), ("pending", 1), ("retried", 3)]));
     let waiting = api.kept.numbers("SELECT attempts, CASE WHEN due < 0 THEN 1 ELSE 0 END FROM waiting");
     assert_eq!(waiting, vec![vec![0, 0]; 3], "with their schedules from the start, and each once");
     let late = api.kept.numbers(&format!("SELECT count(*) FROM waiting WHERE due >= {later}"));
@@ -156,7 +157,7 @@ async fn what_is_not_ended_is_cancelled_and_nothing_else() {
         standing(&api, "e").await,
         stands(&[("done", 0), ("failed", 2), ("held", 4), ("pending", 4), ("resent", 0), ("retried", 4), ("young", 1)])
     );
-    assert_eq!(standing(&api, "other").await[4], ("pending".to_owned(), 0));
+    assert!(standing(&api, "other").await.contains(&("pending".to_owned(), 0)));
     let list = api.get("/app/a/endpoint/e/msg?status=4").await.expect(200);
     assert!(list["data"].as_array().expect("a list").iter().all(|row| row["reason"] == "cancelled_by_request"));
     // The contract has no word for it: it is listed where it is asked for.

@@ -17,15 +17,17 @@ use crate::accept::fetch::Fetcher;
 use crate::accept::limited::BodyBudget;
 use crate::accept::quota::Quotas;
 use crate::accept::receive::Receiving;
-use crate::accept::{Admission, Gateway};
+use crate::accept::trying::Trying;
+use crate::accept::{Admission, Gateway, TESTING_MAX};
 use crate::api::query::asked;
 use crate::api::router;
 use crate::config::{Delivery, Limits, Retention, Server};
 use crate::deliver::AddressGuard;
+use crate::dispatch::runner::{Deliver, Letter};
 use crate::metrics::Metrics;
 use crate::model::{
-    AppConfig, Clock, EndpointKey, EnvKey, Id, IdKind, MessageKey, Next, Outcome, OutcomeKind, SlotSet, SystemClock,
-    Taken, Trigger,
+    AppConfig, Clock, Endpoint, EndpointKey, EnvKey, Id, IdKind, MessageKey, Next, Outcome, OutcomeKind, SlotSet,
+    SystemClock, Taken, Trigger,
 };
 use crate::store::command::{AttemptRecord, Change, ChangeRequest, Changed, Command, Done, Raised, Reply, Settle};
 use crate::store::journal::{Journal, JournalLimits, Observer};
@@ -57,6 +59,21 @@ impl Fetcher for NoNetwork {
     }
 
     async fn call(&self, _: &str) {}
+}
+
+/// Answers with what it is sent: the URL, the id, the secrets, headers and body. A URL with `busy` answers 503.
+struct Echo;
+
+#[async_trait::async_trait]
+impl Deliver for Echo {
+    async fn attempt(&self, endpoint: &Arc<Endpoint>, letter: Letter<'_>) -> Outcome {
+        let headers = &endpoint.spec.headers;
+        let body = format!("{} {} {headers:?} ", endpoint.spec.url, letter.id);
+        let body = [body.as_bytes(), letter.payload].concat();
+        let busy = endpoint.spec.url.contains("busy");
+        let (kind, status) = if busy { (OutcomeKind::Status, 503) } else { (OutcomeKind::Success, 200) };
+        Outcome { body: body.into(), ..Outcome { kind, status, ..answered(200, b"") } }
+    }
 }
 
 impl Observer for Follow {
@@ -158,6 +175,8 @@ impl TestApi {
             ),
             quotas: Quotas::new(limits.requests_per_second_per_key),
             receiving: Receiving::new(fetcher),
+            trying: Trying::new(Arc::new(Echo)),
+            testing: tokio::sync::Semaphore::new(TESTING_MAX),
             limits,
             server,
             listening: std::sync::OnceLock::new(),

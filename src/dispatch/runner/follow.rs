@@ -174,6 +174,13 @@ impl Inner {
                     scheduler.wait(*endpoint, *app, *waiting, now);
                 }
             }
+            Changed::ResentFailed { app, resent } => {
+                for (endpoint, waiting) in resent {
+                    if self.is_ours(*endpoint, Elsewhere::Waiting(*app, waiting.due), after) {
+                        scheduler.wait(*endpoint, *app, *waiting, now);
+                    }
+                }
+            }
             Changed::Expunged { message, endpoints } => {
                 self.expunged.add(*message);
                 for endpoint in endpoints {
@@ -190,6 +197,7 @@ impl Inner {
             | Changed::ApiKey(_)
             | Changed::Resealed(_)
             | Changed::EventType(..)
+            | Changed::EventTypesImported(..)
             | Changed::EventTypeDeleted(_)
             | Changed::Settings(..)
             | Changed::PortalToken(..)

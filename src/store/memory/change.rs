@@ -94,6 +94,8 @@ impl Data {
             | Change::CreateEventType { .. }
             | Change::PatchEventType { .. }
             | Change::PutEventType { .. }
+            | Change::ImportEventTypes { .. }
+            | Change::ResendFailed { .. }
             | Change::DeleteEventType { .. }
             | Change::CreatePortalToken { .. }
             | Change::CreateSource { .. }

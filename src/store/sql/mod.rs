@@ -20,6 +20,7 @@ pub(super) mod raise;
 mod recover;
 mod replay;
 pub(super) mod reseal;
+mod resend;
 pub(super) mod rows;
 pub(super) mod scan;
 mod sealed;

@@ -11,6 +11,7 @@ mod server;
 mod settings;
 mod source;
 mod task;
+mod usage;
 
 use http::Method;
 
@@ -25,6 +26,7 @@ pub(super) fn all() -> Vec<Described> {
         message::described(),
         attempt::described(),
         task::described(),
+        usage::described(),
         source::described(),
         portal::described(),
         settings::described(),
