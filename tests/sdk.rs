@@ -240,7 +240,8 @@ async fn every_operation_that_is_described_is_proved_or_has_a_reason() {
         .flat_map(|(path, item)| methods(item).into_iter().map(move |method| format!("{method} {path}")))
         .collect();
     let served: BTreeSet<&str> = served.iter().map(String::as_str).collect();
-    let known: BTreeSet<&str> = OFFERED.into_iter().chain(OFFERED_BY_NEWEST).chain(NOT_OFFERED.map(|(operation, _)| operation)).collect();
+    let known: BTreeSet<&str> =
+        OFFERED.into_iter().chain(OFFERED_BY_NEWEST).chain(NOT_OFFERED.map(|(operation, _)| operation)).collect();
     let none = Vec::<&&str>::new();
     assert_eq!(served.difference(&known).collect::<Vec<_>>(), none, "described, and neither offered nor with a reason");
     assert_eq!(known.difference(&served).collect::<Vec<_>>(), none, "known here, and not described");

@@ -29,8 +29,6 @@ use crate::store::query::StoreQueries;
 use crate::store::seal::Sealer;
 use crate::store::snapshots::Snapshots;
 
-/// Calls that wait for the first attempt of a message, at once.
-pub const TESTING_MAX: usize = 32;
 /// Payloads shorter than this get memory of their own.
 const COPY_BELOW: usize = 64 * 1024;
 
@@ -72,10 +70,8 @@ pub struct Gateway {
     pub quotas: quota::Quotas,
     /// Verifiers of sources.
     pub receiving: receive::Receiving,
-    /// Attempts that are on no record.
+    /// Attempts that somebody waits for.
     pub trying: trying::Trying,
-    /// Calls that wait for the first attempt of a message.
-    pub testing: tokio::sync::Semaphore,
 }
 
 /// Why something was not accepted.

@@ -178,14 +178,17 @@ fn one_of(query: &mut Query<'_>, name: &'static str, words: &[&str]) -> Option<u
     place
 }
 
-/// `GET /background-task/{task_id}`.
+/// `GET /background-task/{task_id}`: to a portal token those of its own application.
 pub(super) async fn get(call: Call, _: Body) -> Answer {
     let id = call.param("task_id")?;
     if !has_form_of(IdKind::Task, &id) {
         return Err(ApiError::invalid("path", "task_id", "must match ^qtask_[A-Za-z0-9]{27}$", Kind::Value));
     }
     let id = Id::parse(IdKind::Task, &id).ok_or(ApiError::not_found())?;
-    let task = call.gateway.queries.background_task(call.env, id).await?.ok_or(ApiError::not_found())?;
+    let task = call.gateway.queries.background_task(call.env, id).await?;
+    // Another's task is not there for a portal token.
+    let is_own = |task: &BackgroundTask| call.portal.as_ref().is_none_or(|token| token.app == task.app);
+    let task = task.filter(is_own).ok_or(ApiError::not_found())?;
     let mut out = BackgroundTaskOut::of(&task);
     let has_lines = matches!(task.kind, TaskKind::AppUsage | TaskKind::EventTypes | TaskKind::Document);
     if has_lines && task.status == TaskStatus::Finished {

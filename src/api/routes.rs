@@ -152,7 +152,7 @@ pub(super) fn implemented() -> Vec<Operation> {
         PUT "/api/v1/stats/usage/event-types" Key usage::event_types;
         POST "/api/v1/stats/usage/app" Key usage::applications;
         GET "/api/v1/background-task" Key background_task::list;
-        GET "/api/v1/background-task/{task_id}" Key background_task::get;
+        GET "/api/v1/background-task/{task_id}" View background_task::get;
         POST "/api/v1/auth/app-portal-access/{app_id}" Key portal::access;
         POST "/api/v1/auth/logout" Token portal::logout;
         GET "/api/v1/management/environment-settings" Key settings::get;

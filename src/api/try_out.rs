@@ -157,7 +157,7 @@ pub(super) async fn test_attempt(call: Call, body: Body) -> Answer {
     if endpoint.spec.disabled.is_some() {
         return Err(ApiError::Coded(Code::EndpointDisabled, "the endpoint is disabled".into()));
     }
-    let _one = gateway.testing.try_acquire().map_err(|_| ApiError::Coded(Code::TooBusy, TOO_MANY.into()))?;
+    let _one = gateway.trying.wait().ok_or(ApiError::Coded(Code::TooBusy, TOO_MANY.into()))?;
     let accepted = gateway.publish_to(app, endpoint.key(), message.envelope, message.payload, idempotency);
     let id = match accepted.await? {
         Accepted::New(id) => id,

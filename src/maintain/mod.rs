@@ -75,13 +75,14 @@ impl Maintainer {
         let mut leftovers = true;
         let mut looked_for_old: Option<Instant> = None;
         loop {
-            if self.slots().is_empty() {
-                tokio::time::sleep(LOOK).await;
-            }
             let is_whole = self.ownership.may_work(SLOT);
             if !is_whole {
                 // Who had it before may have been interrupted, too.
                 (leftovers, looked_for_old) = (true, None);
+            }
+            if self.slots().is_empty() {
+                tokio::time::sleep(LOOK).await;
+                continue;
             }
             let for_old = is_whole && looked_for_old.is_none_or(|at| at.elapsed() >= LOOK_FOR_OLD);
             let pause = match self.round(&mut pace, for_old, &mut leftovers).await {

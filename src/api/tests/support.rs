@@ -18,7 +18,7 @@ use crate::accept::limited::BodyBudget;
 use crate::accept::quota::Quotas;
 use crate::accept::receive::Receiving;
 use crate::accept::trying::Trying;
-use crate::accept::{Admission, Gateway, TESTING_MAX};
+use crate::accept::{Admission, Gateway};
 use crate::api::query::asked;
 use crate::api::router;
 use crate::config::{Delivery, Limits, Retention, Server};
@@ -176,7 +176,6 @@ impl TestApi {
             quotas: Quotas::new(limits.requests_per_second_per_key),
             receiving: Receiving::new(fetcher),
             trying: Trying::new(Arc::new(Echo)),
-            testing: tokio::sync::Semaphore::new(TESTING_MAX),
             limits,
             server,
             listening: std::sync::OnceLock::new(),

@@ -57,7 +57,7 @@ pub(super) fn count(
     limit: usize,
 ) -> Result<(u64, bool)> {
     let sql = "SELECT count(*) FILTER (WHERE state <> ?), count(*) FROM
-                 (SELECT state FROM parked WHERE endpoint = ? AND message > ? AND message < ? LIMIT ?) AS some";
+                 (SELECT state FROM parked WHERE endpoint = ? AND message > ? AND message < ? LIMIT ?) AS found";
     let (count, looked_at): (i64, i64) = db
         .prepare_cached(sql)?
         .query_row(params![Parked::Cancelled.code(), endpoint.0, after, before, limit as i64], |row| {

@@ -6,7 +6,6 @@ use std::time::Instant;
 
 use super::change::Changer;
 use super::db::{Db, Result};
-use super::query::message_of;
 use super::recover;
 use super::scan::{MESSAGES_OF_APP, SCAN_TIME_MAX};
 use super::standing::{Standing, Stands};
@@ -33,11 +32,13 @@ impl Changer<'_> {
     ) -> Result<Maintained> {
         let (app, bounds) = (running.task.app, (running.done_to, running.before));
         let keys = MESSAGES_OF_APP.keys(self.db, app.0, bounds, Order::Ascending, budget)?;
-        let sought = Sought::new(self.db, endpoint, &running.ask, self.at)?;
+        let sought = Sought::new(self.db, endpoint, &running.ask, &keys, self.at)?;
         let mut done = Maintained::default();
         for &key in &keys {
             let Some(stands) = sought.of(key)? else { continue };
-            self.run("DELETE FROM parked WHERE endpoint = ? AND message = ?", [endpoint.key().0, key])?;
+            if stands.traces.parked.is_some() {
+                self.run("DELETE FROM parked WHERE endpoint = ? AND message = ?", [endpoint.key().0, key])?;
+            }
             if let Some(due) = stands.due {
                 let sql = "DELETE FROM waiting WHERE endpoint = ? AND due = ? AND message = ?";
                 self.run(sql, [endpoint.key().0, due, key])?;
@@ -67,10 +68,10 @@ pub(in crate::store) fn count(
         let (count, is_whole) = recover::count(db, endpoint.key(), (after, before), COUNT_LOOKS_MAX)?;
         return Ok(Counted { count, is_whole });
     }
-    let sought = Sought::new(db, endpoint, ask, at)?;
     let (mut after, mut count, began) = (after, 0, Instant::now());
     for _ in 0..COUNT_LOOKS_MAX / COUNT_STEP {
         let keys = MESSAGES_OF_APP.keys(db, app.0, (after, before), Order::Ascending, COUNT_STEP)?;
+        let sought = Sought::new(db, endpoint, ask, &keys, at)?;
         for &key in &keys {
             count += u64::from(sought.of(key)?.is_some());
         }
@@ -87,7 +88,6 @@ pub(in crate::store) fn count(
 
 /// What is looked for.
 struct Sought<'s> {
-    db: Db<'s>,
     endpoint: &'s Endpoint,
     ask: &'s TaskAsk,
     standing: Standing<'s>,
@@ -95,14 +95,15 @@ struct Sought<'s> {
 }
 
 impl<'s> Sought<'s> {
-    fn new(db: Db<'s>, endpoint: &'s Endpoint, ask: &'s TaskAsk, at: UnixMs) -> Result<Self> {
-        Ok(Self { db, endpoint, ask, standing: Standing::of(db, endpoint.key())?, at })
+    /// Among these messages.
+    fn new(db: Db<'s>, endpoint: &'s Endpoint, ask: &'s TaskAsk, among: &[Key], at: UnixMs) -> Result<Self> {
+        Ok(Self { endpoint, ask, standing: Standing::of(db, endpoint.key(), among)?, at })
     }
 
     /// Where the delivery of a message stands, if it is to be sent. What is in line already, or is not due yet for
     /// the first time, is left as it is; what has lost its content cannot be sent.
     fn of(&self, key: Key) -> Result<Option<Stands>> {
-        let Some(message) = message_of(self.db, key, false)?.filter(|message| self.is_meant(message)) else {
+        let Some(message) = self.standing.message(key)?.filter(|message| self.is_meant(message)) else {
             return Ok(None);
         };
         let stands = self.standing.of_message(&message)?;
@@ -113,7 +114,7 @@ impl<'s> Sought<'s> {
             TaskAsk::BulkReplay(filter) => !is_in_line && !is_early && is_of(filter, &stands, state),
             _ => state.is_none() && !is_early,
         };
-        Ok((is_sought && has_content(self.db, key)?).then_some(stands))
+        Ok((is_sought && self.standing.has_content(key)?).then_some(stands))
     }
 
     fn is_meant(&self, message: &Message) -> bool {
@@ -134,9 +135,4 @@ impl<'s> Sought<'s> {
 fn is_of(filter: &ReplayFilter, stands: &Stands, state: Option<DeliveryState>) -> bool {
     state.is_some_and(|state| filter.status.is_none_or(|status| state.status() == status))
         && filter.status_class.is_none_or(|class| stands.last_status.is_some_and(|last| last / 100 == class))
-}
-
-fn has_content(db: Db<'_>, message: Key) -> Result<bool> {
-    db.prepare_cached("SELECT 1 FROM message JOIN payload ON payload.id = message.payload WHERE key = ?")?
-        .exists([message])
 }

@@ -105,23 +105,24 @@ fn next_app(db: Db<'_>, env: EnvKey, apps: Option<&[Key]>, after: Key) -> Result
 fn destinations(db: Db<'_>, messages: &[Key]) -> Result<u64> {
     let (Some(&first), Some(&last)) = (messages.first(), messages.last()) else { return Ok(0) };
     let mut sent: FxHashSet<(Key, Key)> = FxHashSet::default();
-    let sql = match db {
-        Db::Sqlite(_) => {
-            // Attempts that are not indexed yet: as many as the tail of an index may be long.
-            let tail =
-                "SELECT message, endpoint FROM attempt NOT INDEXED WHERE key > ? AND message >= ? AND message <= ?";
-            db.prepare_cached(tail)?.each([watermark(db, "attempt_by_message")?, first, last], |row| {
-                sent.insert((row.get(0)?, row.get(1)?));
-                Ok(true)
-            })?;
-            // Of other applications there are messages between.
-            sent.retain(|(message, _)| messages.binary_search(message).is_ok());
-            "SELECT DISTINCT attempt.endpoint FROM attempt_by_message CROSS JOIN attempt
-               ON attempt.key = attempt_by_message.attempt WHERE attempt_by_message.message = ?"
-        }
-        Db::Postgres(_) => "SELECT DISTINCT endpoint FROM attempt WHERE message = ?1 AND key > ?1",
-    };
-    let mut of_message = db.prepare_cached(sql)?;
+    if let Db::Postgres(_) = db {
+        let sql = "SELECT DISTINCT message, endpoint FROM attempt
+                   WHERE message = ANY($1::bigint[]) AND key > ($1::bigint[])[1]";
+        let found: Vec<(Key, Key)> = db.with_numbers(sql, messages, |row| Ok((row.get(0)?, row.get(1)?)))?;
+        return Ok(found.len() as u64);
+    }
+    // Attempts that are not indexed yet: as many as the tail of an index may be long.
+    let tail = "SELECT message, endpoint FROM attempt NOT INDEXED WHERE key > ? AND message >= ? AND message <= ?";
+    db.prepare_cached(tail)?.each([watermark(db, "attempt_by_message")?, first, last], |row| {
+        sent.insert((row.get(0)?, row.get(1)?));
+        Ok(true)
+    })?;
+    // Of other applications there are messages between.
+    sent.retain(|(message, _)| messages.binary_search(message).is_ok());
+    let mut of_message = db.prepare_cached(
+        "SELECT DISTINCT attempt.endpoint FROM attempt_by_message CROSS JOIN attempt
+           ON attempt.key = attempt_by_message.attempt WHERE attempt_by_message.message = ?",
+    )?;
     for &message in messages {
         of_message.each([message], |row| {
             sent.insert((message, row.get(0)?));
