@@ -11,10 +11,11 @@ use crate::model::routing::{Route, route, route_only};
 use crate::model::{
     ApiKey, AppConfig, AppKey, Application, ApplicationSpec, BackgroundTask, Capability, DisabledReason, Endpoint,
     EndpointKey, EndpointSpec, EnvKey, EnvSettings, Envelope, Environment, EventType, EventTypeSpec, Id, Message,
-    MessageKey, Next, Outcome, PortalToken, SecretBytes, Source, SourceKey, SourceSecret, SourceSpec, Taken, TaskAsk,
-    Trigger, UnixMs, Waiting,
+    MessageKey, Next, Outcome, PortalToken, SecretBytes, Source, SourceKey, SourceSecret, SourceSpec, Taken, Trigger,
+    UnixMs, Waiting,
 };
 
+pub use super::asked::{NewTask, ResealPlace, Resealed};
 pub use super::inbound::{DedupeKey, Inbound, LogRequest, Tick};
 pub use super::patch::{
     ApplicationPatch, EndpointPatch, EventTypePatch, Field, HEADER_BYTES_MAX, HEADERS_MAX, HeadersPatch, SettingsPatch,
@@ -468,56 +469,6 @@ pub enum Change {
     },
 }
 
-/// Work that is to go on as a task.
-#[derive(Debug, Clone)]
-pub struct NewTask {
-    /// Where.
-    pub env: EnvKey,
-    /// To which endpoint of which application; none where it is about the environment.
-    pub endpoint: Option<(AppKey, EndpointKey)>,
-    /// What.
-    pub ask: TaskAsk,
-    /// Messages made from then on.
-    pub since: UnixMs,
-    /// And before then.
-    pub until: UnixMs,
-    /// How much there is to do, where that is known.
-    pub total: Option<u64>,
-    /// What it has found out already: then it is finished as it begins.
-    pub found: Option<String>,
-}
-
-impl NewTask {
-    /// Work on an endpoint: on messages made from `since` until before `until`.
-    pub fn to(
-        env: EnvKey,
-        (app, endpoint): (AppKey, EndpointKey),
-        ask: TaskAsk,
-        (since, until): (UnixMs, UnixMs),
-    ) -> Self {
-        Self { env, endpoint: Some((app, endpoint)), ask, since, until, total: None, found: None }
-    }
-
-    /// As a change.
-    pub fn into_change(self) -> Change {
-        Change::StartTask(Box::new(self))
-    }
-}
-
-/// How far all sealed values have been looked at, in the order in which the engine keeps them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ResealPlace {
-    /// Which of the engine's columns.
-    pub column: usize,
-    /// Behind which row of it.
-    pub after: i64,
-}
-
-impl ResealPlace {
-    /// Before the first value.
-    pub const START: Self = Self { column: 0, after: i64::MIN };
-}
-
 /// Each command succeeds or fails for itself.
 pub type Reply = Result<Done, Refusal>;
 
@@ -667,17 +618,6 @@ pub enum Became {
     Changed,
     /// It was disabled, and is enabled now: its first delivery is a probe.
     Enabled,
-}
-
-/// What a slice of resealing did.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Resealed {
-    /// Values that are sealed with the newest key now, and were not before.
-    pub resealed: u64,
-    /// Values that no key opens; the log names them.
-    pub unreadable: u64,
-    /// Where the next slice begins, if there is one.
-    pub next: Option<ResealPlace>,
 }
 
 /// Why a command was not applied. Expected: the caller's to mend.
