@@ -15,6 +15,7 @@ use crate::model::{
     SourceSpec, Taken, Trigger, UnixMs, Waiting,
 };
 
+pub use super::asked::{NewTask, ResealPlace, Resealed};
 pub use super::inbound::{DedupeKey, Inbound, LogRequest, Tick};
 pub use super::patch::{
     ApplicationPatch, EndpointPatch, EventTypePatch, Field, HEADER_BYTES_MAX, HEADERS_MAX, HeadersPatch, LookPatch,
@@ -352,6 +353,15 @@ pub enum Change {
         /// Nothing of it is kept.
         expunge: bool,
     },
+    /// Event types are as a document says.
+    ImportEventTypes {
+        /// Where.
+        env: EnvKey,
+        /// In the order of their names, each once.
+        types: Vec<(String, EventTypeSpec)>,
+        /// Those that are not among them are archived.
+        replace_all: bool,
+    },
     /// Some settings of an environment.
     PatchSettings {
         /// Which.
@@ -466,23 +476,21 @@ pub enum Change {
         /// Which.
         attempt: Id,
     },
-    /// What failed or is held at an endpoint is sent again, as a task.
-    Recover {
-        /// Whose.
-        app: AppKey,
-        /// To where.
-        endpoint: EndpointKey,
-        /// Messages made from then on.
-        since: UnixMs,
-        /// And before then.
-        until: UnixMs,
-    },
+    /// Work that goes on as a task.
+    StartTask(Box<NewTask>),
     /// One attempt by hand.
     Resend {
         /// Whose.
         app: AppKey,
         /// To where.
         endpoint: EndpointKey,
+        /// Which message.
+        message: MessageKey,
+    },
+    /// One attempt by hand to each endpoint where the delivery of a message failed or is held.
+    ResendFailed {
+        /// Whose.
+        app: AppKey,
         /// Which message.
         message: MessageKey,
     },
@@ -534,20 +542,6 @@ pub enum Change {
         /// Where this slice begins.
         from: ResealPlace,
     },
-}
-
-/// How far all sealed values have been looked at, in the order in which the engine keeps them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ResealPlace {
-    /// Which of the engine's columns.
-    pub column: usize,
-    /// Behind which row of it.
-    pub after: i64,
-}
-
-impl ResealPlace {
-    /// Before the first value.
-    pub const START: Self = Self { column: 0, after: i64::MIN };
 }
 
 /// Each command succeeds or fails for itself.
@@ -635,6 +629,8 @@ pub enum Changed {
     EventType(EnvKey, EventType, Written),
     /// An event type is gone.
     EventTypeDeleted(EnvKey),
+    /// Event types were created, changed or archived: these.
+    EventTypesImported(EnvKey, Vec<String>),
     /// Settings of an environment.
     Settings(EnvKey, EnvSettings),
     /// A portal token was made; its application, if that was made with it.
@@ -683,6 +679,13 @@ pub enum Changed {
         /// Its place in the order of due times.
         waiting: Waiting,
     },
+    /// Resends of one message have their places.
+    ResentFailed {
+        /// Whose.
+        app: AppKey,
+        /// To where, and their places in the order of due times.
+        resent: Vec<(EndpointKey, Waiting)>,
+    },
 }
 
 /// What a change of an event type made new.
@@ -703,17 +706,6 @@ pub enum Became {
     Changed,
     /// It was disabled, and is enabled now: its first delivery is a probe.
     Enabled,
-}
-
-/// What a slice of resealing did.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Resealed {
-    /// Values that are sealed with the newest key now, and were not before.
-    pub resealed: u64,
-    /// Values that no key opens; the log names them.
-    pub unreadable: u64,
-    /// Where the next slice begins, if there is one.
-    pub next: Option<ResealPlace>,
 }
 
 /// Why a command was not applied. Expected: the caller's to mend.
