@@ -6,6 +6,9 @@ import { listen } from '../api/live';
 
 /** Rows that are kept while new ones come in: older ones leave at the end. */
 const LIVE_MAX = 200;
+/** The same while so many come in that nobody reads them: new rows of one change from which this holds, and rows. */
+const FLOOD = 60;
+const FLOOD_MAX = 80;
 /** Rows that are shown at most, with all that the reader loaded. */
 export const ROWS_MAX = 1_000;
 /** Rows of a page that is asked for. */
@@ -197,8 +200,9 @@ export class LiveMessages {
 
   private place(rows: MessageRow[], fresh: MessageRow[]) {
     const all = fresh.length ? [...fresh, ...rows].sort(newestFirst) : rows;
-    if (all.length > LIVE_MAX && fresh.length) {
-      this.rows = all.slice(0, LIVE_MAX);
+    const max = fresh.length > FLOOD ? FLOOD_MAX : LIVE_MAX;
+    if (all.length > max && fresh.length) {
+      this.rows = all.slice(0, max);
       this.iterator = this.rows.at(-1)?.id;
       this.done = false;
       this.searchedTo = undefined;
