@@ -1,5 +1,5 @@
 // A list of messages that grows at its top as they come in, and at its end as the reader goes on.
-import { untrack } from 'svelte';
+import { tick, untrack } from 'svelte';
 import { ApiError, get, path, type LivePage, type MessagePage, type MessageRow } from '../api/shapes';
 import { reason } from '../api/client';
 import { listen } from '../api/live';
@@ -19,12 +19,30 @@ const PACE_MS = 500;
 const FOLLOW_MS = 8_000;
 
 export interface Where {
+  /** What makes it another list: spans up to now do not. */
+  key: string;
   /** The operation that lists; `/live` behind it sends what is new. */
   base: string;
   query: Record<string, string | string[] | undefined>;
   /** Whether new messages can be in it: not where it ends at a time. */
   live: boolean;
 }
+
+/** The list as it was left, for the way back. */
+interface Left {
+  key: string;
+  rows: MessageRow[];
+  iterator: string | undefined;
+  done: boolean;
+  searchedTo: string | undefined;
+  scroll: number;
+}
+let left: Left | undefined;
+/** When the reader last went back or on by the browser's buttons. */
+let wentBack = -Infinity;
+/** How long after it a list that opens is the one that was gone back to, in milliseconds. */
+const BACK_MS = 2_000;
+addEventListener('popstate', () => (wentBack = performance.now()));
 
 const newestFirst = (a: MessageRow, b: MessageRow) => (a.id < b.id ? 1 : a.id > b.id ? -1 : 0);
 
@@ -55,6 +73,7 @@ export class LiveMessages {
   private iterator: string | undefined;
   private turn = 0;
   private where: Where | undefined;
+  private scroll = 0;
 
   /** Within a component's setup. Begins again when what `where` reads changes. */
   constructor(where: () => Where) {
@@ -66,6 +85,12 @@ export class LiveMessages {
     $effect(() => {
       const now = where();
       untrack(() => this.begin(now));
+      return () => this.leave(now);
+    });
+    $effect(() => {
+      const scrolled = () => (this.scroll = scrollY);
+      addEventListener('scroll', scrolled, { passive: true });
+      return () => removeEventListener('scroll', scrolled);
     });
     $effect(() => {
       const { base, query, live } = where();
@@ -81,7 +106,26 @@ export class LiveMessages {
     this.incoming.clear();
     this.paused = this.gaps = false;
     this.iterator = undefined;
-    void this.load(true);
+    this.error = undefined;
+    if (left && left.key === where.key && performance.now() - wentBack < BACK_MS) this.restore(left);
+    else void this.load(true);
+    left = undefined;
+  }
+
+  private leave({ key }: Where) {
+    left = { key, rows: this.rows, iterator: this.iterator, done: this.done, searchedTo: this.searchedTo, scroll: this.scroll };
+  }
+
+  /** As it was when the reader opened a row. */
+  private restore({ rows, iterator, done, searchedTo, scroll }: Left) {
+    this.turn++;
+    this.rows = rows;
+    this.iterator = iterator;
+    this.done = done;
+    this.searchedTo = searchedTo;
+    this.loading = false;
+    this.paused = scroll > 0;
+    void tick().then(() => scrollTo({ top: scroll }));
   }
 
   private clearHeld() {
