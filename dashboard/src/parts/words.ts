@@ -5,7 +5,7 @@ import { duration, short } from '../lib/format';
 export type Tone = 'good' | 'bad' | 'warn' | 'info' | 'plain';
 
 /** The parts of a message's deliveries, the most pressing first. */
-export const PARTS: [keyof DeliveryCounts, Tone, string][] = [
+export const PARTS: [Exclude<keyof DeliveryCounts, 'approximated'>, Tone, string][] = [
   ['fail', 'bad', 'failed'],
   ['sending', 'warn', 'retrying'],
   ['held', 'warn', 'held'],
@@ -20,7 +20,7 @@ export function summary(of: DeliveryCounts | null): string {
   if (of.total === 0) return 'No endpoint';
   const parts = PARTS.filter(([name]) => of[name] > 0);
   if (of.total === 1 && parts[0]) return parts[0][2].replace(/^./, (first) => first.toUpperCase());
-  return parts.map(([name, , word]) => `${of[name]} ${word}`).join(' · ');
+  return parts.map(([name, , word]) => `${of[name]} ${word}`).join(' · ') + (of.approximated ? ' or more' : '');
 }
 
 const FAILURES: Record<string, string> = {
@@ -110,10 +110,10 @@ export function trouble(of: Pick<EndpointRow, 'disabled' | 'disabledReason' | 'f
     const why = of.disabledReason && DISABLED[of.disabledReason];
     words.push(why ? `disabled: ${why}` : 'disabled');
     if (since !== undefined) words.push(`nothing arrived since ${short(since)}`);
-    if (of.waiting > 0) words.push(`${of.waiting.toLocaleString('en')} held`);
     return words;
   }
   if (since !== undefined) words.push(`failing for ${duration(Math.max(0, now - since))}`);
+  if (!of.nextAttempt && since !== undefined && of.waiting === 0) words.push('nothing waits to be tried again');
   if (of.nextAttempt) {
     const next = new Date(of.nextAttempt).getTime();
     words.push(next <= now ? 'next try is due now' : `next try in ${duration(next - now)}`);
