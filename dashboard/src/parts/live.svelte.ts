@@ -44,6 +44,14 @@ let wentBack = -Infinity;
 const BACK_MS = 2_000;
 addEventListener('popstate', () => (wentBack = performance.now()), { capture: true });
 
+/** Filters come from the address: what they name may not be there. */
+function inWords(error: unknown): string {
+  const fields = error instanceof ApiError ? error.fields : {};
+  if (fields.application) return 'No application of this environment has the id or uid that is filtered by.';
+  if (fields.source) return `The source that is filtered by ${fields.source}.`;
+  return reason(error);
+}
+
 const newestFirst = (a: MessageRow, b: MessageRow) => (a.id < b.id ? 1 : a.id > b.id ? -1 : 0);
 
 export class LiveMessages {
@@ -159,7 +167,7 @@ export class LiveMessages {
         if (page.done || !iterator || found >= PAGE / 2 || Date.now() > end) break;
       }
     } catch (error) {
-      if (turn === this.turn) this.error = reason(error);
+      if (turn === this.turn) this.error = inWords(error);
     } finally {
       if (turn === this.turn) this.loading = false;
     }
@@ -184,7 +192,7 @@ export class LiveMessages {
         isFirst = true;
         if (connected) this.state = 'live';
         else if (error instanceof ApiError && error.status === 429) this.state = 'full';
-        else this.state = error && [404, 405, 501].includes(error.status) ? 'off' : 'lost';
+        else this.state = error && [403, 404, 405, 422, 501].includes(error.status) ? 'off' : 'lost';
       },
     });
     return () => {
