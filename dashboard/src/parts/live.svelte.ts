@@ -48,7 +48,7 @@ addEventListener('popstate', () => (wentBack = performance.now()), { capture: tr
 function inWords(error: unknown): string {
   const fields = error instanceof ApiError ? error.fields : {};
   if (fields.application) return 'No application of this environment has the id or uid that is filtered by.';
-  if (fields.source) return `The source that is filtered by ${fields.source}.`;
+  if (fields.source) return 'No source of this environment, or of the application, has the id or uid that is filtered by.';
   return reason(error);
 }
 
