@@ -7,7 +7,7 @@ import { listen } from '../api/live';
 /** Rows that are kept while new ones come in: older ones leave at the end. */
 const LIVE_MAX = 200;
 /** The same while so many come in that nobody reads them: new rows of one change from which this holds, and rows. */
-const FLOOD = 60;
+const FLOOD = 40;
 const FLOOD_MAX = 80;
 /** Rows that are shown at most, with all that the reader loaded. */
 export const ROWS_MAX = 1_000;
@@ -82,6 +82,8 @@ export class LiveMessages {
   private turn = 0;
   private where: Where | undefined;
   private scroll = 0;
+  /** Paused because the reader came back to a place further down. */
+  restored = false;
 
   /** Within a component's setup. Begins again when what `where` reads changes. */
   constructor(where: () => Where) {
@@ -112,7 +114,7 @@ export class LiveMessages {
     this.rows = [];
     this.clearHeld();
     this.incoming.clear();
-    this.paused = this.gaps = false;
+    this.paused = this.gaps = this.restored = false;
     this.iterator = undefined;
     this.error = undefined;
     if (left && left.key === where.key && performance.now() - wentBack < BACK_MS) this.restore(left);
@@ -132,7 +134,7 @@ export class LiveMessages {
     this.done = done;
     this.searchedTo = searchedTo;
     this.loading = false;
-    this.paused = scroll > 0;
+    this.paused = this.restored = scroll > 0;
     void tick().then(() => scrollTo({ top: scroll }));
   }
 
