@@ -48,7 +48,7 @@ export const del = <T = void>(url: string): Promise<T> => call<T>('DELETE', url)
 
 // ---- Shapes of operations that are being built at the same time (see the common sheet). ----
 
-export type DeliveryCounts = { total: number; success: number; pending: number; sending: number; fail: number; canceled: number; held: number };
+export type DeliveryCounts = { total: number; success: number; pending: number; sending: number; fail: number; canceled: number; held: number; approximated?: boolean };
 export type MessageRow = Message & {
   appId: string; appName: string; sourceId: string | null; sourceName: string | null;
   deliveries: DeliveryCounts | null; nextAttempt: string | null;
@@ -60,11 +60,24 @@ export type EndpointRow = Endpoint & {
 export type Timings = { dnsMs?: number | null; connectMs?: number | null; tlsMs?: number | null; firstByteMs?: number | null; bodyMs?: number | null };
 export type AttemptMore = Attempt & { outcome?: string; timings?: Timings | null; nextAttempt?: string | null };
 export type AttemptHeaders = { sentHeaders: Record<string, string>; responseHeaders?: [string, string][] | null; sensitive: string[]; rebuilt?: boolean; endpointChangedAt?: string | null };
-export type Lookup = { kind: string; appId: string | null; endpointId: string | null; msgId: string | null; sourceId: string | null };
+export type Lookup = { kind: string; appId: string | null; endpointId: string | null; msgId: string | null; sourceId: string | null; attemptId?: string };
 export type Point = { at: string; accepted: number; delivered: number; failed: number; p50Ms: number | null; p95Ms: number | null; p99Ms: number | null };
 export type Overview = {
   period: string; bucketS: number; series: Point[];
-  now: { waiting: number; failing: number; inFlight: number; oldestDueAt: string | null; oldestDueEndpointId: string | null; acceptedPerSecond: number; deliveredPerSecond: number };
+  /** What came after is not counted yet. */
+  countedTo?: string;
+  now: { waiting: number; hasMoreWaiting?: boolean; failing: number; inFlight: number; oldestDueAt: string | null; oldestDueEndpointId: string | null; acceptedPerSecond: number; deliveredPerSecond: number };
   totals: { accepted: number; delivered: number; failed: number; p50Ms: number | null; p95Ms: number | null; p99Ms: number | null };
 };
 export type SessionInfo = { envId: string; environments: { id: string; name: string }[]; scopes: string[]; expiresAt: string | null; kind: string };
+/** What a message says of one of its endpoints. */
+export type Destination = Schemas['MessageEndpointOut'];
+/** What a URL being tried out answered. `secret`: a throw-away one that signed, where no endpoint was named. */
+export type Tried = {
+  status: number; responseStatusCode: number; response: string; responseDurationMs: number;
+  timings?: Timings | null; outcome?: string; secret?: string | null;
+};
+/** A page of messages; a scan that was cut short says how far back it came. */
+export type MessagePage = { data: MessageRow[]; iterator?: string | null; done: boolean; searchedTo?: string | null };
+/** What a live list sends: rows that are new, or whose deliveries changed. */
+export type LivePage = { data: MessageRow[]; skipped?: boolean };
