@@ -9,7 +9,7 @@ interface Type {
 }
 
 const kinds: [string, string][] = [
-  ['Any sender', 'generic-webhook generic-hmac generic-token generic-basic generic-jwt standard-webhooks svix cron aws-sns google-pubsub nango openclaw'],
+  ['Any sender', 'generic-webhook generic-hmac generic-token generic-basic generic-jwt cron standard-webhooks svix aws-sns google-pubsub'],
   ['Payments and banking', 'stripe adyen adyen-platform airwallex braintree brex chargebee checkbook checkout-com coinbase-commerce flutterwave flutterwave-v4 gocardless lemon-squeezy lithic mollie mollie-classic paddle paypal paystack plaid pleo psi-fi razorpay square xero'],
   ['Shops and shipping', 'bigcommerce shopify woocommerce easypost guesty wix rutter'],
   ['Code and deployment', 'github gitlab bitbucket gitea forgejo buildkite circleci travis-ci vercel render port-io sentry'],
@@ -18,12 +18,15 @@ const kinds: [string, string][] = [
   ['People and identity', 'clerk okta stych veriff sardine safebase microsoft-graph'],
   ['Customers and support', 'hubspot intercom zendesk pipedrive segment calendly'],
   ['Work and documents', 'asana airtable jira atlassian-connect linear monday notion trello nash typeform docusign adobe-sign panda-doc dropbox figma contentful sanity webflow'],
-  ['AI and the rest', 'open-ai replicate vapi strava'],
+  ['AI and the rest', 'open-ai replicate vapi openclaw nango strava'],
 ];
 const kindOfType = new Map(kinds.flatMap(([kind, types]) => types.split(' ').map((type) => [type, kind] as const)));
 const OTHER = 'AI and the rest';
 /** Kinds in the order in which they are shown. */
 export const KINDS = kinds.map(([kind]) => kind);
+
+/** The place of a type in the order of its kind, where that is not the alphabet. */
+export const rankInKind = (type: string): number => (kinds[0]?.[1] ?? '').split(' ').indexOf(type);
 
 /** The kind of a type. */
 export const kindOfProvider = (type: string): string => kindOfType.get(type) ?? OTHER;
