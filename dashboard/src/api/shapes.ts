@@ -68,3 +68,14 @@ export type Overview = {
   totals: { accepted: number; delivered: number; failed: number; p50Ms: number | null; p95Ms: number | null; p99Ms: number | null };
 };
 export type SessionInfo = { envId: string; environments: { id: string; name: string }[]; scopes: string[]; expiresAt: string | null; kind: string };
+/** What a message says of one of its endpoints. */
+export type Destination = Schemas['MessageEndpointOut'];
+/** What a URL being tried out answered. `secret`: a throw-away one that signed, where no endpoint was named. */
+export type Tried = {
+  status: number; responseStatusCode: number; response: string; responseDurationMs: number;
+  timings?: Timings | null; outcome?: string; secret?: string | null;
+};
+/** A page of messages; a scan that was cut short says how far back it came. */
+export type MessagePage = { data: MessageRow[]; iterator?: string | null; done: boolean; searchedTo?: string | null };
+/** What a live list sends: rows that are new, or whose deliveries changed. */
+export type LivePage = { data: MessageRow[]; skipped?: boolean };
