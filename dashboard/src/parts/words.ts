@@ -120,3 +120,14 @@ export function trouble(of: Pick<EndpointRow, 'disabled' | 'disabledReason' | 'f
   if (of.disableAt) words.push(`will be disabled on ${day.format(new Date(of.disableAt))}`);
   return words;
 }
+
+/** How a message stands, by the worst of its deliveries. */
+export function overall(of: Destination[]): { tone: Tone; word: string } {
+  if (!of.length) return { tone: 'plain', word: 'No endpoint' };
+  const has = (is: (one: Destination) => boolean) => of.some(is);
+  if (has(({ status }) => status === 2)) return { tone: 'bad', word: 'Failed' };
+  if (has(({ status }) => status === 3)) return { tone: 'warn', word: 'Retrying' };
+  if (has(({ heldReason }) => !!heldReason)) return { tone: 'warn', word: 'Held' };
+  if (has(({ status }) => status === 1)) return { tone: 'info', word: 'Pending' };
+  return has(({ status }) => status === 0) ? { tone: 'good', word: 'Delivered' } : { tone: 'plain', word: 'Cancelled' };
+}
