@@ -1,6 +1,6 @@
 // How an endpoint stands, in words.
 import type { Endpoint } from '../api/shapes';
-import { ago } from './format';
+import { ago, duration } from './format';
 
 /** What answers say of an endpoint, with what only some of them say. */
 export type EndpointSaid = Endpoint & { failingSince?: string | null; disabledReason?: string | null; nextAttempt?: string | null; disableAt?: string | null; waiting?: number };
@@ -22,7 +22,7 @@ export function stateOf(endpoint: EndpointSaid, now = Date.now()): State {
   if (endpoint.failingSince) {
     const next = endpoint.nextAttempt ? ` The next try is ${ago(endpoint.nextAttempt, now)}.` : ' Deliveries are tried again by the retry schedule.';
     const end = endpoint.disableAt ? ` If nothing changes, it is disabled ${ago(endpoint.disableAt, now)}.` : '';
-    return { tone: 'bad', word: 'Failing', text: `Nothing has arrived since ${ago(endpoint.failingSince, now)}.${next}${end}` };
+    return { tone: 'bad', word: 'Failing', text: `Nothing has arrived for ${duration(Math.max(0, now - new Date(endpoint.failingSince).getTime()))}.${next}${end}` };
   }
   return { tone: 'good', word: 'Enabled', text: 'Messages are sent to it as they come.' };
 }
