@@ -79,3 +79,32 @@ export type Tried = {
 export type MessagePage = { data: MessageRow[]; iterator?: string | null; done: boolean; searchedTo?: string | null };
 /** What a live list sends: rows that are new, or whose deliveries changed. */
 export type LivePage = { data: MessageRow[]; skipped?: boolean };
+
+// ---- Sources, settings and the system. ----
+
+/** A type of source; `category` and `steps` where the server has them. */
+export type SourceTypeMore = SourceType & { category?: string; steps?: string[] };
+export type SampleOut = { status: number; verdict: string; messageId: string | null; cause: string | null; hint: string | null };
+export type VerifiedAgain = Schemas['VerifiedAgainOut'];
+export type Settings = Schemas['SettingsInternalOut'];
+export type Environment = { id: string; name: string; type: string; region?: string; createdAt: string; updatedAt: string };
+export type Key = { id: string; name?: string | null; censoredToken: string; createdAt: string; expiresAt?: string | null; scopes?: string[] | null; lastUsedAt?: string | null };
+export type KeyCreated = { id: string; token: string; name?: string | null };
+export type Palette = Record<string, string | undefined>;
+/** What of the settings the portal shows; other fields are of `Settings`. */
+export type PortalLook = {
+  displayName?: string | null; customLogoUrl?: string | null; customColor?: string | null; customFontFamily?: string | null;
+  customThemeOverride?: { borderRadius?: { button?: string; card?: string; input?: string } | null } | null;
+  colorPaletteLight?: Palette | null; colorPaletteDark?: Palette | null; readOnly?: boolean;
+};
+export type SystemNode = { name: string; id: string; address: string | null; state: string; leaseUntil: string | null; slots: number | number[] };
+export type QueueRow = { endpointId: string; appId?: string | null; total?: number; oldestAt?: string | null; byAge?: Record<string, number> | number[] };
+export type System = {
+  version: string; engine: string; startedAt: string; nodes: SystemNode[]; slots: { total: number; held: number };
+  store: { bytes: number | null; walBytes: number | null; tables: { name: string; rows: number | null; bytes: number | null }[]; diskFreeBytes: number | null };
+  journal: { queueDepth: number | null; queueBytes: number | null; commitsPerSecond: number | null; batchMean: number | null; commitMsP50?: number | null; state: string | null };
+  lanes: { total: number | null; ready: number | null; inFlight: number | null; waiting: number | null; spilled: number | null };
+  queue: QueueRow[];
+  limits?: Record<string, number | string | null> | null;
+  retention?: { payloadDays?: number | null; attemptDays?: number | null; messageDays?: number | null } | null;
+};
