@@ -46,6 +46,13 @@ export const put = <T = void>(url: string, body: unknown): Promise<T> => call<T>
 export const patch = <T = void>(url: string, body: unknown): Promise<T> => call<T>('PATCH', url, body);
 export const del = <T = void>(url: string): Promise<T> => call<T>('DELETE', url);
 
+/** A message is sent as it was written: numbers that are too long for JavaScript stay what they are. */
+export async function postMessage<T>(url: string, fields: Record<string, unknown>, payload: string): Promise<T> {
+  const head = JSON.stringify(fields).slice(0, -1);
+  const body = `${head}${head.length > 1 ? ',' : ''}"payload":${payload}}`;
+  return (await (await raw(url, { method: 'POST', headers: { 'content-type': 'application/json' }, body })).json()) as T;
+}
+
 // ---- Shapes of operations that are being built at the same time (see the common sheet). ----
 
 export type DeliveryCounts = { total: number; success: number; pending: number; sending: number; fail: number; canceled: number; held: number };
@@ -108,3 +115,6 @@ export type System = {
   limits?: Record<string, number | string | null> | null;
   retention?: { payloadDays?: number | null; attemptDays?: number | null; messageDays?: number | null } | null;
 };
+export type PortalAccess = { url: string; token: string };
+export type ImportedType = { name: string; description: string; schemas?: Record<string, unknown> | null; deprecated: boolean; groupName?: string | null; featureFlags?: string[] | null };
+export type Imported = { data: { modified: string[]; to_modify?: ImportedType[] | null } };
