@@ -1,5 +1,5 @@
 // How an endpoint stands, in words.
-import type { Endpoint } from '../api/shapes';
+import type { Application, Endpoint } from '../api/shapes';
 import { ago, duration } from './format';
 
 /** What answers say of an endpoint, with what only some of them say. */
@@ -26,6 +26,9 @@ export function stateOf(endpoint: EndpointSaid, now = Date.now()): State {
   }
   return { tone: 'good', word: 'Enabled', text: 'Messages are sent to it as they come.' };
 }
+
+/** Whether an application is a source's own: its uid is the source's id then. */
+export const isOfSource = (app: Application): boolean => /^src_[A-Za-z0-9]+$/.test(app.uid ?? '');
 
 /** The root of an application's endpoints. */
 export const endpointsOf = (appId: string): string => `/api/v1/app/${encodeURIComponent(appId)}/endpoint`;
