@@ -104,15 +104,15 @@ export type PortalLook = {
   customThemeOverride?: { borderRadius?: { button?: string; card?: string; input?: string } | null } | null;
   colorPaletteLight?: Palette | null; colorPaletteDark?: Palette | null; readOnly?: boolean;
 };
-export type SystemNode = { name: string; id: string; address: string | null; state: string; leaseUntil: string | null; slots: number | number[] };
-export type QueueRow = { endpointId: string; appId?: string | null; total?: number; oldestAt?: string | null; byAge?: Record<string, number> | number[] };
+export type SystemNode = { name: string; id: string; address: string | null; state: string; leaseUntil: string | null; slots: number; version?: string };
+export type QueueRow = { endpointId: string; url: string; byAge: number[]; failed: number; held: number };
 export type System = {
   version: string; engine: string; startedAt: string; nodes: SystemNode[]; slots: { total: number; held: number };
   store: { bytes: number | null; walBytes: number | null; tables: { name: string; rows: number | null; bytes: number | null }[]; diskFreeBytes: number | null };
-  journal: { queueDepth: number | null; queueBytes: number | null; commitsPerSecond: number | null; batchMean: number | null; commitMsP50?: number | null; state: string | null };
-  lanes: { total: number | null; ready: number | null; inFlight: number | null; waiting: number | null; spilled: number | null };
-  queue: QueueRow[];
-  limits?: Record<string, number | string | null> | null;
+  journal: { state: string | null; queueDepth: number | null; queueBytes: number | null; commitsPerSecond: number | null; batchMean: number | null; commitMsP50?: number | null; commitMsP99?: number | null };
+  lanes: { total: number | null; open?: number | null; halfOpen?: number | null; ready: number | null; inFlight: number | null; waiting: number | null; spilled: number | null };
+  queue: QueueRow[]; queueAgesS?: number[];
+  limits?: Record<string, number | string | number[] | null> | null;
   retention?: { payloadDays?: number | null; attemptDays?: number | null; messageDays?: number | null } | null;
 };
 export type PortalAccess = { url: string; token: string };

@@ -93,6 +93,9 @@ export function stepsOf({ type, name, steps: said }: Type): Step[] {
   return (said?.length ? said : (steps[type] ?? plain(name))).map((step) => ({ text: step.replace(/:? ?\{url\}$/, ''), url: step.endsWith('{url}') }));
 }
 
+/** Whose side the steps are to be taken at. */
+export const sideOf = ({ type, name }: Type): string => (type.startsWith('generic-') || type === 'standard-webhooks' ? 'At the sender’s side' : `At ${name.replace(/ *\(.*\)$/, '')}’s side`);
+
 /** At most two letters that stand for a provider. */
 export function initials(name: string): string {
   const parts = name.replace(/\(.*\)/, '').split(/[\s.-]+/).filter((part) => /^[\p{L}\p{N}]/u.test(part));

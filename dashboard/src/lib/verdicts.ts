@@ -54,7 +54,7 @@ export function causeOf(cause: string | null | undefined): string {
 
 /** The hint behind the cause: the log has `cause: hint`. */
 export function hintOf(cause: string | null | undefined, text: string): string {
-  const rest = cause && text.startsWith(cause) ? text.slice(cause.length).replace(/^:\s*/, '') : text;
+  const rest = (cause && text.startsWith(cause) ? text.slice(cause.length).replace(/^:\s*/, '') : text).replace(/`([^`]*)`/g, '“$1”');
   return rest && `${rest.charAt(0).toUpperCase()}${rest.slice(1)}${/[.?!]$/.test(rest) ? '' : '.'}`;
 }
 
