@@ -108,17 +108,21 @@ export async function fill(server: Server, receiver: Receiver, tag: string, text
   await github(source.ingestUrl, 'wrong-secret', JSON.stringify({ [key]: long }), header);
 
   const end = encodeURIComponent;
+  const operated = `/applications/${app.id}`;
+  const tabs = (path: string, names: string[]) => [path, ...names.map((name) => `${path}?tab=${name}`)];
   return {
     app: app.id, works: works.id, fails: fails.id, message, source: source.id, types,
     operator: [
-      '/', '/messages', `/messages/${message}`, '/applications', `/applications/${app.id}`, `/applications/${app.id}/endpoints/new`,
-      `/applications/${app.id}/endpoints/${works.id}`, `/applications/${app.id}/endpoints/${fails.id}`, `/applications/${app.id}/endpoints/${off.id}`,
-      `/applications/${app.id}/endpoints/${fails.id}/edit`, '/endpoints', '/sources', '/sources/new', `/sources/${source.id}`,
-      '/event-types', `/event-types/${end(types[0] as string)}`, '/settings', '/system',
+      '/', '/messages', '/messages?text=obj&status=fail&range=24h', `/messages/${message}`, '/applications', operated, `${operated}/endpoints/new`,
+      ...tabs(`${operated}/endpoints/${fails.id}`, ['attempts', 'messages', 'again', 'test', 'settings']),
+      `${operated}/endpoints/${works.id}`, `${operated}/endpoints/${off.id}`, `${operated}/endpoints/${fails.id}/edit`,
+      '/endpoints', '/sources', '/sources/new', '/sources/new?type=github', ...tabs(`/sources/${source.id}`, ['messages', 'endpoints', 'steps', 'settings']),
+      '/event-types', `/event-types/${end(types[0] as string)}`,
+      ...['/settings', '/settings/environments', '/settings/delivery', '/settings/portal', '/settings/operational', '/settings/retention'], '/system', '/nowhere',
     ],
     portal: [
-      '', '/endpoints/new', `/endpoints/${works.id}`, `/endpoints/${fails.id}`, `/endpoints/${fails.id}/edit`,
-      '/event-types', `/event-types/${end(types[0] as string)}`, '/messages', `/messages/${message}`,
+      '', '/endpoints/new', ...tabs(`/endpoints/${fails.id}`, ['attempts', 'messages', 'again', 'test', 'settings']), `/endpoints/${fails.id}/edit`,
+      '/event-types', `/event-types/${end(types[0] as string)}`, '/messages', `/messages/${message}`, '/nowhere',
     ],
   };
 }
