@@ -25,10 +25,10 @@ async function watchFailAndMend(page: Page, receiver: Receiver) {
   const message = page.url();
   await page.getByRole('link', { name: receiver.url('/fail/billing') }).first().click();
   await settled(page);
-  await expect(page.getByText('Failing').first()).toBeVisible();
+  await expect(page.getByText('0 of the last 1 succeeded')).toBeVisible();
   await page.getByRole('button', { name: 'More for this endpoint' }).click();
   await page.getByRole('menuitem', { name: 'Edit' }).click();
-  await page.getByLabel('URL').fill(receiver.url('/hooks/billing'));
+  await page.getByRole('textbox', { name: 'URL' }).fill(receiver.url('/hooks/billing'));
   await page.getByRole('button', { name: 'Save endpoint' }).click();
   await expect(page.getByText(receiver.url('/hooks/billing')).first()).toBeVisible();
   await page.goto(message);
@@ -58,7 +58,7 @@ test('first start: sign in by the link, create, send, watch it fail, fix the URL
     await expect(page.getByRole('heading', { level: 1, name: 'Acme Corporation' })).toBeVisible();
 
     await page.getByRole('link', { name: 'New endpoint' }).first().click();
-    await page.getByLabel('URL').fill(receiver.url('/fail/billing'));
+    await page.getByRole('textbox', { name: 'URL' }).fill(receiver.url('/fail/billing'));
     await page.getByLabel(/^Description/).fill('Billing');
     await page.getByRole('button', { name: 'Create endpoint' }).click();
     await expect(page.getByRole('heading', { level: 1, name: 'Billing' })).toBeVisible();
@@ -122,8 +122,8 @@ test('the same by the keyboard alone', async ({ page }) => {
 
     await reach(page.getByRole('link', { name: 'New endpoint' }));
     await keys.press('Enter');
-    await page.getByLabel('URL').waitFor();
-    await reach(page.getByLabel('URL'));
+    await page.getByRole('textbox', { name: 'URL' }).waitFor();
+    await reach(page.getByRole('textbox', { name: 'URL' }));
     await keys.type(receiver.url('/fail/billing'));
     await keys.press('Enter');
     await expect(page.getByRole('heading', { level: 1, name: 'Endpoint' })).toBeVisible();
@@ -190,7 +190,7 @@ test.describe('on a phone', () => {
       await fits(page, 'the dialog of an application');
       await page.getByRole('button', { name: 'Create application' }).click();
       await page.getByRole('link', { name: 'New endpoint' }).first().click();
-      await page.getByLabel('URL').fill(receiver.url('/fail/billing'));
+      await page.getByRole('textbox', { name: 'URL' }).fill(receiver.url('/fail/billing'));
       await fits(page, 'the form of an endpoint');
       await page.getByRole('button', { name: 'Create endpoint' }).click();
       await settled(page);

@@ -61,7 +61,7 @@ test('a customer adds an endpoint, sees what failed, and sends it again', async 
   const { url } = await server.portal(world.app);
   await open(page, url);
   await page.getByRole('link', { name: 'Add endpoint' }).click();
-  await page.getByLabel('URL').fill(receiver.url('/fail/customer'));
+  await page.getByRole('textbox', { name: 'URL' }).fill(receiver.url('/fail/customer'));
   await page.getByRole('button', { name: 'Create endpoint' }).click();
   await expect(page.getByText(receiver.url('/fail/customer')).first()).toBeVisible();
   await expect(page.getByRole('status').filter({ hasText: 'created' })).toBeVisible();

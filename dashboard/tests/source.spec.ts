@@ -23,7 +23,7 @@ test('GitHub with a wrong secret: cause and hint; with the right one: verified a
   await settled(page);
   await page.getByRole('link', { name: 'Endpoints', exact: true }).last().click();
   await page.getByRole('button', { name: /(New|Add) endpoint/ }).or(page.getByRole('link', { name: /(New|Add) endpoint/ })).first().click();
-  await page.getByLabel('URL').fill(receiver.url('/from-github'));
+  await page.getByRole('textbox', { name: 'URL' }).fill(receiver.url('/from-github'));
   await page.getByRole('button', { name: /(Create|Add) endpoint/ }).click();
   await expect(page.getByText(receiver.url('/from-github')).first()).toBeVisible();
 
