@@ -55,7 +55,7 @@ export async function postMessage<T>(url: string, fields: Record<string, unknown
 
 // ---- Shapes of operations that are being built at the same time (see the common sheet). ----
 
-export type DeliveryCounts = { total: number; success: number; pending: number; sending: number; fail: number; canceled: number; held: number };
+export type DeliveryCounts = { total: number; success: number; pending: number; sending: number; fail: number; canceled: number; held: number; approximated?: boolean };
 export type MessageRow = Message & {
   appId: string; appName: string; sourceId: string | null; sourceName: string | null;
   deliveries: DeliveryCounts | null; nextAttempt: string | null;
@@ -71,7 +71,9 @@ export type Lookup = { kind: string; appId: string | null; endpointId: string | 
 export type Point = { at: string; accepted: number; delivered: number; failed: number; p50Ms: number | null; p95Ms: number | null; p99Ms: number | null };
 export type Overview = {
   period: string; bucketS: number; series: Point[];
-  now: { waiting: number; failing: number; inFlight: number; oldestDueAt: string | null; oldestDueEndpointId: string | null; acceptedPerSecond: number; deliveredPerSecond: number };
+  /** What came after is not counted yet. */
+  countedTo?: string;
+  now: { waiting: number; hasMoreWaiting?: boolean; failing: number; inFlight: number; oldestDueAt: string | null; oldestDueEndpointId: string | null; acceptedPerSecond: number; deliveredPerSecond: number };
   totals: { accepted: number; delivered: number; failed: number; p50Ms: number | null; p95Ms: number | null; p99Ms: number | null };
 };
 export type SessionInfo = { envId: string; environments: { id: string; name: string }[]; scopes: string[]; expiresAt: string | null; kind: string };

@@ -42,7 +42,7 @@ let left: Left | undefined;
 let wentBack = -Infinity;
 /** How long after it a list that opens is the one that was gone back to, in milliseconds. */
 const BACK_MS = 2_000;
-addEventListener('popstate', () => (wentBack = performance.now()));
+addEventListener('popstate', () => (wentBack = performance.now()), { capture: true });
 
 const newestFirst = (a: MessageRow, b: MessageRow) => (a.id < b.id ? 1 : a.id > b.id ? -1 : 0);
 
