@@ -67,7 +67,7 @@ export type EndpointRow = Endpoint & {
 export type Timings = { dnsMs?: number | null; connectMs?: number | null; tlsMs?: number | null; firstByteMs?: number | null; bodyMs?: number | null };
 export type AttemptMore = Attempt & { outcome?: string; timings?: Timings | null; nextAttempt?: string | null };
 export type AttemptHeaders = { sentHeaders: Record<string, string>; responseHeaders?: [string, string][] | null; sensitive: string[]; rebuilt?: boolean; endpointChangedAt?: string | null };
-export type Lookup = { kind: string; appId: string | null; endpointId: string | null; msgId: string | null; sourceId: string | null };
+export type Lookup = { kind: string; appId: string | null; endpointId: string | null; msgId: string | null; sourceId: string | null; attemptId?: string };
 export type Point = { at: string; accepted: number; delivered: number; failed: number; p50Ms: number | null; p95Ms: number | null; p99Ms: number | null };
 export type Overview = {
   period: string; bucketS: number; series: Point[];
