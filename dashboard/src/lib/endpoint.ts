@@ -33,6 +33,12 @@ export const isOfSource = (app: Application): boolean => /^src_[A-Za-z0-9]+$/.te
 /** The root of an application's endpoints. */
 export const endpointsOf = (appId: string): string => `/api/v1/app/${encodeURIComponent(appId)}/endpoint`;
 
+/** Whether an address is of a private network; of a name only the server knows. */
+function isPrivate(host: string): boolean {
+  if (host.includes(':')) return /^(::1$|f[cd])/.test(host);
+  return /^[\d.]+$/.test(host) && /^(127\.|10\.|192\.168\.|169\.254\.|172\.(1[6-9]|2\d|3[01])\.)/.test(host);
+}
+
 /** Why a URL will not do, or what should be known of it. */
 export function checkUrl(text: string): { problem?: string; remark?: string } {
   if (!text.trim()) return {};
@@ -44,7 +50,7 @@ export function checkUrl(text: string): { problem?: string; remark?: string } {
   }
   if (url.protocol !== 'https:' && url.protocol !== 'http:') return { problem: 'Only https and http are sent to.' };
   const host = url.hostname.replace(/^\[|\]$/g, '');
-  if (host === 'localhost' || host.endsWith('.localhost') || /^(127\.|10\.|192\.168\.|169\.254\.|172\.(1[6-9]|2\d|3[01])\.|::1$|f[cd])/.test(host)) {
+  if (host === 'localhost' || host.endsWith('.localhost') || isPrivate(host)) {
     return { remark: 'This is an address of a private network. The server refuses those unless its configuration allows them.' };
   }
   if (url.protocol === 'http:') return { remark: 'Without https, everyone on the way can read what is sent.' };

@@ -1,5 +1,7 @@
 // JSON Schemas of event types: their versions, an example of what one describes, and its fields for reading.
 
+import { textOf } from './pattern';
+
 export type Json = null | boolean | number | string | Json[] | { [name: string]: Json };
 type Fields = { [name: string]: Json };
 
@@ -83,6 +85,8 @@ export function exampleOf(schema: Json | undefined, eventType: string): Json {
       case 'array':
         return [make(of.items, depth + 1)].filter((one) => one !== undefined);
       case 'string': {
+        const matching = typeof of.pattern === 'string' ? textOf(of.pattern) : undefined;
+        if (matching !== undefined) return matching;
         const text = typeof of.format === 'string' ? (formats[of.format] ?? 'text') : 'text';
         return typeof of.minLength === 'number' ? text.padEnd(Math.min(of.minLength, 1_000), 'x') : text;
       }
