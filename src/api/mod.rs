@@ -9,6 +9,7 @@
 //! middleware; any operation that answers from memory what the journal has not committed.
 
 mod answer;
+mod api_token;
 mod application;
 mod attempt;
 mod attempted;
@@ -20,6 +21,7 @@ mod content;
 mod docs;
 mod endpoint;
 mod endpoint_in;
+mod environment;
 mod error;
 mod event_type;
 mod example;
@@ -30,10 +32,12 @@ mod hosted;
 mod json;
 mod json_visit;
 mod jwks;
+mod look;
 mod message;
 mod message_in;
 mod metrics;
 mod openapi;
+mod origin;
 mod page;
 mod portal;
 mod query;
@@ -41,7 +45,9 @@ mod raw;
 mod receive;
 mod recover;
 mod routes;
+mod scope;
 mod secret;
+mod session;
 mod settings;
 mod source;
 mod source_log;

@@ -8,8 +8,8 @@ use super::maintenance::{Due, Horizon};
 use crate::model::cron::CronSource;
 use crate::model::{
     ApiKey, AppKey, Application, Attempt, BackgroundTask, DeliveryState, DeliveryStatus, Endpoint, EndpointKey, EnvKey,
-    Environment, EventType, Id, Key, LoggedRequest, Message, MessageKey, PortalToken, Source, SourceKey, TaskStatus,
-    UnixMs,
+    Environment, EventType, Id, Key, LoggedRequest, Message, MessageKey, PortalToken, Session, SessionKind, Source,
+    SourceKey, TaskStatus, UnixMs,
 };
 
 /// Which way a list runs.
@@ -153,7 +153,15 @@ pub trait StoreQueries: Send + Sync + 'static {
     async fn environment_named(&self, named: &str) -> Result<Option<Environment>, ReadError>;
     /// Environment keys by creation; at most 10,000.
     async fn api_keys(&self, env: Option<EnvKey>) -> Result<Vec<ApiKey>, ReadError>;
-    /// The key with this hash that is not revoked.
+    /// Environments, by creation.
+    async fn environments_page(&self, page: Page<Key>) -> Result<Rows<Environment>, ReadError>;
+    /// Keys of an environment that are not revoked at `now`, by creation.
+    async fn api_keys_page(&self, env: EnvKey, page: Page<Key>, now: UnixMs) -> Result<Rows<ApiKey>, ReadError>;
+    /// One key of an environment, revoked or not.
+    async fn api_key(&self, env: EnvKey, id: Id) -> Result<Option<ApiKey>, ReadError>;
+    /// The session, or the one-time token, with this hash, whether its time is over or not.
+    async fn session_by_hash(&self, kind: SessionKind, hash: [u8; 32]) -> Result<Option<Session>, ReadError>;
+    /// The key with this hash, whether it is revoked or not.
     async fn api_key_by_hash(&self, hash: [u8; 32]) -> Result<Option<ApiKey>, ReadError>;
     /// The portal token with this hash that is not revoked.
     async fn portal_token_by_hash(&self, hash: [u8; 32]) -> Result<Option<PortalToken>, ReadError>;

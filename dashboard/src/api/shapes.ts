@@ -46,9 +46,16 @@ export const put = <T = void>(url: string, body: unknown): Promise<T> => call<T>
 export const patch = <T = void>(url: string, body: unknown): Promise<T> => call<T>('PATCH', url, body);
 export const del = <T = void>(url: string): Promise<T> => call<T>('DELETE', url);
 
+/** A message is sent as it was written: numbers that are too long for JavaScript stay what they are. */
+export async function postMessage<T>(url: string, fields: Record<string, unknown>, payload: string): Promise<T> {
+  const head = JSON.stringify(fields).slice(0, -1);
+  const body = `${head}${head.length > 1 ? ',' : ''}"payload":${payload}}`;
+  return (await (await raw(url, { method: 'POST', headers: { 'content-type': 'application/json' }, body })).json()) as T;
+}
+
 // ---- Shapes of operations that are being built at the same time (see the common sheet). ----
 
-export type DeliveryCounts = { total: number; success: number; pending: number; sending: number; fail: number; canceled: number; held: number };
+export type DeliveryCounts = { total: number; success: number; pending: number; sending: number; fail: number; canceled: number; held: number; approximated?: boolean };
 export type MessageRow = Message & {
   appId: string; appName: string; sourceId: string | null; sourceName: string | null;
   deliveries: DeliveryCounts | null; nextAttempt: string | null;
@@ -60,11 +67,13 @@ export type EndpointRow = Endpoint & {
 export type Timings = { dnsMs?: number | null; connectMs?: number | null; tlsMs?: number | null; firstByteMs?: number | null; bodyMs?: number | null };
 export type AttemptMore = Attempt & { outcome?: string; timings?: Timings | null; nextAttempt?: string | null };
 export type AttemptHeaders = { sentHeaders: Record<string, string>; responseHeaders?: [string, string][] | null; sensitive: string[]; rebuilt?: boolean; endpointChangedAt?: string | null };
-export type Lookup = { kind: string; appId: string | null; endpointId: string | null; msgId: string | null; sourceId: string | null };
+export type Lookup = { kind: string; appId: string | null; endpointId: string | null; msgId: string | null; sourceId: string | null; attemptId?: string };
 export type Point = { at: string; accepted: number; delivered: number; failed: number; p50Ms: number | null; p95Ms: number | null; p99Ms: number | null };
 export type Overview = {
   period: string; bucketS: number; series: Point[];
-  now: { waiting: number; failing: number; inFlight: number; oldestDueAt: string | null; oldestDueEndpointId: string | null; acceptedPerSecond: number; deliveredPerSecond: number };
+  /** What came after is not counted yet. */
+  countedTo?: string;
+  now: { waiting: number; hasMoreWaiting?: boolean; failing: number; inFlight: number; oldestDueAt: string | null; oldestDueEndpointId: string | null; acceptedPerSecond: number; deliveredPerSecond: number };
   totals: { accepted: number; delivered: number; failed: number; p50Ms: number | null; p95Ms: number | null; p99Ms: number | null };
 };
 export type SessionInfo = { envId: string; environments: { id: string; name: string }[]; scopes: string[]; expiresAt: string | null; kind: string };
@@ -108,3 +117,6 @@ export type System = {
   limits?: Record<string, number | string | number[] | null> | null;
   retention?: { payloadDays?: number | null; attemptDays?: number | null; messageDays?: number | null } | null;
 };
+export type PortalAccess = { url: string; token: string };
+export type ImportedType = { name: string; description: string; schemas?: Record<string, unknown> | null; deprecated: boolean; groupName?: string | null; featureFlags?: string[] | null };
+export type Imported = { data: { modified: string[]; to_modify?: ImportedType[] | null } };

@@ -52,7 +52,7 @@ export function editor({ root, label, readonly, value, dark, change }: Options):
         EditorView.darkTheme.of(dark),
         EditorView.lineWrapping,
         EditorState.readOnly.of(readonly),
-        EditorView.contentAttributes.of({ 'aria-label': label }),
+        EditorView.contentAttributes.of({ 'aria-label': label, tabindex: '0' }),
         EditorView.updateListener.of((update) => update.docChanged && change(update.state.doc.toString())),
       ],
     }),

@@ -1,6 +1,6 @@
 // How an endpoint stands, in words.
-import type { Endpoint } from '../api/shapes';
-import { ago } from './format';
+import type { Application, Endpoint } from '../api/shapes';
+import { ago, duration } from './format';
 
 /** What answers say of an endpoint, with what only some of them say. */
 export type EndpointSaid = Endpoint & { failingSince?: string | null; disabledReason?: string | null; nextAttempt?: string | null; disableAt?: string | null; waiting?: number };
@@ -22,13 +22,22 @@ export function stateOf(endpoint: EndpointSaid, now = Date.now()): State {
   if (endpoint.failingSince) {
     const next = endpoint.nextAttempt ? ` The next try is ${ago(endpoint.nextAttempt, now)}.` : ' Deliveries are tried again by the retry schedule.';
     const end = endpoint.disableAt ? ` If nothing changes, it is disabled ${ago(endpoint.disableAt, now)}.` : '';
-    return { tone: 'bad', word: 'Failing', text: `Nothing has arrived since ${ago(endpoint.failingSince, now)}.${next}${end}` };
+    return { tone: 'bad', word: 'Failing', text: `Nothing has arrived for ${duration(Math.max(0, now - new Date(endpoint.failingSince).getTime()))}.${next}${end}` };
   }
   return { tone: 'good', word: 'Enabled', text: 'Messages are sent to it as they come.' };
 }
 
+/** Whether an application is a source's own: its uid is the source's id then. */
+export const isOfSource = (app: Application): boolean => /^src_[A-Za-z0-9]+$/.test(app.uid ?? '');
+
 /** The root of an application's endpoints. */
 export const endpointsOf = (appId: string): string => `/api/v1/app/${encodeURIComponent(appId)}/endpoint`;
+
+/** Whether an address is of a private network; of a name only the server knows. */
+function isPrivate(host: string): boolean {
+  if (host.includes(':')) return /^(::1$|f[cd])/.test(host);
+  return /^[\d.]+$/.test(host) && /^(127\.|10\.|192\.168\.|169\.254\.|172\.(1[6-9]|2\d|3[01])\.)/.test(host);
+}
 
 /** Why a URL will not do, or what should be known of it. */
 export function checkUrl(text: string): { problem?: string; remark?: string } {
@@ -41,7 +50,7 @@ export function checkUrl(text: string): { problem?: string; remark?: string } {
   }
   if (url.protocol !== 'https:' && url.protocol !== 'http:') return { problem: 'Only https and http are sent to.' };
   const host = url.hostname.replace(/^\[|\]$/g, '');
-  if (host === 'localhost' || host.endsWith('.localhost') || /^(127\.|10\.|192\.168\.|169\.254\.|172\.(1[6-9]|2\d|3[01])\.|::1$|f[cd])/.test(host)) {
+  if (host === 'localhost' || host.endsWith('.localhost') || isPrivate(host)) {
     return { remark: 'This is an address of a private network. The server refuses those unless its configuration allows them.' };
   }
   if (url.protocol === 'http:') return { remark: 'Without https, everyone on the way can read what is sent.' };

@@ -15,7 +15,7 @@ export const PRESETS: { name: string; seconds: number[] }[] = [
   { name: 'No retries', seconds: [] },
 ];
 
-const UNITS: Record<string, number> = { '': 1, s: 1, sec: 1, m: 60, min: 60, h: 3_600, hr: 3_600, d: 86_400, day: 86_400 };
+const UNITS: Record<string, number> = { '': 1, s: 1, sec: 1, second: 1, m: 60, min: 60, minute: 60, h: 3_600, hr: 3_600, hour: 3_600, d: 86_400, day: 86_400 };
 
 /** `5 s, 5 min, 2 h` in seconds; or what is wrong with it. */
 export function parseSchedule(text: string): { seconds: number[] } | { problem: string } {

@@ -1,5 +1,7 @@
 // JSON Schemas of event types: their versions, an example of what one describes, and its fields for reading.
 
+import { textOf } from './pattern';
+
 export type Json = null | boolean | number | string | Json[] | { [name: string]: Json };
 type Fields = { [name: string]: Json };
 
@@ -49,30 +51,42 @@ const formats: Record<string, string> = {
 export function exampleOf(schema: Json | undefined, eventType: string): Json {
   let left = VALUES_MAX;
   const root = schema ?? null;
-  function make(of: Json | undefined, depth: number): Json {
-    if (!isFields(of) || depth > DEPTH_MAX || --left < 0) return null;
+  /** References that are followed now: one that leads to itself ends there. */
+  const open = new Set<Json>();
+  /** Undefined where it is left out. */
+  function make(of: Json | undefined, depth: number): Json | undefined {
+    if (!isFields(of) || depth > DEPTH_MAX || --left < 0) return of === true ? null : undefined;
     if (Array.isArray(of.examples) && of.examples.length) return of.examples[0] ?? null;
     for (const name of ['example', 'const', 'default']) if (of[name] !== undefined) return of[name];
     if (Array.isArray(of.enum) && of.enum.length) return of.enum[0] ?? null;
-    if (of.$ref !== undefined) return make(resolve(root, of.$ref), depth + 1);
+    if (of.$ref !== undefined) {
+      if (open.has(of.$ref) || of.$ref === '#') return undefined;
+      open.add(of.$ref);
+      const value = make(resolve(root, of.$ref), depth + 1);
+      open.delete(of.$ref);
+      return value;
+    }
     const parts = [of.allOf, Array.isArray(of.oneOf) && of.oneOf.slice(0, 1), Array.isArray(of.anyOf) && of.anyOf.slice(0, 1)];
     const merged: Fields = {};
     for (const part of parts.flatMap((list) => (Array.isArray(list) ? list : []))) {
       const value = make(part, depth + 1);
       if (isFields(value)) Object.assign(merged, value);
-      else if (value !== null && !kindOf(of)) return value;
+      else if (value !== null && value !== undefined && !kindOf(of)) return value;
     }
     switch (kindOf(of)) {
       case 'object': {
         const made: Fields = {};
         for (const [name, inner] of Object.entries(isFields(of.properties) ? of.properties : {})) {
-          if (left > 0) Object.defineProperty(made, name, { value: make(inner, depth + 1), enumerable: true, configurable: true, writable: true });
+          const value = left > 0 ? make(inner, depth + 1) : undefined;
+          if (value !== undefined) Object.defineProperty(made, name, { value, enumerable: true, configurable: true, writable: true });
         }
         return { ...merged, ...made };
       }
       case 'array':
-        return of.items === undefined ? [] : [make(of.items, depth + 1)];
+        return [make(of.items, depth + 1)].filter((one) => one !== undefined);
       case 'string': {
+        const matching = typeof of.pattern === 'string' ? textOf(of.pattern) : undefined;
+        if (matching !== undefined) return matching;
         const text = typeof of.format === 'string' ? (formats[of.format] ?? 'text') : 'text';
         return typeof of.minLength === 'number' ? text.padEnd(Math.min(of.minLength, 1_000), 'x') : text;
       }
@@ -125,6 +139,7 @@ export function linesOf(schema: Json | undefined): { lines: Line[]; more: boolea
   function typeOf(of: Fields, inner: Json | undefined): string {
     const written = Array.isArray(of.type) ? of.type.join(' or ') : typeof of.type === 'string' ? of.type : kindOf(of);
     if (kindOf(of) === 'array' && isFields(inner)) return `list of ${typeOf(follow(inner) ?? inner, undefined)}`;
+    if (written === undefined && Array.isArray(of.enum) && of.enum.length) return of.enum[0] === null ? 'null' : typeof of.enum[0];
     return written ?? (of.oneOf || of.anyOf ? 'one of several' : 'anything');
   }
   function follow(of: Json | undefined): Fields | undefined {

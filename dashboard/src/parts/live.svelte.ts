@@ -1,11 +1,14 @@
 // A list of messages that grows at its top as they come in, and at its end as the reader goes on.
-import { untrack } from 'svelte';
+import { tick, untrack } from 'svelte';
 import { ApiError, get, path, type LivePage, type MessagePage, type MessageRow } from '../api/shapes';
 import { reason } from '../api/client';
 import { listen } from '../api/live';
 
 /** Rows that are kept while new ones come in: older ones leave at the end. */
 const LIVE_MAX = 200;
+/** The same while so many come in that nobody reads them: new rows of one change from which this holds, and rows. */
+const FLOOD = 60;
+const FLOOD_MAX = 80;
 /** Rows that are shown at most, with all that the reader loaded. */
 export const ROWS_MAX = 1_000;
 /** Rows of a page that is asked for. */
@@ -16,12 +19,30 @@ const PACE_MS = 500;
 const FOLLOW_MS = 8_000;
 
 export interface Where {
+  /** What makes it another list: spans up to now do not. */
+  key: string;
   /** The operation that lists; `/live` behind it sends what is new. */
   base: string;
   query: Record<string, string | string[] | undefined>;
   /** Whether new messages can be in it: not where it ends at a time. */
   live: boolean;
 }
+
+/** The list as it was left, for the way back. */
+interface Left {
+  key: string;
+  rows: MessageRow[];
+  iterator: string | undefined;
+  done: boolean;
+  searchedTo: string | undefined;
+  scroll: number;
+}
+let left: Left | undefined;
+/** When the reader last went back or on by the browser's buttons. */
+let wentBack = -Infinity;
+/** How long after it a list that opens is the one that was gone back to, in milliseconds. */
+const BACK_MS = 2_000;
+addEventListener('popstate', () => (wentBack = performance.now()), { capture: true });
 
 const newestFirst = (a: MessageRow, b: MessageRow) => (a.id < b.id ? 1 : a.id > b.id ? -1 : 0);
 
@@ -52,6 +73,7 @@ export class LiveMessages {
   private iterator: string | undefined;
   private turn = 0;
   private where: Where | undefined;
+  private scroll = 0;
 
   /** Within a component's setup. Begins again when what `where` reads changes. */
   constructor(where: () => Where) {
@@ -63,6 +85,12 @@ export class LiveMessages {
     $effect(() => {
       const now = where();
       untrack(() => this.begin(now));
+      return () => this.leave(now);
+    });
+    $effect(() => {
+      const scrolled = () => (this.scroll = scrollY);
+      addEventListener('scroll', scrolled, { passive: true });
+      return () => removeEventListener('scroll', scrolled);
     });
     $effect(() => {
       const { base, query, live } = where();
@@ -78,7 +106,26 @@ export class LiveMessages {
     this.incoming.clear();
     this.paused = this.gaps = false;
     this.iterator = undefined;
-    void this.load(true);
+    this.error = undefined;
+    if (left && left.key === where.key && performance.now() - wentBack < BACK_MS) this.restore(left);
+    else void this.load(true);
+    left = undefined;
+  }
+
+  private leave({ key }: Where) {
+    left = { key, rows: this.rows, iterator: this.iterator, done: this.done, searchedTo: this.searchedTo, scroll: this.scroll };
+  }
+
+  /** As it was when the reader opened a row. */
+  private restore({ rows, iterator, done, searchedTo, scroll }: Left) {
+    this.turn++;
+    this.rows = rows;
+    this.iterator = iterator;
+    this.done = done;
+    this.searchedTo = searchedTo;
+    this.loading = false;
+    this.paused = scroll > 0;
+    void tick().then(() => scrollTo({ top: scroll }));
   }
 
   private clearHeld() {
@@ -197,8 +244,9 @@ export class LiveMessages {
 
   private place(rows: MessageRow[], fresh: MessageRow[]) {
     const all = fresh.length ? [...fresh, ...rows].sort(newestFirst) : rows;
-    if (all.length > LIVE_MAX && fresh.length) {
-      this.rows = all.slice(0, LIVE_MAX);
+    const max = fresh.length > FLOOD ? FLOOD_MAX : LIVE_MAX;
+    if (all.length > max && fresh.length) {
+      this.rows = all.slice(0, max);
       this.iterator = this.rows.at(-1)?.id;
       this.done = false;
       this.searchedTo = undefined;

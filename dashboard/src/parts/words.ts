@@ -5,7 +5,7 @@ import { duration, short } from '../lib/format';
 export type Tone = 'good' | 'bad' | 'warn' | 'info' | 'plain';
 
 /** The parts of a message's deliveries, the most pressing first. */
-export const PARTS: [keyof DeliveryCounts, Tone, string][] = [
+export const PARTS: [Exclude<keyof DeliveryCounts, 'approximated'>, Tone, string][] = [
   ['fail', 'bad', 'failed'],
   ['sending', 'warn', 'retrying'],
   ['held', 'warn', 'held'],
@@ -20,7 +20,7 @@ export function summary(of: DeliveryCounts | null): string {
   if (of.total === 0) return 'No endpoint';
   const parts = PARTS.filter(([name]) => of[name] > 0);
   if (of.total === 1 && parts[0]) return parts[0][2].replace(/^./, (first) => first.toUpperCase());
-  return parts.map(([name, , word]) => `${of[name]} ${word}`).join(' · ');
+  return parts.map(([name, , word]) => `${of[name]} ${word}`).join(' · ') + (of.approximated ? ' or more' : '');
 }
 
 const FAILURES: Record<string, string> = {
@@ -85,14 +85,15 @@ const REASONS: Record<string, string> = {
 };
 const because = (reason: string | null | undefined) => (reason ? `: ${REASONS[reason] ?? reason.replaceAll('_', ' ')}` : '');
 
-/** The badge and the sentence of one delivery. */
-export function standing(of: Destination, now: number): { tone: Tone; word: string; text: string } {
+/** The badge and the sentence of one delivery. `tries`: its attempts so far, where they are known. */
+export function standing(of: Destination, now: number, tries?: number): { tone: Tone; word: string; text: string } {
   const next = of.nextAttempt ? new Date(of.nextAttempt).getTime() : undefined;
   const due = next === undefined ? '' : next <= now ? 'due now' : `next try in ${duration(next - now)}`;
   if (of.status === 0) return { tone: 'good', word: 'Delivered', text: '' };
   if (of.status === 2) return { tone: 'bad', word: 'Failed', text: of.reason ? `Given up${because(of.reason)}` : 'Given up: no more tries are due' };
   if (of.status === 4) return { tone: 'plain', word: 'Cancelled', text: `Cancelled${because(of.reason)}` };
   if (of.heldReason) return { tone: 'warn', word: 'Held', text: `Held${because(of.heldReason)}. Nothing is sent until someone recovers it` };
+  if (of.status === 3 && tries === 0 && next !== undefined && next > now) return { tone: 'info', word: 'Scheduled', text: `first try in ${duration(next - now)}` };
   if (of.status === 3) return { tone: 'warn', word: 'Retrying', text: next === undefined ? 'Being sent now' : due };
   return { tone: 'info', word: 'Pending', text: next === undefined ? 'Waits for its first try' : due };
 }
@@ -109,14 +110,25 @@ export function trouble(of: Pick<EndpointRow, 'disabled' | 'disabledReason' | 'f
     const why = of.disabledReason && DISABLED[of.disabledReason];
     words.push(why ? `disabled: ${why}` : 'disabled');
     if (since !== undefined) words.push(`nothing arrived since ${short(since)}`);
-    if (of.waiting > 0) words.push(`${of.waiting.toLocaleString('en')} held`);
     return words;
   }
   if (since !== undefined) words.push(`failing for ${duration(Math.max(0, now - since))}`);
+  if (!of.nextAttempt && since !== undefined && of.waiting === 0) words.push('nothing waits to be tried again');
   if (of.nextAttempt) {
     const next = new Date(of.nextAttempt).getTime();
     words.push(next <= now ? 'next try is due now' : `next try in ${duration(next - now)}`);
   }
   if (of.disableAt) words.push(`will be disabled on ${day.format(new Date(of.disableAt))}`);
   return words;
+}
+
+/** How a message stands, by the worst of its deliveries. */
+export function overall(of: Destination[], isScheduled = false): { tone: Tone; word: string } {
+  if (!of.length) return { tone: 'plain', word: 'No endpoint' };
+  const has = (is: (one: Destination) => boolean) => of.some(is);
+  if (has(({ status }) => status === 2)) return { tone: 'bad', word: 'Failed' };
+  if (has(({ status }) => status === 3)) return isScheduled ? { tone: 'info', word: 'Scheduled' } : { tone: 'warn', word: 'Retrying' };
+  if (has(({ heldReason }) => !!heldReason)) return { tone: 'warn', word: 'Held' };
+  if (has(({ status }) => status === 1)) return { tone: 'info', word: 'Pending' };
+  return has(({ status }) => status === 0) ? { tone: 'good', word: 'Delivered' } : { tone: 'plain', word: 'Cancelled' };
 }

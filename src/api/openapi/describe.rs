@@ -18,13 +18,14 @@ pub(super) enum Tag {
     SourceLog,
     Authentication,
     Environment,
+    Environments,
     Operational,
     Health,
     Server,
 }
 
 impl Tag {
-    pub(super) const ALL: [Self; 14] = [
+    pub(super) const ALL: [Self; 15] = [
         Self::Application,
         Self::Endpoint,
         Self::EventType,
@@ -36,6 +37,7 @@ impl Tag {
         Self::SourceLog,
         Self::Authentication,
         Self::Environment,
+        Self::Environments,
         Self::Operational,
         Self::Health,
         Self::Server,
@@ -55,6 +57,7 @@ impl Tag {
             Self::SourceLog => "Ingest Logs",
             Self::Authentication => "Authentication",
             Self::Environment => "Environment-Settings",
+            Self::Environments => "Environment",
             Self::Operational => "Webhook Endpoint",
             Self::Health => "Health",
             Self::Server => "Server",
@@ -75,7 +78,11 @@ impl Tag {
             }
             Self::SourceEndpoint => "The endpoints of a source are those of its application.",
             Self::SourceLog => "What a source received, and what became of it.",
-            Self::Authentication => "Customers reach their own application by a link with a token.",
+            Self::Authentication => {
+                "Customers reach their own application by a link with a token; browsers of operators by a session; \
+                 everything else by a key with scopes."
+            }
+            Self::Environments => "An environment is an isolated world of applications, event types, sources and keys.",
             Self::Environment => "What holds for all applications of an environment.",
             Self::Operational => {
                 "Endpoints of the environment itself. They are told what happens to the endpoints and messages of its \

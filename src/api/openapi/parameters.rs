@@ -55,6 +55,8 @@ fn in_path(name: &str) -> Value {
         "event_type_name" => uid("The event type."),
         "attempt_id" => exact(IdKind::Attempt, "The attempt."),
         "task_id" => exact(IdKind::Task, "The task."),
+        "env_id" => exact(IdKind::Environment, "The environment."),
+        "key_id" => exact(IdKind::ApiKey, "The key."),
         _ => Value::Null,
     }
 }
@@ -97,6 +99,7 @@ fn in_query(name: &str, pages: Option<Pages>) -> Value {
         "task" => json!({
             "type": "string", "enum": background_task::TYPES, "description": "Only tasks of this kind.",
         }),
+        "download" => flag(false, "Whether the bytes themselves are sent, for a browser to keep as a file."),
         "since" => time("What is older does not count; 28 days before the end if left out."),
         "until" => time("What is younger does not count; now if left out."),
         "status" => json!({

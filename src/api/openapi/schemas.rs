@@ -4,18 +4,21 @@ use schemars::SchemaGenerator;
 use schemars::generate::{Contract, SchemaSettings};
 use serde_json::{Map, Value, json};
 
+use super::access;
 use super::bodies;
 use super::properties::setting;
 use super::values::{id, nullable, text, texts};
 use crate::api::error::Code;
 use crate::api::{
-    application, attempt, attempted, background_task, endpoint, event_type, headers, health, jwks, message_in, portal,
-    raw, secret, settings, source, source_log, stats, validate,
+    api_token, application, attempt, attempted, background_task, endpoint, environment, event_type, headers, health,
+    jwks, message_in, portal, raw, secret, session, settings, source, source_log, stats, validate,
 };
 use crate::model::IdKind;
 
 /// What lists are of.
-const LISTED: [&str; 10] = [
+const LISTED: [&str; 12] = [
+    "EnvironmentModelOut",
+    "ApiTokenCensoredOut",
     "ApplicationOut",
     "EndpointOut",
     "EventTypeOut",
@@ -68,6 +71,12 @@ fn answers() -> Map<String, Value> {
     generator.subschema_for::<health::Ready>();
     generator.subschema_for::<jwks::JwksOut>();
     generator.subschema_for::<portal::AccessOut>();
+    generator.subschema_for::<session::SessionOut>();
+    generator.subschema_for::<session::ExchangedOut>();
+    generator.subschema_for::<session::WhoamiOut>();
+    generator.subschema_for::<environment::EnvironmentOut<'_>>();
+    generator.subschema_for::<api_token::TokenOut<'_>>();
+    generator.subschema_for::<api_token::CensoredOut<'_>>();
     generator.subschema_for::<source::SourceOut<'_>>();
     generator.subschema_for::<source_log::LogOut>();
     generator.subschema_for::<source::TokenOut>();
@@ -97,6 +106,7 @@ fn by_hand() -> Vec<(&'static str, Value)> {
     vec![
         ("MessageOut", message_out()),
         ("SettingsInternalOut", settings_out()),
+        ("EnvironmentSettingsOut", access::portal_settings(setting)),
         ("EmptyResponse", json!({ "type": "object" })),
         ("Document", json!({ "type": "object", "additionalProperties": true })),
         ("Text", json!({ "type": "string" })),

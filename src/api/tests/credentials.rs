@@ -81,6 +81,7 @@ async fn token(api: &TestApi, app: &str, text: &str, capabilities: &[Capability]
             hash: Sha256::digest(text).into(),
             capabilities: capabilities.to_vec(),
             feature_flags: Vec::new(),
+            session_id: None,
             lifetime_ms: lifetime.as_millis() as i64,
         })
         .await;

@@ -1,5 +1,6 @@
 //! The API without sockets: each operation against a store with a disk.
 
+mod access;
 mod attempted;
 mod credentials;
 mod described;

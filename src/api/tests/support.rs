@@ -14,18 +14,19 @@ use tower_service::Service;
 use super::described::judge;
 use super::engine::{Engine, Kept, engine};
 use crate::accept::fetch::Fetcher;
+use crate::accept::key_use::KeyUse;
 use crate::accept::limited::BodyBudget;
 use crate::accept::quota::Quotas;
 use crate::accept::receive::Receiving;
 use crate::accept::{Admission, Gateway};
 use crate::api::query::asked;
 use crate::api::router;
-use crate::config::{Delivery, Limits, Retention, Server};
+use crate::config::{Delivery, Limits, Portal, Retention, Server};
 use crate::deliver::AddressGuard;
 use crate::metrics::Metrics;
 use crate::model::{
-    AppConfig, Clock, EndpointKey, EnvKey, Id, IdKind, MessageKey, Next, Outcome, OutcomeKind, SystemClock, Taken,
-    Trigger,
+    AppConfig, Clock, EndpointKey, EnvKey, EnvironmentKind, Id, IdKind, MessageKey, Next, Outcome, OutcomeKind, Scope,
+    Scopes, SystemClock, Taken, Trigger,
 };
 use crate::store::command::{AttemptRecord, Change, ChangeRequest, Changed, Command, Done, Raised, Reply, Settle};
 use crate::store::journal::{Journal, JournalLimits, Observer};
@@ -127,10 +128,21 @@ impl TestApi {
 
     /// With what is behind URLs.
     pub(super) async fn with_fetcher(fetcher: Arc<dyn Fetcher>) -> Self {
+        Self::with(fetcher, Server::default(), Portal::default()).await
+    }
+
+    /// Reached at a URL, with pages elsewhere that may call.
+    pub(super) async fn at(public_url: &str, allowed: &[&str]) -> Self {
+        let server = Server { public_url: Some(public_url.to_owned()), ..Server::default() };
+        let allowed_origins = allowed.iter().map(|origin| origin.parse().expect("an origin")).collect();
+        Self::with(Arc::new(NoNetwork), server, Portal { allowed_origins }).await
+    }
+
+    async fn with(fetcher: Arc<dyn Fetcher>, server: Server, portal: Portal) -> Self {
         let sealer = Arc::new(Sealer::new(&[7; 32]));
         let Engine { reader, queries, open_writer, kept } = engine(&sealer);
         let (clock, metrics): (Arc<dyn Clock>, _) = (Arc::new(SystemClock), Arc::new(Metrics::new()));
-        let (limits, server) = (Limits::default(), Server::default());
+        let limits = Limits::default();
         let bounds = JournalLimits { rows_max: limits.journal_rows_max, bytes_max: limits.journal_bytes_max };
         let (journal, task) = Journal::new(bounds, Arc::clone(&metrics), Arc::clone(&clock));
         let snapshots = Arc::new(Snapshots::new(Arc::clone(&reader), 1_000));
@@ -162,6 +174,8 @@ impl TestApi {
             listening: std::sync::OnceLock::new(),
             https_only: false,
             delivery: Delivery::default(),
+            portal,
+            key_use: KeyUse::default(),
             retention: Retention::default(),
         });
         let (router, env) = (router(Arc::clone(&gateway)), EnvKey(0));
@@ -172,12 +186,30 @@ impl TestApi {
 
     /// Another environment with a key.
     pub(super) async fn environment(&self, name: &str, key: &str) -> EnvKey {
-        let Changed::Environment(made) = self.change(Change::CreateEnvironment { name: name.into() }).await else {
+        let Changed::Environment(made) =
+            self.change(Change::CreateEnvironment { name: name.into(), kind: EnvironmentKind::Production }).await
+        else {
             panic!("no environment")
         };
         let (env, hash) = (EnvKey(made.id.key), Sha256::digest(key).into());
-        self.change(Change::CreateApiKey { env, name: "key".into(), hash }).await;
+        let (name, scopes, hint) = ("key".into(), Scopes::FULL, "_key".into());
+        self.change(Change::CreateApiKey { env, name, hash, scopes, hint }).await;
         env
+    }
+
+    /// Another key of the first environment; its id.
+    pub(super) async fn key(&self, key: &str, scopes: &[Scope]) -> Id {
+        let (name, hint) = (key.into(), "_key".into());
+        let (hash, scopes) = (Sha256::digest(key).into(), Scopes::of(scopes.iter().copied()));
+        let made = self.change(Change::CreateApiKey { env: self.env, name, hash, scopes, hint }).await;
+        let Changed::ApiKey(made) = made else { panic!("{made:?}") };
+        made.id
+    }
+
+    /// The token of a link of `posthouse login`.
+    pub(super) async fn one_time_token(&self) -> String {
+        let link = self.gateway.sign_in_link(self.env).await.expect("a link");
+        link.split_once("#token=").expect("a token in the fragment").1.to_owned()
     }
 
     /// An application as it is held in memory.
@@ -204,7 +236,8 @@ impl TestApi {
         let may_be_kept = path.starts_with("/jwks/") && parts.status.is_success();
         // A provider's request is answered as it expects, and by no cache.
         let is_providers = path.starts_with("/in/");
-        assert!(may_be_kept || is_providers || parts.headers["cache-control"] == "no-store");
+        let is_web_app = path == "/" || path.starts_with("/portal");
+        assert!(may_be_kept || is_providers || is_web_app || parts.headers["cache-control"] == "no-store");
         let answer = Answer { status: parts.status, headers: parts.headers, body };
         judge(&method, &path, &answer, &asked::take());
         answer

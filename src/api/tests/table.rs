@@ -12,7 +12,10 @@ use crate::config::read_capped;
 
 const CONTRACT: &str = "../shared/reference/openapi-contract.json";
 /// Ours, beside the contract.
-const OWN: [&str; 10] = [
+const OWN: [&str; 13] = [
+    "POST /api/v1/auth/session",
+    "GET /api/v1/auth/session",
+    "DELETE /api/v1/auth/session",
     "POST /ingest/api/v1/source/{source_id}/log/verify-again",
     "GET /ingest/api/v1/source-type",
     "GET /api/v1/health/ping",
@@ -33,7 +36,11 @@ async fn every_operation_asks_for_what_the_table_says() {
         let request = Request::builder().method(&operation.method).uri(&path).body(Body::empty());
         let answer = api.send(request.expect("a request")).await;
         match operation.needs {
-            Needs::Key | Needs::Portal(_) | Needs::Token => answer.expect_code(401, "authentication_failed"),
+            // Signing in is asked for a key in the body.
+            Needs::Nobody if operation.path.contains("/auth/") => continue,
+            Needs::Key | Needs::Portal(_) | Needs::Token | Needs::Holder | Needs::Operator | Needs::Anybody => {
+                answer.expect_code(401, "authentication_failed")
+            }
             Needs::Nobody => assert!(answer.status != 401, "{path}"),
         }
     }

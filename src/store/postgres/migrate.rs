@@ -9,7 +9,10 @@ use crate::store::key_file::{self, Key};
 use crate::store::sql::db::{Db, Value};
 use crate::store::sql::reseal;
 
-const MIGRATIONS: [&str; 1] = [include_str!("../../../migrations/postgres/0001_initial.sql")];
+const MIGRATIONS: [&str; 2] = [
+    include_str!("../../../migrations/postgres/0001_initial.sql"),
+    include_str!("../../../migrations/postgres/0002_access.sql"),
+];
 /// The oldest PostgreSQL that may be used, as it numbers its versions.
 const SERVER_VERSION_MIN: i64 = 150_000;
 

@@ -9,13 +9,13 @@ use bytes::Bytes;
 
 use super::lines::{Line, Lines};
 use super::scan::{ATTEMPTS_OF_ENDPOINT, ATTEMPTS_OF_MESSAGE, MESSAGES_OF_APP, interval, matches, scan};
-use super::{cron, deliveries, recover, rows, source, source_log, stats};
+use super::{access, cron, deliveries, recover, rows, source, source_log, stats};
 use crate::model::cron::CronSource;
 use crate::model::id::first_key_at;
 use crate::model::{
     ApiKey, AppKey, Application, Attempt, BackgroundTask, DeliveryState, Endpoint, EndpointKey, EnvKey, Environment,
-    EventType, Id, IdKind, Key, LoggedRequest, Message, MessageKey, OutcomeKind, Parked, PortalToken, Source,
-    SourceKey, TaskStatus, Trigger, UnixMs,
+    EventType, Id, IdKind, Key, LoggedRequest, Message, MessageKey, OutcomeKind, Parked, PortalToken, Session,
+    SessionKind, Source, SourceKey, TaskStatus, Trigger, UnixMs,
 };
 use crate::store::ReadError;
 use crate::store::maintenance::{Due, Horizon};
@@ -78,7 +78,7 @@ pub(in crate::store) fn message_of(db: Db<'_>, key: Key, with_content: bool) -> 
 }
 
 /// A page of a table that is ordered by a column of its own: one row more than asked for tells whether it is done.
-fn page_of<T>(
+pub(super) fn page_of<T>(
     db: Db<'_>,
     sql: &str,
     mut values: Vec<Value<'_>>,
@@ -108,7 +108,7 @@ fn paged(
     (sql, vec![Value::Integer(value), Value::Integer(after)])
 }
 
-fn comparison(order: Order) -> (&'static str, &'static str) {
+pub(super) fn comparison(order: Order) -> (&'static str, &'static str) {
     match order {
         Order::Ascending => (">", "ASC"),
         Order::Descending => ("<", "DESC"),
@@ -119,7 +119,7 @@ fn comparison(order: Order) -> (&'static str, &'static str) {
 impl<L: Lines> StoreQueries for L {
     async fn environments(&self) -> Result<Vec<Environment>, ReadError> {
         self.read(Line::Lists, |db, _| {
-            db.prepare_cached("SELECT key, nonce, name, created_at FROM environment ORDER BY key LIMIT ?")?
+            db.prepare_cached(&format!("SELECT {} FROM environment ORDER BY key LIMIT ?", rows::ENVIRONMENT))?
                 .query_map([ALL_MAX], rows::environment)?
                 .collect()
         })
@@ -130,12 +130,12 @@ impl<L: Lines> StoreQueries for L {
         let named = named.to_owned();
         self.read(Line::Lists, move |db, _| {
             let mut statement =
-                db.prepare_cached("SELECT key, nonce, name, created_at FROM environment WHERE name = ?")?;
+                db.prepare_cached(&format!("SELECT {} FROM environment WHERE name = ?", rows::ENVIRONMENT))?;
             if let Some(found) = statement.query_row([&named], rows::environment).optional()? {
                 return Ok(Some(found));
             }
             let Some(id) = Id::parse(IdKind::Environment, &named) else { return Ok(None) };
-            db.prepare_cached("SELECT key, nonce, name, created_at FROM environment WHERE key = ? AND nonce = ?")?
+            db.prepare_cached(&format!("SELECT {} FROM environment WHERE key = ? AND nonce = ?", rows::ENVIRONMENT))?
                 .query_row(params![id.key, id.nonce.as_slice()], rows::environment)
                 .optional()
         })
@@ -154,11 +154,27 @@ impl<L: Lines> StoreQueries for L {
 
     async fn api_key_by_hash(&self, hash: [u8; 32]) -> Result<Option<ApiKey>, ReadError> {
         self.read(Line::Core, move |db, _| {
-            db.prepare_cached(&format!("SELECT {} FROM api_key WHERE hash = ? AND revoked_at IS NULL", rows::API_KEY))?
+            db.prepare_cached(&format!("SELECT {} FROM api_key WHERE hash = ?", rows::API_KEY))?
                 .query_row([hash.as_slice()], rows::api_key)
                 .optional()
         })
         .await
+    }
+
+    async fn environments_page(&self, page: Page<Key>) -> Result<Rows<Environment>, ReadError> {
+        self.read(Line::Lists, move |db, _| access::environments(db, page)).await
+    }
+
+    async fn api_keys_page(&self, env: EnvKey, page: Page<Key>, now: UnixMs) -> Result<Rows<ApiKey>, ReadError> {
+        self.read(Line::Lists, move |db, _| access::api_keys(db, env, page, now)).await
+    }
+
+    async fn api_key(&self, env: EnvKey, id: Id) -> Result<Option<ApiKey>, ReadError> {
+        self.read(Line::Lists, move |db, _| access::api_key(db, env, id)).await
+    }
+
+    async fn session_by_hash(&self, kind: SessionKind, hash: [u8; 32]) -> Result<Option<Session>, ReadError> {
+        self.read(Line::Core, move |db, _| access::session_by_hash(db, kind, &hash)).await
     }
 
     async fn portal_token_by_hash(&self, hash: [u8; 32]) -> Result<Option<PortalToken>, ReadError> {

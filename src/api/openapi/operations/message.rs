@@ -31,8 +31,10 @@ pub(super) fn described() -> Vec<Described> {
         get("/api/v1/app/{app_id}/msg/{msg_id}/raw", "v1.message.get-raw-payload", TAG)
             .says(
                 "Get a message's bytes",
-                "As a text in JSON; with `Accept: application/octet-stream` the bytes themselves, with their media type.",
+                "As a text in JSON; with `Accept: application/octet-stream` or `download=true` the bytes themselves, with \
+                 their media type.",
             )
+            .query(&["download"])
             .or_bytes()
             .answers(200, "MessageRawPayloadOut"),
         delete("/api/v1/app/{app_id}/msg/{msg_id}/content", "v1.message.expunge-content", TAG)
