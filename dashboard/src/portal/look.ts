@@ -3,7 +3,7 @@ import { look as scheme } from '../lib/theme.svelte';
 import { parse, readable, hex, contrast, shades, type Rgb } from './colour';
 import { RADII, font, logo, name, type Look } from './link';
 
-type Palette = Partial<Record<
+export type Palette = Partial<Record<
   | 'primary' | 'backgroundPrimary' | 'backgroundSecondary' | 'backgroundHover' | 'textPrimary' | 'textSecondary'
   | 'textDanger' | 'interactiveAccent' | 'navigationAccent' | 'buttonPrimary' | 'borderPrimary',
   string | null
@@ -33,7 +33,7 @@ const GROUND_MIN = 9;
 const colour = (text: string): Rgb => parse(text) ?? [0, 0, 0];
 
 /** The custom properties of one theme. */
-function properties(which: 'light' | 'dark', palette: Palette, accent: string | undefined): Record<string, string> {
+export function properties(which: 'light' | 'dark', palette: Palette, accent: string | undefined): Record<string, string> {
   const theme = THEMES[which];
   const end: Rgb = theme.isDark ? [255, 255, 255] : [0, 0, 0];
   const ground = (wanted: string | null | undefined, otherwise: string): Rgb => {
