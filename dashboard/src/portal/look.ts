@@ -32,8 +32,8 @@ const GROUND_MIN = 9;
 
 const colour = (text: string): Rgb => parse(text) ?? [0, 0, 0];
 
-/** The custom properties of one theme. */
-export function properties(which: 'light' | 'dark', palette: Palette, accent: string | undefined): Record<string, string> {
+/** The custom properties of one theme. Of the accents the `nearest` holds, then the palette's, then the one `otherwise`. */
+export function properties(which: 'light' | 'dark', palette: Palette, nearest?: string | null, otherwise?: string | null): Record<string, string> {
   const theme = THEMES[which];
   const end: Rgb = theme.isDark ? [255, 255, 255] : [0, 0, 0];
   const ground = (wanted: string | null | undefined, otherwise: string): Rgb => {
@@ -45,7 +45,7 @@ export function properties(which: 'light' | 'dark', palette: Palette, accent: st
   const hover = ground(palette.backgroundHover, theme.hover);
   const grounds = [surface, bg, hover];
   const text = (wanted: string | null | undefined, otherwise: string) => hex(readable(parse(wanted) ?? colour(otherwise), grounds, end));
-  const chosen = accent ?? palette.buttonPrimary ?? palette.interactiveAccent ?? palette.primary ?? palette.navigationAccent;
+  const chosen = nearest ?? palette.buttonPrimary ?? palette.interactiveAccent ?? palette.primary ?? palette.navigationAccent ?? otherwise;
   const { accent: main, strong, soft, on } = shades(parse(chosen) ?? colour(ACCENT[which]), grounds, theme.isDark);
   return {
     '--surface': hex(surface), '--bg': hex(bg), '--hover': hex(hover),
@@ -69,7 +69,7 @@ export function dress(link: Look, settings: Settings): Brand {
   const palettes = { light: settings.colorPaletteLight ?? {}, dark: settings.colorPaletteDark ?? {} };
   if (parse(accent) || settings.colorPaletteLight || settings.colorPaletteDark) {
     // Of the settings a palette is nearer than the one colour; the link is nearest.
-    const of = (which: 'light' | 'dark') => properties(which, palettes[which], link.color ?? (Object.keys(palettes[which]).length ? undefined : accent));
+    const of = (which: 'light' | 'dark') => properties(which, palettes[which], link.color, settings.customColor);
     const [light, dark] = [of('light'), of('dark')];
     for (const [property, value] of Object.entries(light)) root.setProperty(property, `light-dark(${value}, ${dark[property] ?? value})`);
   }
