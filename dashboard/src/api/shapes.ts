@@ -88,6 +88,35 @@ export type Tried = {
 export type MessagePage = { data: MessageRow[]; iterator?: string | null; done: boolean; searchedTo?: string | null };
 /** What a live list sends: rows that are new, or whose deliveries changed. */
 export type LivePage = { data: MessageRow[]; skipped?: boolean };
+
+// ---- Sources, settings and the system. ----
+
+/** A type of source; `category` and `steps` where the server has them. */
+export type SourceTypeMore = SourceType & { category?: string; steps?: string[] };
+export type SampleOut = { status: number; verdict: string; messageId: string | null; cause: string | null; hint: string | null };
+export type VerifiedAgain = Schemas['VerifiedAgainOut'];
+export type Settings = Schemas['SettingsInternalOut'];
+export type Environment = { id: string; name: string; type: string; region?: string; createdAt: string; updatedAt: string };
+export type Key = { id: string; name?: string | null; censoredToken: string; createdAt: string; expiresAt?: string | null; scopes?: string[] | null; lastUsedAt?: string | null };
+export type KeyCreated = { id: string; token: string; name?: string | null };
+export type Palette = Record<string, string | undefined>;
+/** What of the settings the portal shows; other fields are of `Settings`. */
+export type PortalLook = {
+  displayName?: string | null; customLogoUrl?: string | null; customColor?: string | null; customFontFamily?: string | null;
+  customThemeOverride?: { borderRadius?: { button?: string; card?: string; input?: string } | null } | null;
+  colorPaletteLight?: Palette | null; colorPaletteDark?: Palette | null; readOnly?: boolean;
+};
+export type SystemNode = { name: string; id: string; address: string | null; state: string; leaseUntil: string | null; slots: number; version?: string };
+export type QueueRow = { endpointId: string; url: string; byAge: number[]; failed: number; held: number };
+export type System = {
+  version: string; engine: string; startedAt: string; nodes: SystemNode[]; slots: { total: number; held: number };
+  store: { bytes: number | null; walBytes: number | null; tables: { name: string; rows: number | null; bytes: number | null }[]; diskFreeBytes: number | null };
+  journal: { state: string | null; queueDepth: number | null; queueBytes: number | null; commitsPerSecond: number | null; batchMean: number | null; commitMsP50?: number | null; commitMsP99?: number | null };
+  lanes: { total: number | null; open?: number | null; halfOpen?: number | null; ready: number | null; inFlight: number | null; waiting: number | null; spilled: number | null };
+  queue: QueueRow[]; queueAgesS?: number[];
+  limits?: Record<string, number | string | number[] | null> | null;
+  retention?: { payloadDays?: number | null; attemptDays?: number | null; messageDays?: number | null } | null;
+};
 export type PortalAccess = { url: string; token: string };
 export type ImportedType = { name: string; description: string; schemas?: Record<string, unknown> | null; deprecated: boolean; groupName?: string | null; featureFlags?: string[] | null };
 export type Imported = { data: { modified: string[]; to_modify?: ImportedType[] | null } };

@@ -1,0 +1,67 @@
+// No page has a serious fault of accessibility, in both themes and at both widths; none scrolls sideways.
+import { AxeBuilder } from '@axe-core/playwright';
+import type { Page } from '@playwright/test';
+import { fits, portalLink, settled, visit } from './support/pages';
+import { expect, test } from './support/test';
+import { fill, type World } from './support/world';
+
+let world: World;
+let link: string;
+test.beforeAll(async ({ server, receiver }) => {
+  world = await fill(server, receiver, 'axe');
+  link = (await server.portal(world.app)).url;
+});
+
+/** Rules whose verdict depends on the theme. */
+const OF_THEME = ['color-contrast', 'link-in-text-block'];
+
+async function faults(page: Page, what: string, rules?: string[]): Promise<string[]> {
+  const builder = new AxeBuilder({ page });
+  const { violations } = await (rules ? builder.withRules(rules) : builder).analyze();
+  return violations
+    .filter(({ impact }) => impact === 'serious' || impact === 'critical')
+    .map(({ id, nodes }) => `${what}: ${id}: ${nodes.slice(0, 3).map(({ html, any }) => `${html.slice(0, 160)} ${any[0]?.message ?? ''}`).join(' | ')}`);
+}
+
+/** Both themes of a page that is shown light. */
+async function check(page: Page, what: string) {
+  expect.soft(await faults(page, what)).toEqual([]);
+  await page.emulateMedia({ colorScheme: 'dark' });
+  // Colours go over softly.
+  await expect.poll(() => faults(page, `${what}, dark`, OF_THEME), { timeout: 3_000 }).toEqual([]).catch((error: Error) => expect.soft(error.message).toBe(''));
+  await page.emulateMedia({ colorScheme: 'light' });
+  await fits(page, what);
+}
+
+test.describe.configure({ mode: 'parallel' });
+
+for (const width of [1440, 390]) {
+  test.describe(`${width} px`, () => {
+    test.use({ viewport: { width, height: 900 } });
+    test.setTimeout(240_000);
+
+    test('every page of the operator', async ({ signedIn: page }) => {
+      for (const path of world.operator) {
+        await visit(page, path);
+        await check(page, path);
+      }
+    });
+
+    test('every page of the portal', async ({ page }) => {
+      for (const path of world.portal) {
+        // Another path of the same page would not load it again.
+        await page.goto('about:blank');
+        await page.goto(portalLink(link, path, { color: '#f5c518', radius: '14' }));
+        await settled(page);
+        await check(page, `portal ${path}`);
+      }
+    });
+
+    test('signing in, and a link that has ended', async ({ page }) => {
+      await visit(page, '/login');
+      await check(page, '/login');
+      await visit(page, '/portal');
+      await check(page, 'portal without a token');
+    });
+  });
+}
