@@ -33,7 +33,7 @@ const GROUND_MIN = 9;
 const colour = (text: string): Rgb => parse(text) ?? [0, 0, 0];
 
 /** The custom properties of one theme. */
-function properties(which: 'light' | 'dark', palette: Palette, accent: string | undefined): Record<string, string> {
+function properties(which: 'light' | 'dark', palette: Palette, link: Look, settings: Settings): Record<string, string> {
   const theme = THEMES[which];
   const end: Rgb = theme.isDark ? [255, 255, 255] : [0, 0, 0];
   const ground = (wanted: string | null | undefined, otherwise: string): Rgb => {
@@ -45,8 +45,9 @@ function properties(which: 'light' | 'dark', palette: Palette, accent: string | 
   const hover = ground(palette.backgroundHover, theme.hover);
   const grounds = [surface, bg, hover];
   const text = (wanted: string | null | undefined, otherwise: string) => hex(readable(parse(wanted) ?? colour(otherwise), grounds, end));
-  const chosen = accent ?? palette.buttonPrimary ?? palette.interactiveAccent ?? palette.primary ?? palette.navigationAccent;
-  const { accent: main, strong, soft, on } = shades(parse(chosen) ?? colour(ACCENT[which]), grounds, theme.isDark);
+  // The link is nearest; of the settings a palette is nearer than the one colour.
+  const chosen = [link.color, palette.buttonPrimary, palette.interactiveAccent, palette.primary, palette.navigationAccent, settings.customColor, ACCENT[which]].find(parse);
+  const { accent: main, strong, soft, on } = shades(colour(chosen ?? ''), grounds, theme.isDark);
   return {
     '--surface': hex(surface), '--bg': hex(bg), '--hover': hex(hover),
     '--text': text(palette.textPrimary, theme.text), '--text-2': text(palette.textSecondary, theme.text2),
@@ -65,12 +66,9 @@ export interface Brand {
 export function dress(link: Look, settings: Settings): Brand {
   const root = document.documentElement.style;
   root.cssText = '';
-  const accent = link.color ?? settings.customColor ?? undefined;
-  const palettes = { light: settings.colorPaletteLight ?? {}, dark: settings.colorPaletteDark ?? {} };
-  if (parse(accent) || settings.colorPaletteLight || settings.colorPaletteDark) {
-    // Of the settings a palette is nearer than the one colour; the link is nearest.
-    const of = (which: 'light' | 'dark') => properties(which, palettes[which], link.color ?? (Object.keys(palettes[which]).length ? undefined : accent));
-    const [light, dark] = [of('light'), of('dark')];
+  if (parse(link.color) || parse(settings.customColor) || settings.colorPaletteLight || settings.colorPaletteDark) {
+    const light = properties('light', settings.colorPaletteLight ?? {}, link, settings);
+    const dark = properties('dark', settings.colorPaletteDark ?? {}, link, settings);
     for (const [property, value] of Object.entries(light)) root.setProperty(property, `light-dark(${value}, ${dark[property] ?? value})`);
   }
   const sizes = settings.customThemeOverride?.borderRadius;
