@@ -7,7 +7,7 @@ import { listen } from '../api/live';
 /** Rows that are kept while new ones come in: older ones leave at the end. */
 const LIVE_MAX = 200;
 /** The same while so many come in that nobody reads them: new rows of one change from which this holds, and rows. */
-const FLOOD = 60;
+const FLOOD = 40;
 const FLOOD_MAX = 80;
 /** Rows that are shown at most, with all that the reader loaded. */
 export const ROWS_MAX = 1_000;
@@ -44,6 +44,14 @@ let wentBack = -Infinity;
 const BACK_MS = 2_000;
 addEventListener('popstate', () => (wentBack = performance.now()), { capture: true });
 
+/** Filters come from the address: what they name may not be there. */
+function inWords(error: unknown): string {
+  const fields = error instanceof ApiError ? error.fields : {};
+  if (fields.application) return 'No application of this environment has the id or uid that is filtered by.';
+  if (fields.source) return 'No source of this environment, or of the application, has the id or uid that is filtered by.';
+  return reason(error);
+}
+
 const newestFirst = (a: MessageRow, b: MessageRow) => (a.id < b.id ? 1 : a.id > b.id ? -1 : 0);
 
 export class LiveMessages {
@@ -74,6 +82,8 @@ export class LiveMessages {
   private turn = 0;
   private where: Where | undefined;
   private scroll = 0;
+  /** Paused because the reader came back to a place further down. */
+  restored = false;
 
   /** Within a component's setup. Begins again when what `where` reads changes. */
   constructor(where: () => Where) {
@@ -104,7 +114,7 @@ export class LiveMessages {
     this.rows = [];
     this.clearHeld();
     this.incoming.clear();
-    this.paused = this.gaps = false;
+    this.paused = this.gaps = this.restored = false;
     this.iterator = undefined;
     this.error = undefined;
     if (left && left.key === where.key && performance.now() - wentBack < BACK_MS) this.restore(left);
@@ -124,7 +134,7 @@ export class LiveMessages {
     this.done = done;
     this.searchedTo = searchedTo;
     this.loading = false;
-    this.paused = scroll > 0;
+    this.paused = this.restored = scroll > 0;
     void tick().then(() => scrollTo({ top: scroll }));
   }
 
@@ -159,7 +169,7 @@ export class LiveMessages {
         if (page.done || !iterator || found >= PAGE / 2 || Date.now() > end) break;
       }
     } catch (error) {
-      if (turn === this.turn) this.error = reason(error);
+      if (turn === this.turn) this.error = inWords(error);
     } finally {
       if (turn === this.turn) this.loading = false;
     }
@@ -184,7 +194,7 @@ export class LiveMessages {
         isFirst = true;
         if (connected) this.state = 'live';
         else if (error instanceof ApiError && error.status === 429) this.state = 'full';
-        else this.state = error && [404, 405, 501].includes(error.status) ? 'off' : 'lost';
+        else this.state = error && [403, 404, 405, 422, 501].includes(error.status) ? 'off' : 'lost';
       },
     });
     return () => {
