@@ -97,11 +97,11 @@ export function filled(values: Values): Values {
 /** What is missing, by the name of the field. Given are the values as `filled` has them. */
 export function missing(schema: Schema, values: Values): Record<string, string> {
   const wrong: Record<string, string> = {};
-  for (const name of schema.required ?? []) if (values[name] === undefined) wrong[name] = 'is needed';
+  for (const name of schema.required ?? []) if (values[name] === undefined) wrong[name] = 'This is needed.';
   const any = schema.anyOf?.filter((one) => one.required?.length) ?? [];
   if (any.length && !any.some((one) => one.required?.every((name) => values[name] !== undefined))) {
     const first = any[0]?.required?.[0];
-    if (first) wrong[first] = 'is needed';
+    if (first) wrong[first] = 'This is needed.';
   }
   return wrong;
 }

@@ -28,6 +28,8 @@ export class LiveLog {
   fresh = $state(new Set<string>());
   private oldest: string | null = null;
   private busy = false;
+  /** What is under way may be too early: once more after it. */
+  private once = false;
   private readonly base: string;
 
   /** Within a component's setup. */
@@ -42,7 +44,10 @@ export class LiveLog {
 
   /** The newest rows, before those that are known. */
   async look() {
-    if (this.busy) return;
+    if (this.busy) {
+      this.once = true;
+      return;
+    }
     this.busy = true;
     try {
       const page = await get<LogPage>(path(this.base, { limit: PAGE }));
@@ -75,6 +80,10 @@ export class LiveLog {
       this.error = reason(error);
     } finally {
       this.busy = false;
+    }
+    if (this.once) {
+      this.once = false;
+      await this.look();
     }
   }
 

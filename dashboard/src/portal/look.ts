@@ -3,7 +3,7 @@ import { look as scheme } from '../lib/theme.svelte';
 import { parse, readable, hex, contrast, shades, type Rgb } from './colour';
 import { RADII, font, logo, name, type Look } from './link';
 
-type Palette = Partial<Record<
+export type Palette = Partial<Record<
   | 'primary' | 'backgroundPrimary' | 'backgroundSecondary' | 'backgroundHover' | 'textPrimary' | 'textSecondary'
   | 'textDanger' | 'interactiveAccent' | 'navigationAccent' | 'buttonPrimary' | 'borderPrimary',
   string | null
@@ -32,8 +32,8 @@ const GROUND_MIN = 9;
 
 const colour = (text: string): Rgb => parse(text) ?? [0, 0, 0];
 
-/** The custom properties of one theme. */
-function properties(which: 'light' | 'dark', palette: Palette, link: Look, settings: Settings): Record<string, string> {
+/** The custom properties of one theme. Of the accents the `nearest` holds, then the palette's, then the one `otherwise`. */
+export function properties(which: 'light' | 'dark', palette: Palette, nearest?: string | null, otherwise?: string | null): Record<string, string> {
   const theme = THEMES[which];
   const end: Rgb = theme.isDark ? [255, 255, 255] : [0, 0, 0];
   const ground = (wanted: string | null | undefined, otherwise: string): Rgb => {
@@ -45,9 +45,8 @@ function properties(which: 'light' | 'dark', palette: Palette, link: Look, setti
   const hover = ground(palette.backgroundHover, theme.hover);
   const grounds = [surface, bg, hover];
   const text = (wanted: string | null | undefined, otherwise: string) => hex(readable(parse(wanted) ?? colour(otherwise), grounds, end));
-  // The link is nearest; of the settings a palette is nearer than the one colour.
-  const chosen = [link.color, palette.buttonPrimary, palette.interactiveAccent, palette.primary, palette.navigationAccent, settings.customColor, ACCENT[which]].find(parse);
-  const { accent: main, strong, soft, on } = shades(colour(chosen ?? ''), grounds, theme.isDark);
+  const chosen = nearest ?? palette.buttonPrimary ?? palette.interactiveAccent ?? palette.primary ?? palette.navigationAccent ?? otherwise;
+  const { accent: main, strong, soft, on } = shades(parse(chosen) ?? colour(ACCENT[which]), grounds, theme.isDark);
   return {
     '--surface': hex(surface), '--bg': hex(bg), '--hover': hex(hover),
     '--text': text(palette.textPrimary, theme.text), '--text-2': text(palette.textSecondary, theme.text2),
@@ -66,9 +65,12 @@ export interface Brand {
 export function dress(link: Look, settings: Settings): Brand {
   const root = document.documentElement.style;
   root.cssText = '';
-  if (parse(link.color) || parse(settings.customColor) || settings.colorPaletteLight || settings.colorPaletteDark) {
-    const light = properties('light', settings.colorPaletteLight ?? {}, link, settings);
-    const dark = properties('dark', settings.colorPaletteDark ?? {}, link, settings);
+  const accent = link.color ?? settings.customColor ?? undefined;
+  const palettes = { light: settings.colorPaletteLight ?? {}, dark: settings.colorPaletteDark ?? {} };
+  if (parse(accent) || settings.colorPaletteLight || settings.colorPaletteDark) {
+    // Of the settings a palette is nearer than the one colour; the link is nearest.
+    const of = (which: 'light' | 'dark') => properties(which, palettes[which], link.color, settings.customColor);
+    const [light, dark] = [of('light'), of('dark')];
     for (const [property, value] of Object.entries(light)) root.setProperty(property, `light-dark(${value}, ${dark[property] ?? value})`);
   }
   const sizes = settings.customThemeOverride?.borderRadius;
