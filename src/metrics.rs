@@ -1,6 +1,7 @@
 //! What is counted, in the Prometheus text format. No label per endpoint or application.
 
 use std::sync::atomic::AtomicU64;
+use std::sync::{Mutex, PoisonError};
 
 use prometheus_client::encoding::{EncodeLabelSet, text};
 use prometheus_client::metrics::counter::Counter;
@@ -9,7 +10,8 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 
-use crate::model::OutcomeKind;
+use crate::model::latencies::{Latencies, step_of};
+use crate::model::{OutcomeKind, UnixMs};
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct OutcomeLabel {
@@ -58,6 +60,10 @@ pub struct Metrics {
     pub in_flight: Gauge,
     /// Age of the oldest delivery that is due, in seconds.
     pub oldest_due_seconds: Gauge<f64, AtomicU64>,
+    /// Bytes that are free on the disk of the data folder; 0 where that is not known.
+    pub disk_free_bytes: Gauge,
+    /// Commits of the last seconds.
+    pub commits: RecentCommits,
     /// Slots that this node holds, of several nodes.
     pub slots_held: Gauge,
     /// Nodes whose lease holds.
@@ -75,6 +81,58 @@ pub struct Metrics {
     /// Tables of PostgreSQL with all their partitions: bytes of rows, bytes of indexes, dead rows.
     tables: [Family<TableLabel, Gauge>; 3],
     lanes: [Gauge; 3],
+}
+
+/// Milliseconds over which commits are put together.
+const COMMITS_MS: UnixMs = 10_000;
+
+/// Commits of some seconds.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Commits {
+    /// How many.
+    pub count: u64,
+    /// Commands in them.
+    pub commands: u64,
+    /// How long they took.
+    pub latencies: Latencies,
+}
+
+/// Commits of the present ten seconds, and of those before.
+#[derive(Debug, Default)]
+pub struct RecentCommits {
+    windows: Mutex<(i64, [Commits; 2])>,
+}
+
+impl RecentCommits {
+    /// A commit of so many commands is over, and took so long.
+    pub fn observe(&self, commands: usize, took_ms: u32, now: UnixMs) {
+        let mut windows = self.windows.lock().unwrap_or_else(PoisonError::into_inner);
+        turn(&mut windows, now);
+        let present = &mut windows.1[0];
+        present.count += 1;
+        present.commands += commands as u64;
+        present.latencies.add(step_of(took_ms), 1);
+    }
+
+    /// Commits of the last 10 to 20 seconds, and how many seconds these are.
+    pub fn read(&self, now: UnixMs) -> (Commits, f64) {
+        let mut windows = self.windows.lock().unwrap_or_else(PoisonError::into_inner);
+        turn(&mut windows, now);
+        let (mut all, before) = (windows.1[0], windows.1[1]);
+        all.count += before.count;
+        all.commands += before.commands;
+        all.latencies.merge(&before.latencies);
+        (all, (COMMITS_MS + now.rem_euclid(COMMITS_MS)) as f64 / 1_000.0)
+    }
+}
+
+/// Brings the windows to the present.
+fn turn((number, windows): &mut (i64, [Commits; 2]), now: UnixMs) {
+    let present = now.div_euclid(COMMITS_MS);
+    if present != *number {
+        let before = if present == *number + 1 { windows[0] } else { Commits::default() };
+        (*number, *windows) = (present, [Commits::default(), before]);
+    }
 }
 
 /// States of lanes as metrics name them.
@@ -112,6 +170,8 @@ impl Metrics {
             journal_depth: Gauge::default(),
             in_flight: Gauge::default(),
             oldest_due_seconds: Gauge::default(),
+            disk_free_bytes: Gauge::default(),
+            commits: RecentCommits::default(),
             slots_held: Gauge::default(),
             nodes: Gauge::default(),
             hand_overs: Counter::default(),
@@ -161,6 +221,8 @@ impl Metrics {
             "Age of the oldest delivery that is due",
             metrics.oldest_due_seconds.clone(),
         );
+        let free = metrics.disk_free_bytes.clone();
+        registry.register("disk_free_bytes", "Bytes that are free on the disk of the data folder", free);
         metrics.register_nodes(&mut registry);
         registry.register("lanes", "Lanes by state of their breaker", lanes);
         Self { registry, ..metrics }

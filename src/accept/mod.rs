@@ -17,9 +17,10 @@ use bytes::Bytes;
 pub use admission::Admission;
 
 use crate::config::{Delivery, Limits, Portal, Retention, Server};
+use crate::dispatch::book::LaneBook;
 use crate::metrics::Metrics;
 use crate::model::routing::{route, route_only};
-use crate::model::{AppConfig, Clock, EndpointKey, Envelope, Id, Message};
+use crate::model::{AppConfig, Clock, EndpointKey, Envelope, Id, Message, UnixMs};
 use crate::store::ReadError;
 use crate::store::StoreReader;
 use crate::store::command::{
@@ -73,8 +74,14 @@ pub struct Gateway {
     pub key_use: key_use::KeyUse,
     /// Requests of each key.
     pub quotas: quota::Quotas,
+    /// Places for live lists.
+    pub streams: Arc<tokio::sync::Semaphore>,
     /// Verifiers of sources.
     pub receiving: receive::Receiving,
+    /// How dispatch stood lately.
+    pub lanes: Arc<LaneBook>,
+    /// When this process opened the store.
+    pub started_at: UnixMs,
 }
 
 /// Why something was not accepted.

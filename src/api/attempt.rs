@@ -1,6 +1,7 @@
 //! Attempts: by message, by endpoint, one, and sending again.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use axum::body::Body;
 use http::{Response, StatusCode};
@@ -17,9 +18,10 @@ use super::query::Query;
 use super::time::Time;
 use super::validate::{self, has_form_of};
 use crate::model::url::masked;
-use crate::model::{Attempt, Id, IdKind, Trigger};
+use crate::model::{AppConfig, Attempt, Id, IdKind, Message, Phase, Timings, Trigger};
 use crate::store::command::{Change, Changed};
 use crate::store::query::{AttemptFilter, AttemptRow, AttemptsOf, Order, Rows};
+use crate::store::search::AttemptCount;
 
 type Answer = Result<Response<Body>, ApiError>;
 
@@ -60,6 +62,44 @@ pub(super) struct AttemptOut<'a> {
     trigger_type: i64,
     /// When it began.
     timestamp: Time,
+    /// How it ended, as a word: `success`, `status` (the receiver answered with another status than 2xx), `timeout`,
+    /// `dns_failed`, `connect_failed`, `tls_failed`, `connection_closed`, `invalid_response`, `blocked_ip` or
+    /// `internal_error`. An addition of this server.
+    outcome: &'static str,
+    /// Where its time went; null where that is not known. An addition of this server.
+    timings: Option<TimingsOut>,
+    /// After a failure: when the delivery was to be tried again, as was decided then. An addition of this server.
+    next_attempt: Option<Time>,
+}
+
+/// Milliseconds of the parts of an attempt. A part that there was not is null: no name was resolved, a connection was
+/// used again, or the attempt ended before. The part in which an attempt ended has the time until then.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "AttemptTimings")]
+#[serde(rename_all = "camelCase")]
+pub(super) struct TimingsOut {
+    /// Resolving the name.
+    dns_ms: Option<u32>,
+    /// Connecting.
+    connect_ms: Option<u32>,
+    /// The TLS handshake.
+    tls_ms: Option<u32>,
+    /// From sending the request until the head of the answer was there.
+    first_byte_ms: Option<u32>,
+    /// Reading the body of the answer.
+    body_ms: Option<u32>,
+}
+
+impl From<Timings> for TimingsOut {
+    fn from(timings: Timings) -> Self {
+        Self {
+            dns_ms: timings.of(Phase::Dns),
+            connect_ms: timings.of(Phase::Connect),
+            tls_ms: timings.of(Phase::Tls),
+            first_byte_ms: timings.of(Phase::FirstByte),
+            body_ms: timings.of(Phase::Body),
+        }
+    }
 }
 
 impl<'a> AttemptOut<'a> {
@@ -84,6 +124,9 @@ impl<'a> AttemptOut<'a> {
                 Trigger::Manual => 1,
             },
             timestamp: Time(attempt.started_at),
+            outcome: attempt.kind.as_str(),
+            timings: attempt.timings.map(TimingsOut::from),
+            next_attempt: attempt.next_due.map(Time),
         }
     }
 }
@@ -97,6 +140,30 @@ pub(super) async fn list_by_endpoint(call: Call, _: Body) -> Answer {
     query.finish()?;
     let (_, endpoint) = call.endpoint().await?;
     list(&call, &page, AttemptsOf::Endpoint(endpoint.key()), asked).await
+}
+
+/// How many there are.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct CountOut {
+    /// How many.
+    count: u64,
+    /// Whether there may be more: counting was cut short.
+    approximated: bool,
+}
+
+/// `GET /app/{app_id}/attempt/endpoint/{endpoint_id}/count`.
+pub(super) async fn count(call: Call, _: Body) -> Answer {
+    call.param("app_id")?;
+    call.param("endpoint_id")?;
+    let mut query = call.query();
+    let filter = filter(&mut query);
+    query.finish()?;
+    let (_, endpoint) = call.endpoint().await?;
+    let counted = match filter {
+        Some(filter) => call.gateway.queries.attempt_count(endpoint.key(), filter).await?,
+        None => AttemptCount { count: 0, approximated: false },
+    };
+    Ok(answer::json(StatusCode::OK, &CountOut { count: counted.count, approximated: counted.approximated }))
 }
 
 /// `GET /app/{app_id}/attempt/msg/{msg_id}`, newest first.
@@ -118,6 +185,15 @@ pub(super) async fn list_by_message(call: Call, _: Body) -> Answer {
 
 /// `GET /app/{app_id}/msg/{msg_id}/attempt/{attempt_id}`.
 pub(super) async fn get(call: Call, _: Body) -> Answer {
+    let mut query = call.query();
+    query.boolean("expanded_statuses", false);
+    query.finish()?;
+    let (_, _, attempt) = named(&call, false).await?;
+    Ok(answer::json(StatusCode::OK, &AttemptOut::of(&attempt, &masked(&attempt.url))))
+}
+
+/// The attempt that the path names, with its message and application.
+pub(super) async fn named(call: &Call, with_content: bool) -> Result<(Arc<AppConfig>, Message, Attempt), ApiError> {
     call.param("app_id")?;
     call.param("msg_id")?;
     let id = call.param("attempt_id")?;
@@ -125,17 +201,13 @@ pub(super) async fn get(call: Call, _: Body) -> Answer {
         return Err(ApiError::invalid("path", "attempt_id", "must match ^atmpt_[A-Za-z0-9]{27}$", Kind::Value));
     }
     let id = Id::parse(IdKind::Attempt, &id);
-    let mut query = call.query();
-    query.boolean("expanded_statuses", false);
-    query.finish()?;
     let app = call.app().await?;
-    let message = call.message(&app, false).await?.key();
+    let message = call.message(&app, with_content).await?;
     let found = match id {
-        Some(id) => call.gateway.queries.attempt(message, id).await?,
+        Some(id) => call.gateway.queries.attempt(message.key(), id).await?,
         None => None,
     };
-    let attempt = found.ok_or(ApiError::not_found())?;
-    Ok(answer::json(StatusCode::OK, &AttemptOut::of(&attempt, &masked(&attempt.url))))
+    Ok((app, message, found.ok_or(ApiError::not_found())?))
 }
 
 /// `POST /app/{app_id}/msg/{msg_id}/endpoint/{endpoint_id}/resend`: one attempt by hand.
@@ -156,21 +228,27 @@ fn resent(_: &Changed) -> Rendered {
 /// Reads page and filters; no filter where no attempt can match.
 fn read(query: &mut Query<'_>, can_have_message: bool) -> (PageQuery<i64>, Option<AttemptFilter>) {
     let page = PageQuery::by_id(query, IdKind::Attempt, Order::Descending, false);
+    query.boolean("expanded_statuses", false);
+    let with_content = query.boolean("with_content", true);
+    let with_message = can_have_message && query.boolean("with_msg", false);
+    let filter = filter(query).map(|filter| AttemptFilter { with_content, with_message, ..filter });
+    (page, filter)
+}
+
+/// The filters of lists and counts; `None` where no attempt can match. The bytes of messages are never
+/// shown here.
+fn filter(query: &mut Query<'_>) -> Option<AttemptFilter> {
     let status = query.one_of("status", &[0, 1, 2, 3, 4]);
     let class = query.one_of("status_code_class", &[0, 100, 200, 300, 400, 500]);
-    query.boolean("expanded_statuses", false);
-    let mut of_message = message::filter(query);
-    // The bytes of messages are never shown here: the flag is about the answer of the receiver.
-    let with_content = std::mem::replace(&mut of_message.with_content, false);
-    let with_message = can_have_message && query.boolean("with_msg", false);
+    let message = message::envelope_filter(query);
     let success = match status {
         None => None,
         Some(SUCCESS) => Some(true),
         Some(FAIL) => Some(false),
-        Some(_) => return (page, None),
+        Some(_) => return None,
     };
     let status_class = class.map(|class| class / 100);
-    (page, Some(AttemptFilter { success, status_class, message: of_message, with_content, with_message }))
+    Some(AttemptFilter { success, status_class, message, ..AttemptFilter::default() })
 }
 
 async fn list(call: &Call, page: &PageQuery<i64>, of: AttemptsOf, filter: Option<AttemptFilter>) -> Answer {

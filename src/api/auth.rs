@@ -58,11 +58,7 @@ impl Caller {
         let env = gateway.snapshots.environment(&*gateway.queries, name).await?;
         match env.filter(|_| chosen.next().is_none()) {
             Some(env) if env == own || is_operator => Ok(env),
-            None if is_operator => {
-                let detail = format!("{ENVIRONMENT_HEADER}: there is no such environment");
-                Err(ApiError::Coded(Code::NotFound, detail.into()))
-            }
-            // Nobody else learns which there are.
+            // Whether it is there or not: nobody else learns which there are.
             _ => Err(ApiError::Coded(Code::PermissionDenied, "This key does not open that environment".into())),
         }
     }

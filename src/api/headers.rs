@@ -14,15 +14,13 @@ use super::error::{ApiError, Kind};
 use super::json::{Fields, Null};
 use super::json_visit::TextMap;
 use super::validate;
+use crate::model::trace::is_sensitive;
 use crate::store::command::{Change, HEADER_BYTES_MAX, HEADERS_MAX, HeadersPatch};
 
 type Answer = Result<Response<Body>, ApiError>;
 
 pub(super) const PUT_FIELDS: [&str; 1] = ["headers"];
 pub(super) const PATCH_FIELDS: [&str; 2] = ["headers", "deleteHeaders"];
-/// Names that hold one of these are of sensitive headers: their values are never shown.
-const SENSITIVE: [&str; 10] =
-    ["auth", "cookie", "credential", "jwt", "key", "pass", "secret", "session", "signature", "token"];
 /// Headers that we or HTTP own, and prefixes of such.
 const RESERVED: [&str; 9] =
     ["host", "connection", "content-length", "transfer-encoding", "expect", "trailer", "upgrade", "te", "keep-alive"];
@@ -96,11 +94,6 @@ async fn commit(call: &Call, body: &[u8], patch: HeadersPatch) -> Answer {
     let (app, endpoint) = call.endpoint().await?;
     let change = Change::SetHeaders { app: app.app.key(), endpoint: endpoint.key(), patch };
     change::commit(call, change, body, change::nothing).await
-}
-
-fn is_sensitive(name: &str) -> bool {
-    let name = name.to_ascii_lowercase();
-    SENSITIVE.iter().any(|part| name.contains(part))
 }
 
 /// Notes what is wrong with headers that are to be sent.

@@ -44,15 +44,20 @@ pub(super) async fn ready(call: Call, _: Body) -> Result<Response<Body>, ApiErro
         accepting,
         draining: admission.is_draining(),
         read_only: admission.is_disk_low() || journal != Health::Good,
-        journal: match journal {
-            Health::Good => "good",
-            Health::DiskFull => "disk_full",
-            Health::Away => "away",
-            Health::Failed => "failed",
-            Health::Closed => "closed",
-        },
+        journal: name_of(journal),
         replication: if admission.replicates_late() { "asynchronous" } else { "durable" },
     };
     let status = if accepting { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     Ok(answer::json(status, &ready))
+}
+
+/// What a state of the journal is called.
+pub(super) const fn name_of(journal: Health) -> &'static str {
+    match journal {
+        Health::Good => "good",
+        Health::DiskFull => "disk_full",
+        Health::Away => "away",
+        Health::Failed => "failed",
+        Health::Closed => "closed",
+    }
 }

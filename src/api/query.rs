@@ -100,6 +100,16 @@ impl<'a> Query<'a> {
         found
     }
 
+    /// A moment that must be there.
+    pub(super) fn required_time(&mut self, name: &'static str) -> Option<UnixMs> {
+        let before = self.problems.len();
+        let found = self.time(name);
+        if found.is_none() && self.problems.len() == before {
+            self.problem(name, "is required", Kind::Missing);
+        }
+        found
+    }
+
     /// A number of `allowed`.
     pub(super) fn one_of(&mut self, name: &'static str, allowed: &[u16]) -> Option<u16> {
         let text = self.text(name)?;

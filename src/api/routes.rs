@@ -13,9 +13,10 @@ use super::auth::{self, Caller};
 use super::call::Call;
 use super::error::{ApiError, Code};
 use super::{
-    api_token, application, attempt, attempted, background_task, content, docs, endpoint, environment, event_type,
-    example, first_sdks, headers, health, hosted, jwks, message, metrics, openapi, origin, portal, raw, receive,
-    recover, scope, secret, session, settings, source, source_log, stats,
+    api_token, application, attempt, attempt_headers, attempted, background_task, content, docs, endpoint,
+    endpoint_list, environment, event_type, events, example, first_sdks, headers, health, hosted, jwks, live, lookup,
+    message, metrics, openapi, origin, overview, portal, raw, receive, recover, scope, searched, secret, session,
+    settings, source, source_log, stats, system,
 };
 use crate::accept::Gateway;
 use crate::model::{Capability, EnvKey, PortalToken};
@@ -100,6 +101,8 @@ pub(super) fn implemented() -> Vec<Operation> {
         GET "/api/v1/health/ping" Nobody health::alive;
         GET "/api/v1/health/ready" Nobody health::ready;
         GET "/metrics" Key metrics::render;
+        GET "/api/v1/overview" Key overview::get;
+        GET "/api/v1/system" Key system::get;
         GET "/openapi.json" Nobody openapi::serve;
         GET "/docs" Nobody docs::page;
         GET "/docs/style.css" Nobody docs::style;
@@ -132,9 +135,20 @@ pub(super) fn implemented() -> Vec<Operation> {
         GET "/api/v1/app/{app_id}/msg" View message::list;
         POST "/api/v1/app/{app_id}/msg" Key message::create;
         GET "/api/v1/app/{app_id}/msg/{msg_id}" View message::get;
+        POST "/api/v1/app/{app_id}/msg/search" View searched::search;
+        GET "/api/v1/app/{app_id}/message" View searched::list_of_app;
+        GET "/api/v1/app/{app_id}/message/live" View live::live;
+        GET "/api/v1/message" Key searched::list;
+        GET "/api/v1/message/live" Key live::live;
+        GET "/api/v1/app/{app_id}/events" View events::list;
+        GET "/api/v1/events" Key events::list;
+        GET "/api/v1/lookup/{id}" Key lookup::get;
+        GET "/api/v1/endpoint" Key endpoint_list::list;
         GET "/api/v1/app/{app_id}/attempt/endpoint/{endpoint_id}" View attempt::list_by_endpoint;
+        GET "/api/v1/app/{app_id}/attempt/endpoint/{endpoint_id}/count" View attempt::count;
         GET "/api/v1/app/{app_id}/attempt/msg/{msg_id}" View attempt::list_by_message;
         GET "/api/v1/app/{app_id}/msg/{msg_id}/attempt/{attempt_id}" View attempt::get;
+        GET "/api/v1/app/{app_id}/msg/{msg_id}/attempt/{attempt_id}/headers" View attempt_headers::get;
         POST "/api/v1/app/{app_id}/msg/{msg_id}/endpoint/{endpoint_id}/resend" Send attempt::resend;
         GET "/api/v1/app/{app_id}/endpoint/{endpoint_id}/msg" View attempted::messages;
         GET "/api/v1/app/{app_id}/msg/{msg_id}/endpoint" View attempted::destinations;
@@ -144,6 +158,10 @@ pub(super) fn implemented() -> Vec<Operation> {
         POST "/api/v1/app/{app_id}/endpoint/{endpoint_id}/recover" Send recover::recover;
         DELETE "/api/v1/app/{app_id}/msg/{msg_id}/content" Key content::expunge_message;
         DELETE "/api/v1/app/{app_id}/msg/{msg_id}/attempt/{attempt_id}/content" Key content::expunge_attempt;
+        GET "/api/v1/app/{app_id}/stats/attempts" View stats::app_attempts;
+        GET "/api/v1/stats/app/{app_id}/attempt" View stats::attempts_over_time;
+        GET "/api/v1/stats/endpoint/count" Key stats::count_endpoints;
+        GET "/api/v1/app/stats/count-active" Key stats::count_active;
         GET "/api/v1/background-task" Key background_task::list;
         GET "/api/v1/background-task/{task_id}" Key background_task::get;
         POST "/api/v1/auth/app-portal-access/{app_id}" Key portal::access;

@@ -285,7 +285,7 @@ async fn handle(gateway: &Gateway, rotation: &Rotation, request: &Request) -> an
         }
         Request::StandStill => bail!("no server runs"),
         Request::QueueShape { limit } => {
-            let shape = gateway.queries.queue_shape(gateway.clock.now_ms(), *limit).await?;
+            let shape = gateway.queries.queue_shape(None, gateway.clock.now_ms(), *limit).await?;
             Ok(serde_json::to_value(shape)?)
         }
     }

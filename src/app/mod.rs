@@ -87,6 +87,7 @@ impl App {
     pub async fn open(config: Config) -> anyhow::Result<Self> {
         let folder = folder::Folder::lock(&config.storage)?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let started_at = clock.now_ms();
         let metrics = Arc::new(Metrics::new());
         let Engine { sealer, reader, queries, open_writer, ownership, neighbours, node } =
             Engine::open(&config, &folder, Arc::clone(&metrics), clock.now_ms()).await?;
@@ -139,10 +140,13 @@ impl App {
             limits: config.limits.clone(),
             server: config.server.clone(),
             listening: std::sync::OnceLock::new(),
+            streams: Arc::new(tokio::sync::Semaphore::new(crate::api::STREAMS_MAX)),
             https_only: config.egress.https_only,
             delivery: config.delivery.clone(),
             portal: config.portal.clone(),
             key_use: KeyUse::default(),
+            lanes: Arc::clone(dispatcher.lanes()),
+            started_at,
             retention: config.retention.clone(),
         });
         let rotation = Arc::new(rotation::Rotation::new(folder.key_file().clone()));
@@ -371,6 +375,7 @@ async fn start_journal(
 fn look_at_disk(gateway: &Gateway, folder: &Path, reserve: u64) {
     match folder::free_bytes(folder) {
         Ok(free) => {
+            gateway.metrics.disk_free_bytes.set(i64::try_from(free).unwrap_or(i64::MAX));
             if gateway.admission.set_disk_low(free < reserve) {
                 if free < reserve {
                     tracing::error!(free, reserve, "the disk has too little room: nothing is accepted");

@@ -26,11 +26,13 @@ use super::guard::AddressGuard;
 use super::pool::{Conn, Pool, PoolLimits};
 use super::resolve::Resolve;
 use super::retry_after;
+use super::stopwatch::Stopwatch;
 use super::target::Target;
 use super::tls::{self, TlsSetupError};
 use crate::model::awaited::EndpointAnswer;
 use crate::model::outcome::{Outcome, OutcomeKind, RetryAfterS};
 use crate::model::time::Clock;
+use crate::model::trace::{HEADER_BYTES_MAX, HEADERS_MAX, Header, Phase, is_sensitive};
 
 /// What an answer's head may take, in bytes; at most 100 headers, hyper's own bound (naming it
 /// would cost an allocation per answer).
@@ -94,7 +96,7 @@ impl OutboundRequest {
         Self { method: Method::POST, target, path: None, headers, body }
     }
 
-    fn into_http(self) -> Request<Full<Bytes>> {
+    pub(super) fn into_http(self) -> Request<Full<Bytes>> {
         let mut request = Request::new(Full::new(self.body));
         *request.method_mut() = self.method;
         *request.uri_mut() = self.path.unwrap_or_else(|| self.target.path.clone());
@@ -218,6 +220,8 @@ impl Client {
             body: Bytes::from(self.readable(answer.coding, std::mem::take(&mut answer.body), bytes_max)),
             started_at,
             duration_ms: u32::try_from(began.elapsed().as_millis()).unwrap_or(u32::MAX),
+            timings: answer.stopwatch.read(),
+            headers: if kind == OutcomeKind::Success { Vec::new() } else { kept(&answer.headers) },
         };
         (outcome, answer)
     }
@@ -233,11 +237,14 @@ impl Client {
         let key = Arc::clone(&request.target.key);
         let mut conn = match self.pool.take(&key, now) {
             Some(conn) => conn,
-            None => self.connect(&request.target).await?,
+            None => self.connect(&request.target, &mut answer.stopwatch).await?,
         };
+        answer.stopwatch.enter(Phase::FirstByte);
         let incoming = exchange(&mut conn, request.into_http()).await?;
+        answer.stopwatch.enter(Phase::Body);
         answer.read_head(&incoming, clock);
-        let mut body = incoming.into_body();
+        let (head, mut body) = incoming.into_parts();
+        answer.headers = head.headers;
         answer.is_whole = read_body(&mut conn, &mut body, &mut answer.body, bytes_max).await?;
         if answer.is_whole {
             drop(body);
@@ -253,8 +260,8 @@ impl Client {
         coding.decode(&body, bytes_max).unwrap_or(body)
     }
 
-    async fn connect(&self, target: &Target) -> Result<Box<Conn>, OutcomeKind> {
-        let stream = self.connector.connect(&target.key).await?;
+    async fn connect(&self, target: &Target, stopwatch: &mut Stopwatch) -> Result<Box<Conn>, OutcomeKind> {
+        let stream = self.connector.connect(&target.key, stopwatch).await?;
         let meter = stream.meter();
         let handshake = self.http.handshake(TokioIo::new(stream)).await;
         let (sender, connection) = handshake.map_err(|e| classify::exchange_error(&e))?;
@@ -275,6 +282,8 @@ struct Answer {
     body: Vec<u8>,
     is_whole: bool,
     is_coded: bool,
+    headers: HeaderMap,
+    stopwatch: Stopwatch,
 }
 
 impl Answer {
@@ -292,6 +301,21 @@ impl Answer {
             self.retry_after_s = header.and_then(|value| retry_after::parse(value, clock));
         }
     }
+}
+
+/// What is kept of an answer's headers: the first of them, within the bounds. They are hostile text; of sensitive
+/// ones the names alone are kept.
+fn kept(headers: &HeaderMap) -> Vec<Header> {
+    let mut room = HEADER_BYTES_MAX;
+    let mut found = Vec::new();
+    for (name, value) in headers.iter().take(HEADERS_MAX) {
+        let name = name.as_str();
+        let value = if is_sensitive(name) { "".into() } else { String::from_utf8_lossy(value.as_bytes()) };
+        let Some(left) = room.checked_sub(name.len() + value.len()) else { continue };
+        room = left;
+        found.push((name.to_owned(), value.into_owned()));
+    }
+    found
 }
 
 /// Sends the request and waits for the answer's head.

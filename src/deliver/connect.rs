@@ -18,8 +18,10 @@ use super::classify;
 use super::fair::{FairTcp, Meter};
 use super::guard::AddressGuard;
 use super::resolve::Resolve;
+use super::stopwatch::Stopwatch;
 use super::target::{PoolKey, TargetHost};
 use crate::model::outcome::OutcomeKind;
+use crate::model::trace::Phase;
 
 /// Most addresses of one name that are tried, within the one connect time-out.
 const ADDRESSES_TRIED_MAX: usize = 4;
@@ -35,8 +37,12 @@ pub(super) struct Connector {
 impl Connector {
     /// Connects to one of the vetted addresses. The connect time-out covers TCP and TLS; DNS has
     /// a budget of its own, and the caller's deadline covers all.
-    pub(super) async fn connect(&self, key: &PoolKey) -> Result<Stream, OutcomeKind> {
+    pub(super) async fn connect(&self, key: &PoolKey, stopwatch: &mut Stopwatch) -> Result<Stream, OutcomeKind> {
+        if let TargetHost::Name(_) = &key.host {
+            stopwatch.enter(Phase::Dns);
+        }
         let addresses = self.vetted_addresses(key).await?;
+        stopwatch.enter(Phase::Connect);
         let deadline = Instant::now() + self.connect_timeout;
         let tcp = connect_tcp(&addresses, key.port, deadline).await?;
         // Without it a small request could wait for the answer to the one before.
@@ -45,6 +51,7 @@ impl Connector {
         if !key.https {
             return Ok(Stream::Plain(tcp));
         }
+        stopwatch.enter(Phase::Tls);
         let name = match &key.host {
             TargetHost::Name(name) => ServerName::try_from(name.to_string()).map_err(|_| OutcomeKind::Tls)?,
             TargetHost::Address(address) => ServerName::from(*address),

@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
+use http::Method;
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
 use posthouse_signature::standard::{SIGNATURES_MAX, SigningKey, sign_all};
 use quick_cache::sync::Cache;
 
@@ -52,13 +53,42 @@ pub struct HttpDeliver {
 /// An endpoint as an attempt needs it.
 struct Prepared {
     endpoint: Arc<Endpoint>,
+    sender: Sender,
+}
+
+/// What requests to an endpoint are made of.
+struct Sender {
     target: Arc<Target>,
     /// Newest first, each with its end.
     keys: Vec<(SigningKey, Option<UnixMs>)>,
     headers: HeaderMap,
 }
 
-impl Prepared {
+impl Sender {
+    /// `None` where the endpoint has what was refused when it came in.
+    fn of(endpoint: &Endpoint) -> Option<Self> {
+        let mut headers = HeaderMap::with_capacity(endpoint.spec.headers.len());
+        for (name, value) in &endpoint.spec.headers {
+            headers.insert(HeaderName::try_from(name).ok()?, HeaderValue::try_from(value).ok()?);
+        }
+        let key = |secret: &SigningSecret| {
+            SigningKey::from_stored(secret.key.expose()).ok().map(|signs| (signs, secret.expires_at))
+        };
+        let keys = endpoint.secrets.iter().map(key).collect::<Option<Vec<_>>>()?;
+        Some(Self { target: Arc::new(Target::parse(&endpoint.spec.url).ok()?), keys, headers })
+    }
+
+    /// The request of an attempt that is made at `now`.
+    fn request(&self, letter: &Letter<'_>, now: UnixMs) -> Option<OutboundRequest> {
+        let headers = headers(self, letter, now)?;
+        let mut request = OutboundRequest::post(Arc::clone(&self.target), headers, letter.payload.clone());
+        if let Some(received) = letter.received {
+            request.method = forward::method(received);
+            request.path = forward::path(received, &self.target);
+        }
+        Some(request)
+    }
+
     /// The keys that sign at `now`.
     fn keys_at(&self, now: UnixMs) -> impl Iterator<Item = &SigningKey> {
         let live = self.keys.iter().filter(move |(_, end)| end.is_none_or(|end| now < end));
@@ -81,20 +111,7 @@ impl HttpDeliver {
         if let Some(found) = self.prepared.get(&endpoint.key()).filter(|found| Arc::ptr_eq(&found.endpoint, endpoint)) {
             return Some(found);
         }
-        let mut headers = HeaderMap::with_capacity(endpoint.spec.headers.len());
-        for (name, value) in &endpoint.spec.headers {
-            headers.insert(HeaderName::try_from(name).ok()?, HeaderValue::try_from(value).ok()?);
-        }
-        let key = |secret: &SigningSecret| {
-            SigningKey::from_stored(secret.key.expose()).ok().map(|signs| (signs, secret.expires_at))
-        };
-        let keys = endpoint.secrets.iter().map(key).collect::<Option<Vec<_>>>()?;
-        let prepared = Arc::new(Prepared {
-            endpoint: Arc::clone(endpoint),
-            target: Arc::new(Target::parse(&endpoint.spec.url).ok()?),
-            keys,
-            headers,
-        });
+        let prepared = Arc::new(Prepared { endpoint: Arc::clone(endpoint), sender: Sender::of(endpoint)? });
         self.prepared.insert(endpoint.key(), Arc::clone(&prepared));
         Some(prepared)
     }
@@ -107,38 +124,53 @@ impl Deliver for HttpDeliver {
         let Some(prepared) = self.prepare(endpoint) else {
             return Outcome::without_answer(OutcomeKind::Internal, now, 0);
         };
-        let Some(headers) = headers(&prepared, &letter, now) else {
+        let Some(request) = prepared.sender.request(&letter, now) else {
             return Outcome::without_answer(OutcomeKind::Internal, now, 0);
         };
-        let mut request = OutboundRequest::post(Arc::clone(&prepared.target), headers, letter.payload.clone());
-        if let Some(received) = letter.received {
-            request.method = forward::method(received);
-            request.path = forward::path(received, &prepared.target);
-        }
-        let Some(awaited) = letter.awaited else {
-            return self.client.attempt(request, self.timeout, &*self.clock).await;
+        let outcome = match letter.awaited {
+            None => self.client.attempt(request, self.timeout, &*self.clock).await,
+            Some(awaited) => {
+                let (outcome, answer) = self.client.ask(request, self.timeout, &*self.clock, AWAITED_BYTES_MAX).await;
+                awaited.end(answer);
+                outcome
+            }
         };
-        let (outcome, answer) = self.client.ask(request, self.timeout, &*self.clock, AWAITED_BYTES_MAX).await;
-        awaited.end(answer);
-        outcome
+        // The moment that is signed: by it the same signature can be made again.
+        Outcome { started_at: now, ..outcome }
     }
+}
+
+/// The headers that an attempt at `at` is sent with, to an endpoint that is as it is given. `None` if one has a form
+/// that HTTP does not allow, which was refused when it came in.
+pub fn sent_headers(endpoint: &Endpoint, letter: &Letter<'_>, at: UnixMs) -> Option<HeaderMap> {
+    let (mut head, _) = Sender::of(endpoint)?.request(letter, at)?.into_http().into_parts();
+    // hyper adds it to all that may have a body.
+    if !letter.payload.is_empty() || !matches!(head.method, Method::GET | Method::HEAD) {
+        head.headers.insert(CONTENT_LENGTH, HeaderValue::from(letter.payload.len()));
+    }
+    Some(head.headers)
+}
+
+/// Whether a header of this name holds a signature of ours.
+pub fn is_own_signature(name: &HeaderName) -> bool {
+    NAMES.iter().any(|[_, _, signature]| signature == name)
 }
 
 /// The headers of an attempt that is made now. `None` if one has a form that HTTP does not allow,
 /// which was refused when it came in.
-fn headers(prepared: &Prepared, letter: &Letter<'_>, now: UnixMs) -> Option<HeaderMap> {
+fn headers(sender: &Sender, letter: &Letter<'_>, now: UnixMs) -> Option<HeaderMap> {
     let unix_seconds = now / 1000;
-    let signature = sign_all(prepared.keys_at(now), letter.id, unix_seconds, letter.payload);
-    let mut headers = HeaderMap::with_capacity(8 + prepared.headers.len());
+    let signature = sign_all(sender.keys_at(now), letter.id, unix_seconds, letter.payload);
+    let mut headers = HeaderMap::with_capacity(8 + sender.headers.len());
     if let Some(received) = letter.received {
         // What came without a content type goes on without one.
-        forward::add_headers(&mut headers, received, &prepared.target);
+        forward::add_headers(&mut headers, received, &sender.target);
     } else {
         let content_type = letter.content_type.map_or(Ok(JSON), HeaderValue::try_from).ok()?;
         headers.insert(CONTENT_TYPE, content_type);
     }
     headers.entry(USER_AGENT).or_insert(USER_AGENT_VALUE);
-    for (name, value) in &prepared.headers {
+    for (name, value) in &sender.headers {
         headers.insert(name.clone(), value.clone());
     }
     let values = [

@@ -19,6 +19,7 @@ pub mod http;
 mod pool;
 pub mod resolve;
 mod retry_after;
+mod stopwatch;
 pub mod target;
 pub mod tls;
 

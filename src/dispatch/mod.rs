@@ -3,6 +3,7 @@
 //! [`lane`] and [`scheduler`] decide and are pure; [`runner`] starts attempts and follows the journal;
 //! [`ownership`] says which endpoints are this process's.
 
+pub mod book;
 mod expunged;
 mod failing;
 pub mod fresh;

@@ -12,6 +12,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use tokio::sync::Notify;
 
+use super::book::LaneBook;
 use super::expunged::Expunged;
 use super::failing::FailingBook;
 use super::fresh::{Fresh, PayloadBudget};
@@ -119,6 +120,7 @@ struct Inner {
     parts: Parts,
     scheduler: Mutex<Scheduler>,
     budget: Arc<PayloadBudget>,
+    lanes: Arc<LaneBook>,
     failing: FailingBook,
     expunged: Expunged,
     /// Bodies that are held since then, or before, may have been deleted by another node: they are read again.
@@ -141,6 +143,7 @@ impl Dispatcher {
         let inner = Inner {
             scheduler: Mutex::new(Scheduler::new(parts.limits, Arc::clone(&parts.ownership))),
             budget: PayloadBudget::new(parts.payload_bytes_max),
+            lanes: Arc::default(),
             failing: FailingBook::default(),
             expunged: Expunged::default(),
             doubted: AtomicI64::new(i64::MIN),
@@ -194,21 +197,23 @@ impl Dispatcher {
         inner.running.load(Ordering::Acquire)
     }
 
+    /// How the lanes stood when [`Self::measure`] looked at them last.
+    pub fn lanes(&self) -> &Arc<LaneBook> {
+        &self.inner.lanes
+    }
+
     /// Brings the gauges up to date.
     pub fn measure(&self) {
         let inner = &self.inner;
         let now = inner.now();
-        let (lanes, oldest, in_memory, in_flight) = {
-            let scheduler = inner.scheduler();
-            let (lanes, oldest) = scheduler.survey(now);
-            (lanes, oldest, scheduler.in_memory(), scheduler.in_flight())
-        };
+        let lanes = inner.scheduler().survey(now);
         let metrics = &inner.parts.metrics;
-        metrics.set_lanes(lanes);
-        metrics.deliveries_in_memory.set(in_memory as i64);
-        metrics.in_flight.set(in_flight as i64);
+        metrics.set_lanes(lanes.breakers);
+        metrics.deliveries_in_memory.set(lanes.in_memory as i64);
+        metrics.in_flight.set(lanes.in_flight as i64);
         metrics.journal_depth.set(inner.parts.journal.depth() as i64);
-        metrics.oldest_due_seconds.set(oldest.map_or(0.0, |oldest| (now - oldest).max(0) as f64 / 1000.0));
+        metrics.oldest_due_seconds.set(lanes.oldest_due.map_or(0.0, |oldest| (now - oldest).max(0) as f64 / 1000.0));
+        inner.lanes.write(lanes);
     }
 
     /// Attempts in flight to one endpoint, and its window: for tests of the bound.

@@ -13,14 +13,16 @@ use rustc_hash::{FxHashMap, FxHashSet};
 mod app_rate;
 mod held;
 mod slots;
+mod survey;
 
 use app_rate::AppRate;
 use held::Lane;
 use slots::Readings;
 pub use slots::{Offer, TakenUp};
+pub use survey::{LaneNow, LanesNow};
 
 use super::fresh::Fresh;
-use super::lane::{Breaker, Feedback, Pass, Standing};
+use super::lane::{Feedback, Pass, Standing};
 use super::ownership::Ownership;
 use crate::model::{AppKey, EndpointKey, MessageKey, SLOTS, Taken, Trigger, UnixMs, Waiting, slot_of};
 
@@ -630,22 +632,6 @@ impl Scheduler {
     /// Attempts in flight to one endpoint, and its window.
     pub fn window_of(&self, endpoint: EndpointKey) -> Option<(u32, u32)> {
         self.lanes.get(&endpoint).map(|lane| (lane.in_flight, lane.gate.window()))
-    }
-
-    /// Lanes by breaker (closed, open, half open), and the due time of the oldest due delivery.
-    pub fn survey(&self, now: UnixMs) -> ([usize; 3], Option<UnixMs>) {
-        let (mut counts, mut oldest) = ([0; 3], None::<UnixMs>);
-        for lane in self.lanes.values() {
-            counts[match lane.gate.breaker() {
-                Breaker::Closed { .. } => 0,
-                Breaker::Open { .. } => 1,
-                Breaker::HalfOpen { .. } => 2,
-            }] += 1;
-            let fresh = lane.fresh.front().map(|(message, _)| crate::model::id::key_time(message.0));
-            let due = lane.due(now).map(|place| place.0);
-            oldest = oldest.into_iter().chain(fresh).chain(due).min();
-        }
-        (counts, oldest)
     }
 }
 

@@ -9,6 +9,7 @@ use super::id::{AppKey, EndpointKey, Id, MessageKey};
 use super::outcome::OutcomeKind;
 use super::source::{Received, SourceKey};
 use super::time::UnixMs;
+use super::trace::{Header, Timings};
 
 /// What a message is, apart from its bytes.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -72,8 +73,14 @@ pub struct Attempt {
     pub started_at: UnixMs,
     /// How long it took.
     pub duration_ms: u32,
+    /// Where that time went, if that is known.
+    pub timings: Option<Timings>,
+    /// When its delivery was to be tried again, as was decided then.
+    pub next_due: Option<UnixMs>,
     /// The first bytes of the answer's body.
     pub response: Bytes,
+    /// The headers of the answer, of a failure.
+    pub headers: Vec<Header>,
 }
 
 /// A (message, endpoint) pair.

@@ -7,6 +7,7 @@ pub mod delivery;
 pub mod entity;
 pub mod example;
 pub mod id;
+pub mod latencies;
 pub mod look;
 pub mod message;
 pub mod operational;
@@ -19,7 +20,9 @@ pub mod source;
 pub mod state;
 pub mod task;
 pub mod time;
+pub mod trace;
 pub mod url;
+pub mod varint;
 
 pub use access::{ONE_TIME_MS, SESSION_MS, Scope, Scopes, Session, SessionKind};
 pub use awaited::{AWAITED_BYTES_MAX, Awaited, EndpointAnswer};
@@ -29,6 +32,7 @@ pub use entity::{
     EnvironmentKind, EventType, EventTypeSpec, Failing, Metadata, SIGNING_SECRETS_MAX, SecretBytes, SigningSecret,
 };
 pub use id::{AppKey, AttemptKey, EndpointKey, EnvKey, Id, IdKind, Key, KeyMaker, MessageKey, Nonce};
+pub use latencies::Latencies;
 pub use look::Look;
 pub use message::{Attempt, DeliveryKey, Envelope, Message};
 pub use outcome::{Outcome, OutcomeKind};
@@ -42,3 +46,4 @@ pub use source::{
 pub use state::{DeliveryState, DeliveryStatus, Traces, Tried};
 pub use task::{BackgroundTask, TaskStatus};
 pub use time::{Clock, SystemClock, UnixMs};
+pub use trace::{Phase, Timings};

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 
 use super::time::UnixMs;
+use super::trace::{Header, Timings};
 
 /// The closed set of ways in which an attempt can end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -96,12 +97,31 @@ pub struct Outcome {
     pub started_at: UnixMs,
     /// How long it took, in milliseconds.
     pub duration_ms: u32,
+    /// Where that time went.
+    pub timings: Timings,
+    /// The headers of the answer, of a failure only: at most [`super::trace::HEADERS_MAX`], and
+    /// [`super::trace::HEADER_BYTES_MAX`] bytes.
+    pub headers: Vec<Header>,
 }
 
 impl Outcome {
     /// An attempt that ended without an answer.
     pub fn without_answer(kind: OutcomeKind, started_at: UnixMs, duration_ms: u32) -> Self {
-        Self { kind, status: 0, retry_after_s: None, body: Bytes::new(), started_at, duration_ms }
+        Self {
+            kind,
+            status: 0,
+            retry_after_s: None,
+            body: Bytes::new(),
+            started_at,
+            duration_ms,
+            timings: Timings::default(),
+            headers: Vec::new(),
+        }
+    }
+
+    /// Bytes of the answer that it holds in memory.
+    pub fn bytes(&self) -> usize {
+        self.body.len() + self.headers.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>()
     }
 
     /// Whether the delivery is done.

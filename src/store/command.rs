@@ -42,7 +42,7 @@ impl Command {
                 let inbound = publish.inbound.as_ref().map_or(0, |inbound| inbound.received.weight());
                 256 + publish.payload.len() + inbound + 32 * publish.routes.len()
             }
-            Self::Settle(settle) => 192 + settle.attempt.as_ref().map_or(0, |a| a.outcome.body.len()),
+            Self::Settle(settle) => 192 + settle.attempt.as_ref().map_or(0, |a| a.outcome.bytes()),
             Self::Change(request) => match &request.change {
                 Change::LogRequest(request) => 4096 + request.weight(),
                 _ => 4096,

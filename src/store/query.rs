@@ -5,11 +5,12 @@ use async_trait::async_trait;
 
 use super::ReadError;
 use super::maintenance::{Due, Horizon};
+use super::search::{AttemptCount, EndpointRow, EndpointsIn, Looked, Search, SearchRow, Tallied};
 use crate::model::cron::CronSource;
 use crate::model::{
     ApiKey, AppKey, Application, Attempt, BackgroundTask, DeliveryState, DeliveryStatus, Endpoint, EndpointKey, EnvKey,
-    Environment, EventType, Id, Key, LoggedRequest, Message, MessageKey, PortalToken, Session, SessionKind, Source,
-    SourceKey, TaskStatus, UnixMs,
+    Environment, EventType, Id, Key, Latencies, LoggedRequest, Message, MessageKey, PortalToken, Session, SessionKind,
+    Source, SourceKey, TaskStatus, UnixMs,
 };
 
 /// Which way a list runs.
@@ -59,6 +60,8 @@ pub struct Rows<T> {
 pub struct MessageFilter {
     /// With this channel.
     pub channel: Option<String>,
+    /// With one of these channels; empty means all.
+    pub channels: Vec<String>,
     /// With this tag.
     pub tag: Option<String>,
     /// Of one of these types; empty means all.
@@ -141,6 +144,135 @@ pub struct EndpointStats {
     pub cancelled: u64,
 }
 
+/// What is counted of an application's attempts.
+#[derive(Debug, Clone)]
+pub struct AppSpan {
+    /// From then on.
+    pub since: UnixMs,
+    /// Until before then.
+    pub until: UnixMs,
+    /// Milliseconds of a bucket, which begin at multiples of this; `None`: all in one.
+    pub bucket_ms: Option<i64>,
+    /// Of these types; empty means all.
+    pub event_types: Vec<String>,
+    /// Counted by event type; else by the hour only, of which `since`, `until` and the bucket are multiples.
+    pub by_type: bool,
+}
+
+/// Attempts of an application in a time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AppAttempts {
+    /// From then on all are counted: as was asked for, or later where there are very many.
+    pub since: UnixMs,
+    /// In order of time and type.
+    pub tallies: Vec<Tally>,
+}
+
+/// Attempts of a bucket and a type.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tally {
+    /// When the bucket begins.
+    pub at: UnixMs,
+    /// The type; empty where types are not told apart.
+    pub event_type: String,
+    /// Attempts that succeeded.
+    pub success: u64,
+    /// Attempts that failed.
+    pub failure: u64,
+    /// Deliveries whose content was gone before they were delivered.
+    pub cancelled: u64,
+}
+
+/// What came and went in a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TrafficBucket {
+    /// When it begins.
+    pub at: UnixMs,
+    /// Messages that were accepted.
+    pub accepted: u64,
+    /// Attempts that succeeded.
+    pub delivered: u64,
+    /// Attempts that failed.
+    pub failed: u64,
+    /// How long the attempts took.
+    pub latencies: Latencies,
+}
+
+/// What came and went in an environment. Operational webhooks, and what belongs to applications that are gone
+/// by the time it is counted, are left out.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Traffic {
+    /// Every bucket, oldest first.
+    pub buckets: Vec<TrafficBucket>,
+    /// What came after is not counted yet.
+    pub counted_to: UnixMs,
+    /// Messages accepted in a second, lately: in the minute or two before `counted_to`.
+    pub accepted_per_s: f64,
+    /// Attempts that succeeded in a second, in the same time.
+    pub delivered_per_s: f64,
+}
+
+/// How an environment stands at this moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Standing {
+    /// Deliveries that are pending or wait for their due time, at most [`Self::WAITING_MAX`].
+    pub waiting: u64,
+    /// There are more than were looked at.
+    pub has_more_waiting: bool,
+    /// All that were looked at are this environment's.
+    pub is_alone: bool,
+    /// Endpoints that do nothing but fail.
+    pub failing: u64,
+}
+
+impl Standing {
+    /// Deliveries, of all environments, that are looked at.
+    pub const WAITING_MAX: u64 = 40_000;
+}
+
+/// A node, as the others see it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodeRow {
+    /// Its number, which is in the keys that it gives.
+    pub number: u16,
+    /// What it calls itself.
+    pub name: String,
+    /// Its lease holds.
+    pub lives: bool,
+    /// It hands over what it has.
+    pub is_leaving: bool,
+    /// When its lease ends unless it is renewed.
+    pub lease_until: UnixMs,
+    /// Slots that it holds.
+    pub slots: u16,
+    /// What it runs.
+    pub version: String,
+}
+
+/// A table of the store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TableSize {
+    /// What it is called.
+    pub name: String,
+    /// Rows, where that is known without counting; roughly.
+    pub rows: Option<u64>,
+    /// Bytes, with its indexes.
+    pub bytes: Option<u64>,
+}
+
+/// How large the store is.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct StoreSize {
+    /// `sqlite` or `postgres`.
+    pub engine: &'static str,
+    /// All of it, without its log.
+    pub bytes: u64,
+    /// Of the write-ahead log, where it is the store's own.
+    pub wal_bytes: Option<u64>,
+    /// The largest tables; none where to tell them apart means to read all of the store.
+    pub tables: Vec<TableSize>,
+}
+
 /// Bounds of the columns of [`QueueRow::by_age`], in seconds.
 pub const QUEUE_AGES_S: [i64; 6] = [10, 60, 600, 3_600, 21_600, 86_400];
 
@@ -202,6 +334,26 @@ pub trait StoreQueries: Send + Sync + 'static {
         page: Page<Key>,
         filter: MessageFilter,
     ) -> Result<Rows<Message>, ReadError>;
+    /// Messages as they are searched for, each with its application and where its deliveries stand. A page
+    /// takes a fraction of a second at most: where that ended it, `resume` says up to where it has looked.
+    async fn search(&self, page: Page<Key>, search: Search) -> Result<Rows<SearchRow>, ReadError>;
+    /// The key of the newest message of all.
+    async fn newest_message(&self) -> Result<Option<Key>, ReadError>;
+    /// Where the deliveries of messages (at most 250) stand; those that are gone, or that the time did not
+    /// suffice for, are left out.
+    async fn tallies(&self, messages: Vec<MessageKey>) -> Result<Vec<Tallied>, ReadError>;
+    /// What an id of something of an environment stands for; also an application's or a source's uid, or the
+    /// name of an event type.
+    async fn lookup(&self, env: EnvKey, named: &str) -> Result<Option<Looked>, ReadError>;
+    /// Endpoints of all applications of an environment.
+    async fn endpoints_in(
+        &self,
+        env: EnvKey,
+        page: Page<Key>,
+        state: EndpointsIn,
+    ) -> Result<Rows<EndpointRow>, ReadError>;
+    /// How many attempts at an endpoint match; counted for a fraction of a second at most.
+    async fn attempt_count(&self, endpoint: EndpointKey, filter: AttemptFilter) -> Result<AttemptCount, ReadError>;
     /// Attempts, newest first.
     async fn attempts(
         &self,
@@ -261,8 +413,32 @@ pub trait StoreQueries: Send + Sync + 'static {
     async fn maintenance_due(&self, horizon: Horizon) -> Result<Due, ReadError>;
     /// How many deliveries are pending or waiting.
     async fn queue_depth(&self) -> Result<u64, ReadError>;
-    /// What waits, by endpoint and age; the `limit` endpoints with most.
-    async fn queue_shape(&self, now: UnixMs, limit: usize) -> Result<Vec<QueueRow>, ReadError>;
+    /// What waits, by endpoint and age; the `limit` endpoints with most, perhaps of one environment.
+    async fn queue_shape(&self, env: Option<EnvKey>, now: UnixMs, limit: usize) -> Result<Vec<QueueRow>, ReadError>;
+    /// The nodes that share the store, by number; none where one process has it for itself.
+    async fn nodes(&self) -> Result<Vec<NodeRow>, ReadError>;
+    /// What came and went from `since` until `until`, in buckets of `bucket_s` seconds: 60, 3,600 or a multiple of
+    /// one of these, of which both times are multiples. By the minute some 25 h are kept, by the hour 31 d.
+    async fn traffic(
+        &self,
+        env: EnvKey,
+        since: UnixMs,
+        until: UnixMs,
+        bucket_s: i64,
+        now: UnixMs,
+    ) -> Result<Traffic, ReadError>;
+    /// How an environment stands now.
+    async fn standing(&self, env: EnvKey) -> Result<Standing, ReadError>;
+    /// How large the store is, from what it knows of itself.
+    async fn size(&self) -> Result<StoreSize, ReadError>;
+    /// The applications of an environment among these.
+    async fn apps_of_env(&self, env: EnvKey, apps: Vec<AppKey>) -> Result<Vec<AppKey>, ReadError>;
+    /// Attempts of the endpoints of an application.
+    async fn attempts_of_app(&self, app: AppKey, span: AppSpan) -> Result<AppAttempts, ReadError>;
+    /// Endpoints of an environment that are enabled, and that are disabled; without those whose URL is like `without`.
+    async fn endpoint_counts(&self, env: EnvKey, without: Option<&'static str>) -> Result<(u64, u64), ReadError>;
+    /// Applications of an environment that have endpoints, or enabled ones, whose URL is not like `without`.
+    async fn active_apps(&self, env: EnvKey, enabled: bool, without: Option<&'static str>) -> Result<u64, ReadError>;
     /// What a quick check of the whole file says: `ok`, or what is wrong.
     async fn integrity(&self) -> Result<String, ReadError>;
 }

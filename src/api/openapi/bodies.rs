@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use super::properties::property;
 use crate::api::{
     api_token, application, endpoint_in, environment, event_type, example, headers, message_in, portal, recover,
-    secret, session, settings, source,
+    searched, secret, session, settings, source,
 };
 
 /// A body.
@@ -52,6 +52,7 @@ pub(super) fn all() -> Vec<BodyOf> {
     let since = json!({ "since": "2030-01-31T08:00:00Z" });
     all.push(body("VerifyAgainIn", &recover::FIELDS, &["since"], since));
     all.extend(of_access());
+    all.push(body("MessageSearchIn", &searched::FIELDS, &[], json!({ "text": "in_1", "limit": 50 })));
     all.extend(of_endpoints());
     all.extend(of_event_types());
     all

@@ -11,6 +11,7 @@ pub(super) enum Tag {
     Endpoint,
     EventType,
     Message,
+    Events,
     Attempt,
     Task,
     Source,
@@ -20,16 +21,18 @@ pub(super) enum Tag {
     Environment,
     Environments,
     Operational,
+    Statistics,
     Health,
     Server,
 }
 
 impl Tag {
-    pub(super) const ALL: [Self; 15] = [
+    pub(super) const ALL: &[Self] = &[
         Self::Application,
         Self::Endpoint,
         Self::EventType,
         Self::Message,
+        Self::Events,
         Self::Attempt,
         Self::Task,
         Self::Source,
@@ -39,6 +42,7 @@ impl Tag {
         Self::Environment,
         Self::Environments,
         Self::Operational,
+        Self::Statistics,
         Self::Health,
         Self::Server,
     ];
@@ -50,6 +54,7 @@ impl Tag {
             Self::Endpoint => "Endpoint",
             Self::EventType => "Event Type",
             Self::Message => "Message",
+            Self::Events => "Events",
             Self::Attempt => "Message Attempt",
             Self::Task => "Background Task",
             Self::Source => "Ingest Source",
@@ -59,6 +64,7 @@ impl Tag {
             Self::Environment => "Environment-Settings",
             Self::Environments => "Environment",
             Self::Operational => "Webhook Endpoint",
+            Self::Statistics => "Statistics",
             Self::Health => "Health",
             Self::Server => "Server",
         }
@@ -66,10 +72,12 @@ impl Tag {
 
     pub(super) const fn text(self) -> &'static str {
         match self {
+            Self::Statistics => "What came and went, in numbers.",
             Self::Application => "An application is a customer, or an internal consumer, whose endpoints these are.",
             Self::Endpoint => "An endpoint is where messages of an application are delivered.",
             Self::EventType => "Event types are the kinds of messages that endpoints choose from.",
             Self::Message => "A message is one event. It goes to every endpoint of its application that wants it.",
+            Self::Events => "The messages of all applications, for who reads on and on.",
             Self::Attempt => "An attempt is one try to deliver a message to an endpoint.",
             Self::Task => "What goes on by itself after the call that began it was answered.",
             Self::Source => {
@@ -122,6 +130,8 @@ pub(in crate::api) struct Described {
     pub(super) media_type: &'static str,
     /// To who accepts it, success is mere bytes.
     pub(super) is_bytes: bool,
+    /// It is about messages with where they stand: statuses are words.
+    pub(super) is_search: bool,
 }
 
 impl Described {
@@ -139,6 +149,7 @@ impl Described {
             answers: Vec::new(),
             media_type: "application/json",
             is_bytes: false,
+            is_search: false,
         }
     }
 
@@ -178,6 +189,12 @@ impl Described {
 
     pub(super) const fn or_bytes(mut self) -> Self {
         self.is_bytes = true;
+        self
+    }
+
+    /// It is about messages with where they stand.
+    pub(super) const fn searches(mut self) -> Self {
+        self.is_search = true;
         self
     }
 

@@ -33,6 +33,7 @@ pub(super) fn property(body: &str, name: &str) -> Option<Value> {
         "RetryScheduleInOut" => schedule_property(name),
         "IngestSourceIn" | "IngestSourcePatch" => source_property(name),
         "MessageIn" => message_property(name),
+        "MessageSearchIn" => super::parameters::searched(name),
         "AppPortalAccessIn" => portal_property(name),
         "SessionIn"
         | "OneTimeTokenIn"

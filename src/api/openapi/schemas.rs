@@ -10,13 +10,14 @@ use super::properties::setting;
 use super::values::{id, nullable, text, texts};
 use crate::api::error::Code;
 use crate::api::{
-    api_token, application, attempt, attempted, background_task, endpoint, environment, event_type, headers, health,
-    jwks, message_in, portal, raw, secret, session, settings, source, source_log, stats, validate,
+    api_token, application, attempt, attempt_headers, attempted, background_task, endpoint, endpoint_list, environment,
+    event_type, headers, health, jwks, lookup, message_in, overview, portal, raw, searched, secret, session, settings,
+    source, source_log, stats, system, validate,
 };
 use crate::model::IdKind;
 
 /// What lists are of.
-const LISTED: [&str; 12] = [
+const LISTED: &[&str] = &[
     "EnvironmentModelOut",
     "ApiTokenCensoredOut",
     "ApplicationOut",
@@ -26,6 +27,8 @@ const LISTED: [&str; 12] = [
     "MessageAttemptOut",
     "EndpointMessageOut",
     "MessageEndpointOut",
+    "MessageRowOut",
+    "EndpointRowOut",
     "BackgroundTaskOut",
     "IngestSourceOut",
     "IngestLogOut",
@@ -41,9 +44,7 @@ pub(super) fn all() -> Map<String, Value> {
         all.insert(name.to_owned(), schema);
     }
     with_state(&mut all);
-    for row in LISTED {
-        all.insert(format!("ListResponse_{row}_"), page_of(row));
-    }
+    pages(&mut all);
     // Where an attempt's message is asked for, it is written behind the struct.
     all["MessageAttemptOut"]["properties"]["msg"] = json!({ "$ref": "#/components/schemas/MessageOut" });
     all
@@ -62,13 +63,24 @@ fn answers() -> Map<String, Value> {
     generator.subschema_for::<secret::SecretOut>();
     generator.subschema_for::<event_type::EventTypeOut<'_>>();
     generator.subschema_for::<attempt::AttemptOut<'_>>();
+    generator.subschema_for::<attempt::CountOut>();
+    generator.subschema_for::<attempt_headers::AttemptHeadersOut>();
     generator.subschema_for::<attempted::StateOut>();
+    generator.subschema_for::<searched::StandingOut<'_>>();
+    generator.subschema_for::<endpoint_list::StandingOut<'_>>();
+    generator.subschema_for::<lookup::LookupOut>();
     generator.subschema_for::<attempted::DestinationOut<'_>>();
     generator.subschema_for::<background_task::TaskBegunOut>();
     generator.subschema_for::<background_task::BackgroundTaskOut>();
     generator.subschema_for::<raw::RawOut<'_>>();
     generator.subschema_for::<stats::StatsOut>();
+    generator.subschema_for::<stats::AppAttemptsOut>();
+    generator.subschema_for::<stats::OverTimeOut>();
+    generator.subschema_for::<stats::EndpointCountOut>();
+    generator.subschema_for::<stats::ActiveAppCount>();
     generator.subschema_for::<health::Ready>();
+    generator.subschema_for::<overview::OverviewOut>();
+    generator.subschema_for::<system::SystemOut>();
     generator.subschema_for::<jwks::JwksOut>();
     generator.subschema_for::<portal::AccessOut>();
     generator.subschema_for::<session::SessionOut>();
@@ -85,11 +97,15 @@ fn answers() -> Map<String, Value> {
     generator.take_definitions(true)
 }
 
-/// Rows of deliveries are a message or an endpoint, and behind it, in the same object, a state.
+/// Rows that are a message or an endpoint, and behind it, in the same object, where it stands.
 fn with_state(all: &mut Map<String, Value>) {
-    let Some(state) = all.remove("DeliveryState") else { return };
-    for (name, of) in [("EndpointMessageOut", "MessageOut"), ("MessageEndpointOut", "MessageEndpointOut")] {
-        let mut row = all[of].clone();
+    for (name, of, behind) in [
+        ("EndpointMessageOut", "MessageOut", "DeliveryState"),
+        ("MessageEndpointOut", "MessageEndpointOut", "DeliveryState"),
+        ("MessageRowOut", "MessageOut", "MessageStanding"),
+        ("EndpointRowOut", "EndpointOut", "EndpointStanding"),
+    ] {
+        let (mut row, state) = (all[of].clone(), all[behind].clone());
         for (property, schema) in state["properties"].as_object().into_iter().flatten() {
             row["properties"][property] = schema.clone();
         }
@@ -98,6 +114,30 @@ fn with_state(all: &mut Map<String, Value>) {
         }
         all.insert(name.to_owned(), row);
     }
+    for behind in ["DeliveryState", "MessageStanding", "EndpointStanding"] {
+        all.remove(behind);
+    }
+}
+
+/// Pages that say more than others.
+fn pages(all: &mut Map<String, Value>) {
+    for row in LISTED {
+        all.insert(format!("ListResponse_{row}_"), page_of(row));
+    }
+    let says =
+        "How far the search has looked, where its time was over before the page was full: go on with `iterator`.";
+    let searched_to = json!({ "type": ["string", "null"], "format": "date-time", "description": says });
+    all["ListResponse_MessageRowOut_"]["properties"]["searchedTo"] = searched_to.clone();
+    let mut searched = page_of("MessageOut");
+    searched["properties"]["searchedTo"] = searched_to;
+    all.insert("MessageSearchOut".to_owned(), searched);
+    let mut events = page_of("MessageOut");
+    if let Some(properties) = events["properties"].as_object_mut() {
+        properties.remove("prevIterator");
+        properties["iterator"]["type"] = "string".into();
+    }
+    events["required"] = json!(["data", "iterator", "done"]);
+    all.insert("MessageEventsOut".to_owned(), events);
 }
 
 /// What no struct is written as.

@@ -289,8 +289,8 @@ async fn operators_have_every_environment() {
     operator("GET", "/app/a", "", Some(id)).await.expect(200);
     operator("GET", "/app/a", "", None).await.expect(404);
     assert_eq!(operator("GET", "/auth/session", "", Some(id)).await.expect(200)["envId"], id);
-    operator("GET", "/app", "", Some("nonsense")).await.expect_code(404, "not_found");
-    operator("GET", "/app", "", Some("second")).await.expect_code(404, "not_found");
+    operator("GET", "/app", "", Some("nonsense")).await.expect_code(403, "permission_denied");
+    operator("GET", "/app", "", Some("second")).await.expect_code(403, "permission_denied");
     let other = [("posthouse-environment", id)];
     api.call_with("GET", "/app", "", &other).await.expect_code(403, "permission_denied");
     let own = api.get("/auth/session").await.expect(200)["envId"].as_str().expect("an id").to_owned();
@@ -309,7 +309,7 @@ async fn operators_have_every_environment() {
     operator("DELETE", &format!("/management/environment/{own}"), "", None).await.expect_code(409, "conflict");
     operator("DELETE", &path, "", None).await.expect(204);
     operator("GET", &path, "", None).await.expect(404);
-    operator("GET", "/app/a", "", Some(id)).await.expect_code(404, "not_found");
+    operator("GET", "/app/a", "", Some(id)).await.expect_code(403, "permission_denied");
     assert_eq!(api.kept.numbers("SELECT count(*) FROM application WHERE kind = 0"), [[0]]);
 }
 

@@ -25,8 +25,8 @@ use crate::config::{Delivery, Limits, Portal, Retention, Server};
 use crate::deliver::AddressGuard;
 use crate::metrics::Metrics;
 use crate::model::{
-    AppConfig, Clock, EndpointKey, EnvKey, EnvironmentKind, Id, IdKind, MessageKey, Next, Outcome, OutcomeKind, Scope,
-    Scopes, SystemClock, Taken, Trigger,
+    AppConfig, Clock, EndpointKey, EnvKey, Envelope, EnvironmentKind, Id, IdKind, MessageKey, Next, Outcome,
+    OutcomeKind, Scope, Scopes, SystemClock, Taken, Timings, Trigger,
 };
 use crate::store::command::{AttemptRecord, Change, ChangeRequest, Changed, Command, Done, Raised, Reply, Settle};
 use crate::store::journal::{Journal, JournalLimits, Observer};
@@ -172,10 +172,13 @@ impl TestApi {
             limits,
             server,
             listening: std::sync::OnceLock::new(),
+            streams: Arc::new(tokio::sync::Semaphore::new(crate::api::STREAMS_MAX)),
             https_only: false,
             delivery: Delivery::default(),
             portal,
             key_use: KeyUse::default(),
+            lanes: Arc::default(),
+            started_at: SystemClock.now_ms(),
             retention: Retention::default(),
         });
         let (router, env) = (router(Arc::clone(&gateway)), EnvKey(0));
@@ -231,7 +234,13 @@ impl TestApi {
         asked::take();
         let answer = self.router.clone().call(request).await.unwrap_or_else(|never| match never {});
         let (parts, body) = answer.into_parts();
-        let body = self.gateway.body_budget.read(body).await.expect("a body");
+        let is_stream = parts.headers.get("content-type").is_some_and(|of| of == "text/event-stream");
+        let body = if is_stream {
+            // It goes on until its client has gone.
+            first_of(body).await
+        } else {
+            self.gateway.body_budget.read(body).await.expect("a body")
+        };
         assert_eq!(parts.headers["x-content-type-options"], "nosniff");
         let may_be_kept = path.starts_with("/jwks/") && parts.status.is_success();
         // A provider's request is answered as it expects, and by no cache.
@@ -241,6 +250,15 @@ impl TestApi {
         let answer = Answer { status: parts.status, headers: parts.headers, body };
         judge(&method, &path, &answer, &asked::take());
         answer
+    }
+
+    /// The events of a stream, as they come.
+    pub(super) async fn stream(&self, path: &str, authorization: &str) -> Stream {
+        let request = Request::builder().uri(format!("/api/v1{path}")).header("authorization", authorization);
+        let request = request.body(Body::empty()).expect("a request");
+        let answer = self.router.clone().call(request).await.unwrap_or_else(|never| match never {});
+        assert_eq!(answer.status(), 200);
+        Stream { body: answer.into_body() }
     }
 
     /// A call with the key. The path is put behind `/api/v1` unless it begins with two slashes.
@@ -272,6 +290,21 @@ impl TestApi {
 
     pub(super) async fn post(&self, path: &str, body: &str) -> Answer {
         self.call("POST", path, body.to_owned()).await
+    }
+
+    /// Publishes messages as fast as the journal takes them.
+    pub(super) async fn fill(&self, app: &str, messages: usize, payload: impl Fn(usize) -> String) {
+        let config = self.app(app).await;
+        let numbers: Vec<usize> = (0..messages).collect();
+        for numbers in numbers.chunks(1_000) {
+            let published = numbers.iter().map(|&i| {
+                let envelope = Envelope { event_type: "filled".into(), ..Envelope::default() };
+                self.gateway.publish(Arc::clone(&config), envelope, payload(i).into(), None, None)
+            });
+            for accepted in futures_util::future::join_all(published).await {
+                assert!(accepted.is_ok(), "a message was not taken");
+            }
+        }
     }
 
     /// Records an attempt of a pending delivery.
@@ -309,6 +342,35 @@ impl Drop for TestApi {
     }
 }
 
+/// An open stream of events.
+pub(super) struct Stream {
+    body: Body,
+}
+
+impl Stream {
+    /// The data of the next event; `None` where the stream has ended.
+    pub(super) async fn next(&mut self) -> Option<Value> {
+        use http_body_util::BodyExt;
+        let waited = Duration::from_secs(20);
+        loop {
+            let frame = tokio::time::timeout(waited, self.body.frame()).await.expect("an event in time");
+            let bytes = frame?.expect("a frame").into_data().expect("data");
+            let text = String::from_utf8(bytes.to_vec()).expect("text");
+            if let Some(lines) = text.strip_prefix("event: page\n") {
+                let data: Vec<&str> = lines.lines().filter_map(|line| line.strip_prefix("data: ")).collect();
+                return Some(serde_json::from_str(&data.join("\n")).expect("JSON"));
+            }
+        }
+    }
+}
+
+/// The first piece of a body.
+async fn first_of(mut body: Body) -> Bytes {
+    use http_body_util::BodyExt;
+    let frame = tokio::time::timeout(Duration::from_secs(20), body.frame()).await.expect("a frame in time");
+    frame.expect("a frame").expect("a frame").into_data().expect("data")
+}
+
 /// An answer of a receiver.
 pub(super) fn answered(status: u16, body: &'static [u8]) -> Outcome {
     Outcome {
@@ -318,5 +380,7 @@ pub(super) fn answered(status: u16, body: &'static [u8]) -> Outcome {
         body: Bytes::from_static(body),
         started_at: SystemClock.now_ms(),
         duration_ms: 12,
+        timings: Timings::default(),
+        headers: Vec::new(),
     }
 }

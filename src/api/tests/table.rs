@@ -12,10 +12,18 @@ use crate::config::read_capped;
 
 const CONTRACT: &str = "../shared/reference/openapi-contract.json";
 /// Ours, beside the contract.
-const OWN: [&str; 13] = [
+const OWN: &[&str] = &[
     "POST /api/v1/auth/session",
     "GET /api/v1/auth/session",
     "DELETE /api/v1/auth/session",
+    "GET /api/v1/message",
+    "GET /api/v1/message/live",
+    "GET /api/v1/app/{app_id}/message",
+    "GET /api/v1/app/{app_id}/message/live",
+    "GET /api/v1/lookup/{id}",
+    "GET /api/v1/endpoint",
+    "GET /api/v1/overview",
+    "GET /api/v1/system",
     "POST /ingest/api/v1/source/{source_id}/log/verify-again",
     "GET /ingest/api/v1/source-type",
     "GET /api/v1/health/ping",
@@ -76,7 +84,7 @@ fn the_table_is_the_contract() {
             let methods = methods.as_object().expect("methods");
             methods.keys().map(move |method| format!("{} {path}", method.to_uppercase()))
         })
-        .chain(OWN.map(str::to_owned))
+        .chain(OWN.iter().map(|operation| (*operation).to_owned()))
         .collect();
     let unique: BTreeSet<String> = unique.into_iter().map(str::to_owned).collect();
     assert_eq!(unique, theirs);

@@ -267,7 +267,7 @@ async fn a_resolver_or_handshake_that_hangs_is_a_time_out() {
 }
 
 /// A CA of the test's own, and a receiver on 127.0.0.1 with a certificate of it.
-async fn tls_receiver() -> (Receiver, Vec<u8>) {
+pub(super) async fn tls_receiver() -> (Receiver, Vec<u8>) {
     let mut params = CertificateParams::new(Vec::new()).expect("parameters");
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let key = KeyPair::generate().expect("a key");

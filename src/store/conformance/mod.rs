@@ -8,6 +8,7 @@ mod health;
 mod maintenance;
 mod publish;
 mod settle;
+mod traffic;
 
 use std::sync::Arc;
 
@@ -304,10 +305,7 @@ pub(super) fn key(name: &str, body: &str, auto: bool) -> Idempotency {
 pub(super) fn outcome(kind: OutcomeKind, at: UnixMs) -> AttemptRecord {
     let status = if kind == OutcomeKind::Success { 200 } else { 500 };
     let body = Bytes::from_static(b"answer");
-    AttemptRecord {
-        outcome: Outcome { kind, status, retry_after_s: None, body, started_at: at, duration_ms: 3 },
-        url_id: 1,
-    }
+    AttemptRecord { outcome: Outcome { status, body, ..Outcome::without_answer(kind, at, 3) }, url_id: 1 }
 }
 
 /// The result of one scheduled attempt of a pending delivery.

@@ -275,7 +275,7 @@ impl Copy {
 
     /// All tables that are small, and what is made from the others. In a transaction of the target.
     fn copy_small(&self) -> anyhow::Result<()> {
-        for table in SMALL.iter().chain([&COUNTS]) {
+        for table in SMALL.iter().chain(&COUNTS) {
             self.target.empty(table)?;
             let mut place = Place::default();
             loop {
@@ -289,7 +289,8 @@ impl Copy {
                 place.after = slice.last_key(table);
             }
         }
-        self.target.count_up_to(self.source.last_attempt()?, &self.source.uncounted()?)?;
+        let traffic = self.source.uncounted_traffic()?;
+        self.target.count_up_to(self.source.last_counted()?, &self.source.uncounted()?, &traffic)?;
         self.target.number_behind(self.source.last_key()?, self.source.payload_number()?)
     }
 }
@@ -302,7 +303,7 @@ fn growing() -> impl Iterator<Item = (&'static Table, Partitioned)> {
 /// What of a row may be deleted while the row stays: the answer of an attempt. Else the key, which is always
 /// there.
 fn deletable(table: &Table) -> &'static str {
-    if table.name == "attempt" { "response" } else { table.columns[0].0 }
+    if table.name == "attempt" { "coalesce(response, trace)" } else { table.columns[0].0 }
 }
 
 fn day(table: Partitioned, key: i64) -> i64 {

@@ -11,6 +11,7 @@ use crate::store::postgres::partitions::PAYLOAD_SEQUENCE_BITS;
 use crate::store::seal::Sealer;
 use crate::store::sql::db::{Db, NONE, Optional, Result};
 use crate::store::sql::reseal;
+use crate::store::sql::traffic::{self, Gathered};
 use crate::store::sqlite;
 
 /// Where keys are given; those of payloads are given otherwise.
@@ -136,15 +137,17 @@ impl Source {
         Ok(last)
     }
 
-    /// The last attempt, up to which all are counted or are in [`Self::uncounted`].
-    pub(super) fn last_attempt(&self) -> Result<i64> {
-        let last: Option<i64> =
-            self.db().prepare_cached("SELECT max(key) FROM attempt")?.query_row(NONE, |row| row.get(0))?;
-        let counted: Option<i64> = self
-            .db()
-            .prepare_cached("SELECT max(value) FROM meta WHERE name = 'attempt_by_endpoint'")?
-            .query_row(NONE, |row| row.get(0))?;
-        Ok(last.unwrap_or(0).max(counted.unwrap_or(0)))
+    /// The last message or attempt, up to which all are counted or are in [`Self::uncounted`] and
+    /// [`Self::uncounted_traffic`].
+    pub(super) fn last_counted(&self) -> Result<i64> {
+        let sql = "SELECT max(coalesce((SELECT max(key) FROM attempt), 0), coalesce((SELECT max(key) FROM message), 0),
+                     coalesce((SELECT max(value) FROM meta WHERE name IN ('attempt_by_endpoint', 'traffic')), 0))";
+        self.db().prepare_cached(sql)?.query_row(NONE, |row| row.get(0))
+    }
+
+    /// Messages and attempts that are in no bucket yet.
+    pub(super) fn uncounted_traffic(&self) -> Result<Gathered> {
+        traffic::tail(self.db(), usize::MAX).map(|(gathered, _)| gathered)
     }
 
     /// Attempts that are not in the counts by hour yet: those behind the watermark, without those of the

@@ -15,6 +15,7 @@ use crate::store::postgres::session::Session;
 use crate::store::postgres::standing::PARTITION_LOCK;
 use crate::store::postgres::{COPYING, PAYLOAD_BLOCK_BITS, PgOptions};
 use crate::store::sql::db::{Db, NONE, Optional, params};
+use crate::store::sql::traffic::Gathered;
 
 /// How long one answer is waited for: whole days of messages are counted.
 const PATIENCE: Duration = Duration::from_mins(30);
@@ -89,7 +90,7 @@ impl Target {
 
     fn clear(&self, identity: &[u8]) -> anyhow::Result<()> {
         let mut names: Vec<&str> = GROWING.iter().chain(&SMALL).map(|table| table.name).collect();
-        names.extend([COUNTS.name, "unique_key", "node"]);
+        names.extend(COUNTS.iter().map(|table| table.name).chain(["unique_key", "node"]));
         self.in_transaction(|| {
             self.db().execute_batch(&format!("TRUNCATE {}; UPDATE counted SET up_to = 0", names.join(", ")))?;
             self.db()
@@ -158,7 +159,7 @@ impl Target {
     }
 
     /// Adds what was not counted yet, and says up to where all is. In a transaction.
-    pub(super) fn count_up_to(&self, last: i64, uncounted: &[HourCount]) -> anyhow::Result<()> {
+    pub(super) fn count_up_to(&self, last: i64, uncounted: &[HourCount], traffic: &Gathered) -> anyhow::Result<()> {
         let statement = self.session.prepare(
             "INSERT INTO endpoint_hour (hour, endpoint, success, failure)
              SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[])
@@ -171,6 +172,7 @@ impl Target {
             let (successes, failures) = (column(|count| count.success), column(|count| count.failure));
             self.session.pipeline(&[(&statement, vec![&hours, &endpoints, &successes, &failures])])?;
         }
+        traffic.write(self.db())?;
         self.db().prepare_cached("UPDATE counted SET up_to = ?")?.execute([last])?;
         Ok(())
     }
@@ -217,7 +219,9 @@ impl Target {
         let delete = self.session.prepare(&format!("DELETE FROM {} WHERE {key} = ANY($1::bigint[])", table.name))?;
         self.session.pipeline(&[(&delete, vec![&gone])])?;
         if !emptied.is_empty() {
-            let empty = self.session.prepare("UPDATE attempt SET response = NULL WHERE key = ANY($1::bigint[])")?;
+            let empty = self
+                .session
+                .prepare("UPDATE attempt SET response = NULL, trace = NULL WHERE key = ANY($1::bigint[])")?;
             self.session.pipeline(&[(&empty, vec![&emptied])])?;
         }
         Ok(())

@@ -188,6 +188,11 @@ impl Journal {
         self.shared.queue().items.len()
     }
 
+    /// Bytes of commands that wait, roughly.
+    pub fn bytes(&self) -> usize {
+        self.shared.queue().bytes
+    }
+
     /// How it is.
     pub fn health(&self) -> watch::Receiver<Health> {
         self.shared.health.subscribe()
@@ -303,8 +308,11 @@ impl JournalTask {
         observer.forming(&mut commands);
         let began = Instant::now();
         let result = writer.commit(&commands);
-        self.metrics.commit_seconds.observe(began.elapsed().as_secs_f64());
+        let took = began.elapsed();
+        self.metrics.commit_seconds.observe(took.as_secs_f64());
         self.metrics.batch_size.observe(commands.len() as f64);
+        let took_ms = u32::try_from(took.as_millis()).unwrap_or(u32::MAX);
+        self.metrics.commits.observe(commands.len(), took_ms, self.clock.now_ms());
         match result {
             Ok(replies) => {
                 self.answer(observer, writer, commands, replies, waiters);

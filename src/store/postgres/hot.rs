@@ -532,7 +532,11 @@ fn settle_one<'b>(
     if let Some(record) = &settle.attempt {
         // By when it was recorded, so that what is counted up to a key is complete.
         let id = writer.core.new_id(record.outcome.started_at.max(settle.at));
-        inserts.attempt(id, settle, record);
+        let next_due = match settle.next {
+            Next::Retry { due, .. } if applied => Some(due),
+            _ => None,
+        };
+        inserts.attempt(id, settle, record, next_due);
         let last = LastAttempt { id, status: record.outcome.status, at: record.outcome.started_at };
         told = tell.map(|what| (what, last));
     }

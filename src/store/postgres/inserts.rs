@@ -5,7 +5,7 @@ use tokio_postgres::types::ToSql;
 use super::session::{Call, Session, SessionError};
 use crate::model::routing::Route;
 use crate::model::slot::slot_of;
-use crate::model::{EndpointKey, Id, Parked, UnixMs};
+use crate::model::{EndpointKey, Id, Parked, UnixMs, trace};
 use crate::store::command::{AttemptRecord, Publish, Settle};
 use crate::store::sql::source_log;
 
@@ -27,9 +27,9 @@ const PARKED: &str = "INSERT INTO parked (endpoint, message, state, at)
 const UNCANCELLED: &str = "DELETE FROM parked USING unnest($1::bigint[], $2::bigint[]) AS arrived (endpoint, message)
      WHERE parked.endpoint = arrived.endpoint AND parked.message = arrived.message AND state = $3::smallint";
 const ATTEMPT: &str = "INSERT INTO attempt (key, nonce, message, endpoint, url, kind, status, manual, started_at,
-       duration_ms, response)
+       duration_ms, response, next_due, trace)
      SELECT * FROM unnest($1::bigint[], $2::bytea[], $3::bigint[], $4::bigint[], $5::bigint[], $6::smallint[],
-       $7::smallint[], $8::smallint[], $9::bigint[], $10::bigint[], $11::bytea[])";
+       $7::smallint[], $8::smallint[], $9::bigint[], $10::bigint[], $11::bytea[], $12::bigint[], $13::bytea[])";
 const FORGOTTEN: &str = "DELETE FROM unique_key USING unnest($1::bytea[], $2::bigint[]) AS refused (hash, message)
      WHERE unique_key.hash = refused.hash AND unique_key.message = refused.message";
 /// The end of the transaction.
@@ -63,7 +63,7 @@ columns!(Waitings { endpoint: i64, due: i64, message: i64, attempts: i16, manual
 columns!(Parkeds { endpoint: i64, message: i64, state: i16, at: i64 });
 columns!(Attempts {
     key: i64, nonce: Vec<u8>, message: i64, endpoint: i64, url: i64, kind: i16, status: i16, manual: i16,
-    started_at: i64, duration_ms: i64, response: Option<&'b [u8]>,
+    started_at: i64, duration_ms: i64, response: Option<&'b [u8]>, next_due: Option<i64>, trace: Option<Vec<u8>>,
 });
 
 /// What a batch adds.
@@ -147,8 +147,8 @@ impl<'b> Inserts<'b> {
         self.uncancelled.1.push(settle.message.0);
     }
 
-    /// An attempt.
-    pub(super) fn attempt(&mut self, id: Id, settle: &Settle, record: &'b AttemptRecord) {
+    /// An attempt, and when its delivery is tried again.
+    pub(super) fn attempt(&mut self, id: Id, settle: &Settle, record: &'b AttemptRecord, next_due: Option<UnixMs>) {
         let (outcome, row) = (&record.outcome, &mut self.attempts);
         row.key.push(id.key);
         row.nonce.push(id.nonce.to_vec());
@@ -161,6 +161,8 @@ impl<'b> Inserts<'b> {
         row.started_at.push(outcome.started_at);
         row.duration_ms.push(outcome.duration_ms.into());
         row.response.push((!outcome.body.is_empty()).then_some(&outcome.body[..]));
+        row.next_due.push(next_due);
+        row.trace.push(trace::encode(&outcome.timings, &outcome.headers));
     }
 
     /// Writes all, and ends the transaction where `commit` says so, in one round trip. Says which places in

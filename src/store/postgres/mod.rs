@@ -75,6 +75,13 @@ pub(crate) fn sole_standing(options: &PgOptions) -> Standing {
     standing
 }
 
+/// For tests: all that is old enough is counted.
+#[cfg(test)]
+pub(crate) fn count_all(options: &PgOptions, now: crate::model::UnixMs) {
+    let session = connect(options).expect("connected");
+    while upkeep::round(&session, now).expect("a round") {}
+}
+
 /// For tests: rows of numbers.
 #[cfg(test)]
 pub(crate) fn numbers(options: &PgOptions, sql: &str) -> Vec<Vec<i64>> {

@@ -6,8 +6,9 @@ use super::session::{Session, SessionError};
 use crate::model::UnixMs;
 use crate::model::id::first_key_at;
 use crate::store::maintenance::{Due, Horizon, Maintained};
-use crate::store::sql::db::{Db, Result, Value};
+use crate::store::sql::db::{Db, Error, Result, Value};
 use crate::store::sql::stats::HOUR_MS;
+use crate::store::sql::traffic::{self, Gathered, Span};
 
 /// Unique keys and answers to changes that one sweep removes.
 const SWEPT_AT_ONCE: i64 = 10_000;
@@ -185,20 +186,17 @@ pub(in crate::store) fn round(session: &Session, now: UnixMs) -> Result<bool, Se
     Ok(counts || keys.max(changes) as i64 == SWEPT_AT_ONCE)
 }
 
-/// Adds up the attempts that came since the last time, by endpoint and hour of their keys: of a minute at most.
+/// Adds up what came since the last time, of a minute at most: attempts by endpoint and hour of their keys,
+/// messages and attempts by environment and time.
 /// Says whether there is more.
 fn count(session: &Session, now: UnixMs) -> Result<bool, SessionError> {
     let until = first_key_at(now - COUNTED_BEHIND_MS);
     session.batch("BEGIN")?;
-    let counted = (|| {
+    let counted = (|| -> Result<bool> {
         let from = session.query(&session.prepare("SELECT up_to FROM counted FOR UPDATE")?, &[])?;
         let from = from.first().map_or(Ok(0), |row| row.integer(0))?;
-        let first = session.query(
-            &session.prepare("SELECT key FROM attempt WHERE key > ? ORDER BY key LIMIT 1")?,
-            &[Value::Integer(from)],
-        )?;
         // Nothing lies between: what was not there a minute ago is not waited for minute by minute.
-        let first = first.first().map_or(Ok(until), |row| row.integer(0))?.clamp(from, until.max(from));
+        let first = first_behind(session, from)?.unwrap_or(until).clamp(from, until.max(from));
         let up_to = until.min(first.saturating_add(first_key_at(COUNTED_AT_ONCE_MS)));
         if from >= up_to {
             return Ok(false);
@@ -212,11 +210,31 @@ fn count(session: &Session, now: UnixMs) -> Result<bool, SessionError> {
                failure = endpoint_hour.failure + excluded.failure"
         ))?;
         session.execute(&add, &[Value::Integer(from), Value::Integer(up_to)])?;
+        let (db, span) = (Db::Postgres(session), Span { behind: from, up_to, limit: usize::MAX });
+        let mut traffic = Gathered::default();
+        traffic::add_messages(db, span, &mut traffic)?;
+        traffic::add_attempts(db, span, &mut traffic)?;
+        traffic.write(db)?;
         session.execute(&session.prepare("UPDATE counted SET up_to = ?")?, &[Value::Integer(up_to)])?;
         Ok(up_to < until)
     })();
     session.batch(if counted.is_ok() { "COMMIT" } else { "ROLLBACK" })?;
-    counted
+    counted.map_err(|error| match error {
+        Error::Postgres(error) => error,
+        other => SessionError::Refused { code: String::new(), message: other.to_string() },
+    })
+}
+
+/// The first message or attempt behind a key.
+fn first_behind(session: &Session, key: i64) -> Result<Option<i64>, SessionError> {
+    let mut first = None;
+    for table in ["message", "attempt"] {
+        let sql = format!("SELECT key FROM {table} WHERE key > ? ORDER BY key LIMIT 1");
+        let found = session.query(&session.prepare(&sql)?, &[Value::Integer(key)])?;
+        let found = found.first().map(|row| row.integer(0)).transpose()?;
+        first = first.into_iter().chain(found).min();
+    }
+    Ok(first)
 }
 
 /// Tables with all their partitions: bytes of rows, bytes of indexes, dead rows.

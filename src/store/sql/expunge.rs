@@ -63,8 +63,9 @@ impl Changer<'_> {
     /// The answer to an attempt goes.
     pub(in crate::store) fn expunge_attempt(&mut self, message: MessageKey, attempt: Id) -> Result<Changed, Stop> {
         let _overwriting = Overwriting::begin(self.db)?;
+        // What is kept with how long it took are headers of the answer.
         let changed = self.run(
-            "UPDATE attempt SET response = NULL WHERE key = ? AND nonce = ? AND message = ?",
+            "UPDATE attempt SET response = NULL, trace = NULL WHERE key = ? AND nonce = ? AND message = ?",
             params![attempt.key, attempt.nonce.as_slice(), message.0],
         )?;
         if changed == 0 {

@@ -2,16 +2,21 @@
 //! short tail behind it by key, in one read transaction.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::db::{Db, NONE, Optional, Result, Row, Value, params};
 use async_trait::async_trait;
 use bytes::Bytes;
 
 use super::lines::{Line, Lines};
-use super::scan::{ATTEMPTS_OF_ENDPOINT, ATTEMPTS_OF_MESSAGE, MESSAGES_OF_APP, interval, matches, scan};
-use super::{access, cron, deliveries, recover, rows, source, source_log, stats};
+use super::scan::{ATTEMPTS_OF_ENDPOINT, ATTEMPTS_OF_MESSAGE, SCAN_TIME_MAX, interval, matches, scan};
+use super::{
+    access, app_stats, cron, deliveries, endpoint_list, lookup, recover, rows, search, source, source_log, standing,
+    stats, traffic,
+};
 use crate::model::cron::CronSource;
 use crate::model::id::first_key_at;
+use crate::model::trace::{self, Header};
 use crate::model::{
     ApiKey, AppKey, Application, Attempt, BackgroundTask, DeliveryState, Endpoint, EndpointKey, EnvKey, Environment,
     EventType, Id, IdKind, Key, LoggedRequest, Message, MessageKey, OutcomeKind, Parked, PortalToken, Session,
@@ -20,19 +25,25 @@ use crate::model::{
 use crate::store::ReadError;
 use crate::store::maintenance::{Due, Horizon};
 use crate::store::query::{
-    AttemptFilter, AttemptRow, AttemptsOf, DeliveryFilter, EndpointStats, MessageFilter, Order, Page, QUEUE_AGES_S,
-    QueueRow, Rows, StoreQueries,
+    AppAttempts, AppSpan, AttemptFilter, AttemptRow, AttemptsOf, DeliveryFilter, EndpointStats, MessageFilter, NodeRow,
+    Order, Page, QUEUE_AGES_S, QueueRow, Rows, Standing, StoreQueries, StoreSize, Traffic,
 };
+use crate::store::search::{AttemptCount, EndpointRow, EndpointsIn, Looked, Search, SearchIn, SearchRow, Tallied};
 
 /// Environments, or keys, that are listed.
 const ALL_MAX: i64 = 10_000;
+/// Attempts that are counted in one step.
+const COUNT_STEP: usize = 5_000;
+/// Endpoints that wait and are looked at for those of one environment.
+const QUEUE_LOOKED_AT: usize = 10_000;
 const ATTEMPT: &str =
     "attempt.key, attempt.nonce, attempt.message, message.nonce, attempt.endpoint, endpoint_url.nonce,
-    endpoint_url.url, attempt.kind, attempt.status, attempt.manual, attempt.started_at, attempt.duration_ms";
+    endpoint_url.url, attempt.kind, attempt.status, attempt.manual, attempt.started_at, attempt.duration_ms,
+    attempt.next_due, attempt.trace";
 const ATTEMPT_FROM: &str = "FROM attempt JOIN message ON message.key = attempt.message
     LEFT JOIN endpoint_url ON endpoint_url.id = attempt.url";
 
-/// An attempt without the answer's body: columns [`ATTEMPT`].
+/// An attempt without its answer: columns [`ATTEMPT`].
 fn attempt(row: &Row<'_>) -> Result<Attempt> {
     let code: u8 = row.get(7)?;
     Ok(Attempt {
@@ -45,8 +56,20 @@ fn attempt(row: &Row<'_>) -> Result<Attempt> {
         trigger: Trigger::from_code(row.get(9)?),
         started_at: row.get(10)?,
         duration_ms: row.get(11)?,
+        next_due: row.get(12)?,
+        timings: row.blob_or_null(13)?.and_then(trace::decode).map(|(timings, _)| timings),
         response: Bytes::new(),
+        headers: Vec::new(),
     })
+}
+
+/// The headers of the answer to an attempt, of a failure.
+fn response_headers(db: Db<'_>, attempt: Key) -> Result<Vec<Header>> {
+    let read = |row: &Row<'_>| {
+        Ok(row.blob_or_null(0)?.and_then(trace::decode).map(|(_, rest)| trace::headers(rest)).unwrap_or_default())
+    };
+    let mut statement = db.prepare_cached("SELECT trace FROM attempt WHERE key = ?")?;
+    Ok(statement.query_row([attempt], read).optional()?.unwrap_or_default())
 }
 
 /// The body of the answer to an attempt.
@@ -298,20 +321,42 @@ impl<L: Lines> StoreQueries for L {
         page: Page<Key>,
         filter: MessageFilter,
     ) -> Result<Rows<Message>, ReadError> {
-        self.read(Line::Lists, move |db, _| {
-            let bounds = interval(&page, filter.before, filter.after);
-            let find = |key| {
-                let found = message_of(db, key, false)?;
-                Ok(found.filter(|message| matches(&filter, message)))
-            };
-            scan(db, &MESSAGES_OF_APP, app.0, bounds, &page, find, |message| {
-                if filter.with_content {
-                    read_content(db, message)?;
-                }
-                Ok(message.payload.as_ref().map_or(0, Bytes::len))
-            })
+        let wanted = Search::of(SearchIn::Application(app), filter);
+        self.read(Line::Lists, move |db, _| search::list(db, &page, &wanted)).await
+    }
+
+    async fn search(&self, page: Page<Key>, wanted: Search) -> Result<Rows<SearchRow>, ReadError> {
+        self.read(Line::Lists, move |db, _| search::search(db, &page, &wanted)).await
+    }
+
+    async fn newest_message(&self) -> Result<Option<Key>, ReadError> {
+        self.read(Line::Lists, |db, _| {
+            let sql = "SELECT key FROM message ORDER BY key DESC LIMIT 1";
+            db.prepare_cached(sql)?.query_row(NONE, |row| row.get(0)).optional()
         })
         .await
+    }
+
+    async fn tallies(&self, messages: Vec<MessageKey>) -> Result<Vec<Tallied>, ReadError> {
+        self.read(Line::Lists, move |db, _| search::of_keys(db, &messages)).await
+    }
+
+    async fn lookup(&self, env: EnvKey, named: &str) -> Result<Option<Looked>, ReadError> {
+        let named = named.to_owned();
+        self.read(Line::Lists, move |db, _| lookup::look_up(db, env, &named)).await
+    }
+
+    async fn endpoints_in(
+        &self,
+        env: EnvKey,
+        page: Page<Key>,
+        state: EndpointsIn,
+    ) -> Result<Rows<EndpointRow>, ReadError> {
+        self.read(Line::Lists, move |db, sealer| endpoint_list::of_env(db, sealer, env, &page, state)).await
+    }
+
+    async fn attempt_count(&self, endpoint: EndpointKey, filter: AttemptFilter) -> Result<AttemptCount, ReadError> {
+        self.read(Line::Lists, move |db, _| attempt_count(db, endpoint, &filter)).await
     }
 
     async fn attempts(
@@ -320,47 +365,7 @@ impl<L: Lines> StoreQueries for L {
         page: Page<Key>,
         filter: AttemptFilter,
     ) -> Result<Rows<AttemptRow>, ReadError> {
-        self.read(Line::Lists, move |db, _| {
-            let (list, leading, only) = match of {
-                AttemptsOf::Message(message, endpoint) => (&ATTEMPTS_OF_MESSAGE, message.0, endpoint),
-                AttemptsOf::Endpoint(endpoint) => (&ATTEMPTS_OF_ENDPOINT, endpoint.0, None),
-            };
-            let sql = format!("SELECT {ATTEMPT} {ATTEMPT_FROM} WHERE attempt.key = ?");
-            let needs_message = filter.with_message
-                || filter.message.channel.is_some()
-                || filter.message.tag.is_some()
-                || !filter.message.event_types.is_empty();
-            let bounds = interval(&page, filter.message.before, filter.message.after);
-            let find = |key| {
-                let found = db.prepare_cached(&sql)?.query_row([key], attempt).optional()?;
-                let Some(attempt) = found.filter(|attempt| wanted(&filter, only, attempt)) else {
-                    return Ok(None);
-                };
-                let message = if needs_message {
-                    let message = message_of(db, attempt.message.key, false)?;
-                    match message.filter(|message| matches(&filter.message, message)) {
-                        None => return Ok(None),
-                        message => message.filter(|_| filter.with_message),
-                    }
-                } else {
-                    None
-                };
-                Ok(Some((attempt, message)))
-            };
-            scan(db, list, leading, bounds, &page, find, |(attempt, message)| {
-                let mut bytes = 0;
-                if filter.with_content {
-                    attempt.response = response(db, attempt.id.key)?;
-                    bytes += attempt.response.len();
-                }
-                if let Some(message) = message.as_mut().filter(|_| filter.message.with_content) {
-                    read_content(db, message)?;
-                    bytes += message.payload.as_ref().map_or(0, Bytes::len);
-                }
-                Ok(bytes)
-            })
-        })
-        .await
+        self.read(Line::Lists, move |db, _| attempts(db, of, &page, &filter)).await
     }
 
     async fn attempt(&self, message: MessageKey, id: Id) -> Result<Option<Attempt>, ReadError> {
@@ -369,6 +374,7 @@ impl<L: Lines> StoreQueries for L {
             let found = db.prepare_cached(&sql)?.query_row([id.key, message.0], attempt).optional()?;
             let Some(mut attempt) = found.filter(|attempt| attempt.id == id) else { return Ok(None) };
             attempt.response = response(db, id.key)?;
+            attempt.headers = response_headers(db, id.key)?;
             Ok(Some(attempt))
         })
         .await
@@ -482,8 +488,50 @@ impl<L: Lines> StoreQueries for L {
         .await
     }
 
-    async fn queue_shape(&self, now: UnixMs, limit: usize) -> Result<Vec<QueueRow>, ReadError> {
-        self.read(Line::Lists, move |db, _| queue_shape(db, now, limit)).await
+    async fn queue_shape(&self, env: Option<EnvKey>, now: UnixMs, limit: usize) -> Result<Vec<QueueRow>, ReadError> {
+        self.read(Line::Lists, move |db, _| queue_shape(db, env, now, limit)).await
+    }
+
+    async fn nodes(&self) -> Result<Vec<NodeRow>, ReadError> {
+        self.read(Line::Lists, |db, _| standing::nodes(db)).await
+    }
+
+    async fn traffic(
+        &self,
+        env: EnvKey,
+        since: UnixMs,
+        until: UnixMs,
+        bucket_s: i64,
+        now: UnixMs,
+    ) -> Result<Traffic, ReadError> {
+        self.read(Line::Lists, move |db, _| traffic::read(db, env, (since, until), bucket_s, now)).await
+    }
+
+    async fn standing(&self, env: EnvKey) -> Result<Standing, ReadError> {
+        self.read(Line::Lists, move |db, _| standing::of_env(db, env)).await
+    }
+
+    async fn size(&self) -> Result<StoreSize, ReadError> {
+        self.read(Line::Lists, |db, _| standing::size(db)).await
+    }
+
+    async fn apps_of_env(&self, env: EnvKey, apps: Vec<AppKey>) -> Result<Vec<AppKey>, ReadError> {
+        self.read(Line::Lists, move |db, _| standing::apps_of_env(db, env, &apps)).await
+    }
+
+    async fn attempts_of_app(&self, app: AppKey, span: AppSpan) -> Result<AppAttempts, ReadError> {
+        self.read(Line::Lists, move |db, _| {
+            if span.by_type { app_stats::by_type(db, app, &span) } else { app_stats::by_hour(db, app, &span) }
+        })
+        .await
+    }
+
+    async fn endpoint_counts(&self, env: EnvKey, without: Option<&'static str>) -> Result<(u64, u64), ReadError> {
+        self.read(Line::Lists, move |db, _| standing::endpoint_counts(db, env, without)).await
+    }
+
+    async fn active_apps(&self, env: EnvKey, enabled: bool, without: Option<&'static str>) -> Result<u64, ReadError> {
+        self.read(Line::Lists, move |db, _| standing::active_apps(db, env, enabled, without)).await
     }
 
     async fn integrity(&self) -> Result<String, ReadError> {
@@ -496,13 +544,71 @@ impl<L: Lines> StoreQueries for L {
     }
 }
 
+/// Attempts, in the order of their keys.
+fn attempts(db: Db<'_>, of: AttemptsOf, page: &Page<Key>, filter: &AttemptFilter) -> Result<Rows<AttemptRow>> {
+    let (list, leading, only) = match of {
+        AttemptsOf::Message(message, endpoint) => (&ATTEMPTS_OF_MESSAGE, message.0, endpoint),
+        AttemptsOf::Endpoint(endpoint) => (&ATTEMPTS_OF_ENDPOINT, endpoint.0, None),
+    };
+    let sql = format!("SELECT {ATTEMPT} {ATTEMPT_FROM} WHERE attempt.key = ?");
+    let needs_message = filter.with_message
+        || filter.message.channel.is_some()
+        || filter.message.tag.is_some()
+        || !filter.message.event_types.is_empty();
+    let bounds = interval(page, filter.message.before, filter.message.after);
+    let find = |key| {
+        let found = db.prepare_cached(&sql)?.query_row([key], attempt).optional()?;
+        let Some(attempt) = found.filter(|attempt| wanted(filter, only, attempt)) else {
+            return Ok(None);
+        };
+        let message = if needs_message {
+            let message = message_of(db, attempt.message.key, false)?;
+            match message.filter(|message| matches(&filter.message, message)) {
+                None => return Ok(None),
+                message => message.filter(|_| filter.with_message),
+            }
+        } else {
+            None
+        };
+        Ok(Some((attempt, message)))
+    };
+    scan(db, list, leading, bounds, page, find, |(attempt, message)| {
+        let mut bytes = 0;
+        if filter.with_content {
+            attempt.response = response(db, attempt.id.key)?;
+            bytes += attempt.response.len();
+        }
+        if let Some(message) = message.as_mut().filter(|_| filter.message.with_content) {
+            read_content(db, message)?;
+            bytes += message.payload.as_ref().map_or(0, Bytes::len);
+        }
+        Ok(bytes)
+    })
+}
+
+/// How many attempts at an endpoint match: page after page of its list, without answers, as long as it takes
+/// no longer than a page may.
+fn attempt_count(db: Db<'_>, endpoint: EndpointKey, filter: &AttemptFilter) -> Result<AttemptCount> {
+    let mut page = Page { after: None, order: Order::Descending, limit: COUNT_STEP };
+    let (mut count, began) = (0, Instant::now());
+    loop {
+        let rows = attempts(db, AttemptsOf::Endpoint(endpoint), &page, filter)?;
+        count += rows.rows.len() as u64;
+        page.after = rows.resume.or_else(|| rows.rows.last().map(|(attempt, _)| attempt.id.key));
+        let is_cut = rows.resume.is_some() || began.elapsed() >= SCAN_TIME_MAX;
+        if rows.done || is_cut {
+            return Ok(AttemptCount { count, approximated: !rows.done });
+        }
+    }
+}
+
 fn wanted(filter: &AttemptFilter, only: Option<EndpointKey>, attempt: &Attempt) -> bool {
     only.is_none_or(|endpoint| endpoint.0 == attempt.endpoint.key)
         && filter.success.is_none_or(|success| success == (attempt.kind == OutcomeKind::Success))
         && filter.status_class.is_none_or(|class| class == attempt.status / 100)
 }
 
-fn queue_shape(db: Db<'_>, now: UnixMs, limit: usize) -> Result<Vec<QueueRow>> {
+fn queue_shape(db: Db<'_>, env: Option<EnvKey>, now: UnixMs, limit: usize) -> Result<Vec<QueueRow>> {
     use std::collections::HashMap;
     let mut shape: HashMap<i64, QueueRow> = HashMap::new();
     let ages: Vec<String> = (0..QUEUE_AGES_S.len()).map(|i| format!("WHEN message >= ?{} THEN {i}", i + 1)).collect();
@@ -532,7 +638,7 @@ fn queue_shape(db: Db<'_>, now: UnixMs, limit: usize) -> Result<Vec<QueueRow>> {
     })?;
     let mut rows: Vec<(i64, QueueRow)> = shape.into_iter().collect();
     rows.sort_by_key(|(_, row)| std::cmp::Reverse(row.by_age.iter().sum::<u64>() + row.failed + row.held));
-    rows.truncate(limit);
+    rows = of_env(db, env, rows, limit)?;
     for (key, row) in &mut rows {
         let named = db
             .prepare_cached(
@@ -546,6 +652,20 @@ fn queue_shape(db: Db<'_>, now: UnixMs, limit: usize) -> Result<Vec<QueueRow>> {
         }
     }
     Ok(rows.into_iter().map(|(_, row)| row).collect())
+}
+
+/// The first `limit` rows, of one environment if it is named; of very many endpoints the first are looked at.
+fn of_env<T>(db: Db<'_>, env: Option<EnvKey>, rows: Vec<(Key, T)>, limit: usize) -> Result<Vec<(Key, T)>> {
+    let mut found = Vec::new();
+    for (key, row) in rows.into_iter().take(QUEUE_LOOKED_AT) {
+        if found.len() >= limit {
+            break;
+        }
+        if env.map_or(Ok(true), |env| standing::is_endpoint_of_env(db, env, key))? {
+            found.push((key, row));
+        }
+    }
+    Ok(found)
 }
 
 fn maintenance_due(db: Db<'_>, horizon: Horizon) -> Result<Due> {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use rusqlite::{CachedStatement, Connection, OptionalExtension, params};
 
+use super::counters::TrafficCounter;
 use super::index::{DeferredIndex, Definition};
 use super::keys::{KeyIndex, dedupe_hash, event_hash};
 use super::purge::Purge;
@@ -11,7 +12,8 @@ use super::retention::Retention;
 use crate::model::id::first_key_at;
 use crate::model::operational::{LastAttempt, MessageHappening};
 use crate::model::routing::Route;
-use crate::model::{AppKey, Id, KeyMaker, Message, Next, Parked, SourceKey, Taken, Trigger, UnixMs};
+use crate::model::trace;
+use crate::model::{AppKey, AppKind, Id, KeyMaker, Message, Next, Parked, SourceKey, Taken, Trigger, UnixMs};
 use crate::store::command::{
     DedupeKey, Done, Idempotency, Publish, Published, Raised, Refusal, Reply, Settle, Settled,
 };
@@ -53,6 +55,7 @@ pub(super) struct WriterState {
     pub(super) attempts_by_message: DeferredIndex,
     pub(super) attempts_by_endpoint: DeferredIndex,
     pub(super) payload_sequence: i64,
+    pub(super) traffic: TrafficCounter,
     pub(super) retention: Retention,
     pub(super) purge: Purge,
 }
@@ -81,7 +84,7 @@ impl WriterState {
         let mut last: i64 = connection.query_row(
             "SELECT max(coalesce((SELECT max(value) FROM meta WHERE name IN ('highest_deleted_key', 'message_by_app',
                       'attempt_by_message', 'attempt_by_endpoint', 'floor_chosen', 'floor_automatic',
-                      'floor_event_id')), 0),
+                      'floor_event_id', 'traffic')), 0),
                     coalesce((SELECT max(up_to) FROM idempotency_run), 0))",
             [],
             |row| row.get(0),
@@ -96,6 +99,7 @@ impl WriterState {
             attempts_by_message: DeferredIndex::open(connection, ATTEMPT_BY_MESSAGE)?,
             attempts_by_endpoint: DeferredIndex::open(connection, ATTEMPT_BY_ENDPOINT)?,
             payload_sequence: last_payload_sequence(connection)?,
+            traffic: TrafficCounter::open(connection)?,
             retention: Retention::default(),
             purge: Purge::default(),
         })
@@ -108,6 +112,7 @@ impl WriterState {
     pub(super) fn begin(&mut self) {
         self.core.begin();
         self.seen.begin();
+        self.traffic.begin();
         for index in self.indexes() {
             index.begin();
         }
@@ -119,6 +124,7 @@ impl WriterState {
         self.retention = Retention::default();
         self.purge = Purge::default();
         self.seen.rollback();
+        self.traffic.begin();
         for index in self.indexes() {
             index.rollback();
         }
@@ -126,6 +132,7 @@ impl WriterState {
 
     pub(super) fn committed(&mut self) {
         self.seen.committed();
+        self.traffic.committed();
         for index in self.indexes() {
             index.committed();
         }
@@ -178,7 +185,7 @@ impl<'c> HotStatements<'c> {
             parked: prepare("INSERT OR REPLACE INTO parked (endpoint, message, state, at) VALUES (?, ?, ?, ?)")?,
             attempt: prepare(
                 "INSERT INTO attempt (key, nonce, message, endpoint, url, kind, status, manual, started_at,
-                   duration_ms, next_due, response) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                   duration_ms, next_due, response, trace) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             )?,
             pending_done: prepare("DELETE FROM pending WHERE message = ? AND endpoint = ?")?,
             waiting_done: prepare("DELETE FROM waiting WHERE endpoint = ? AND due = ? AND message = ?")?,
@@ -274,6 +281,9 @@ impl<'c> HotStatements<'c> {
         let head = inbound.map(|inbound| source_log::head(&inbound.received));
         self.payload.execute(params![payload, &publish.payload[..], head])?;
         state.messages_by_app.push(app.0, id.key, false);
+        if publish.config.app.kind == AppKind::Customer {
+            state.traffic.accepted(publish.config.app.env, id.key);
+        }
         state.seen.published(id.key);
         if let Some(key) = &publish.idempotency {
             state.seen.insert(kind_of(key), short(key), id.key);
@@ -437,10 +447,15 @@ impl<'c> HotStatements<'c> {
                 outcome.duration_ms,
                 next_due,
                 (!outcome.body.is_empty()).then_some(&outcome.body[..]),
+                trace::encode(&outcome.timings, &outcome.headers),
             ])?;
             let success = outcome.is_success();
             state.attempts_by_message.push(message, id.key, success);
             state.attempts_by_endpoint.push(endpoint, id.key, success);
+            let owner = state.core.owner(self.connection.into(), settle.app)?;
+            if let Some(owner) = owner.filter(|owner| owner.kind == AppKind::Customer) {
+                state.traffic.attempted(owner.env, id.key, success, outcome.duration_ms);
+            }
             if let Some(what) = tell {
                 let last = LastAttempt { id, status: outcome.status, at: outcome.started_at };
                 raise::message(self.connection.into(), &mut state.core, what, settle, last)?;

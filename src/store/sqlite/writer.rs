@@ -167,6 +167,7 @@ impl SqliteWriter {
         let now = batch.iter().map(at).max().unwrap_or(0);
         self.fill(&connection, share)?;
         self.state.seen.sweep(&connection, now, share)?;
+        self.state.traffic.write_if_due(&connection, self.state.core.keys.last(), now)?;
         self.commits += 1;
         if self.commits.is_multiple_of(FORGET_EVERY) {
             forget_changes(&connection, now)?;
@@ -267,6 +268,7 @@ impl StoreWriter for SqliteWriter {
         let result = (|| {
             connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
             self.fill(&connection, IDLE_SHARE)?;
+            self.state.traffic.write(&connection, self.state.core.keys.last(), now)?;
             self.state.seen.keep_floor(&connection)?;
             let swept = self.state.seen.sweep(&connection, now, IDLE_SHARE)?;
             let forgotten = forget_changes(&connection, now)?;

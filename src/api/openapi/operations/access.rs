@@ -76,7 +76,8 @@ fn environments() -> Vec<Described> {
                 "With its keys, applications and event types. 409 where it is the last, the caller's own, or holds \
                  more than 100 applications, 1,000 endpoints or 10,000 event types: those are deleted first.",
             )
-            .answers(204, ""),
+            .answers(204, "")
+            .answers(409, "HttpErrorOut"),
     ]
 }
 

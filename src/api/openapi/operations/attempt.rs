@@ -5,8 +5,10 @@ use crate::api::openapi::describe::{Described, Pages, Tag};
 use crate::model::IdKind;
 
 const BY_ENDPOINT: &str = "/api/v1/app/{app_id}/attempt/endpoint/{endpoint_id}";
+const COUNT: &str = "/api/v1/app/{app_id}/attempt/endpoint/{endpoint_id}/count";
 const BY_MESSAGE: &str = "/api/v1/app/{app_id}/attempt/msg/{msg_id}";
 const ONE: &str = "/api/v1/app/{app_id}/msg/{msg_id}/attempt/{attempt_id}";
+const HEADERS: &str = "/api/v1/app/{app_id}/msg/{msg_id}/attempt/{attempt_id}/headers";
 const RESEND: &str = "/api/v1/app/{app_id}/msg/{msg_id}/endpoint/{endpoint_id}/resend";
 const CONTENT: &str = "/api/v1/app/{app_id}/msg/{msg_id}/attempt/{attempt_id}/content";
 const MESSAGES: &str = "/api/v1/app/{app_id}/endpoint/{endpoint_id}/msg";
@@ -31,6 +33,10 @@ pub(super) fn described() -> Vec<Described> {
                 "expanded_statuses",
             ])
             .answers(200, "ListResponse_MessageAttemptOut_"),
+        get(COUNT, "v1.message-attempt.count-by-endpoint", TAG)
+            .says("Count an endpoint's attempts", "For a fraction of a second at most; then `approximated` is true.")
+            .query(&["status", "status_code_class", "channel", "tag", "event_types", "before", "after"])
+            .answers(200, "CountOut"),
         get(BY_MESSAGE, "v1.message-attempt.list-by-msg", TAG)
             .says("List a message's attempts", "The newest come first.")
             .pages(Pages::Ids(IdKind::Attempt))
@@ -51,6 +57,14 @@ pub(super) fn described() -> Vec<Described> {
             .says("Get an attempt", "")
             .query(&["expanded_statuses"])
             .answers(200, "MessageAttemptOut"),
+        get(HEADERS, "v1.message-attempt.get-headers", TAG)
+            .says(
+                "Get an attempt's headers",
+                "Those of the request are made once more, from the message, the time of the attempt and the endpoint as \
+                 it is now; a portal token that may not see secrets does not see the signature. Those of the answer \
+                 are kept of failures.",
+            )
+            .answers(200, "MessageAttemptHeadersOut"),
         post(RESEND, "v1.message-attempt.resend", TAG)
             .says(
                 "Send a message again",

@@ -5,6 +5,7 @@ mod application;
 mod attempt;
 mod endpoint;
 mod event_type;
+mod insight;
 mod message;
 mod operational;
 mod portal;
@@ -31,6 +32,7 @@ pub(super) fn all() -> Vec<Described> {
         access::described(),
         settings::described(),
         operational::described(),
+        insight::described(),
         server::described(),
     ]
     .concat()

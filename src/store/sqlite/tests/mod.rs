@@ -133,14 +133,7 @@ impl Store {
 
     /// A successful attempt of a message's pending delivery.
     fn success(&self, config: &AppConfig, message: MessageKey) -> Command {
-        let outcome = Outcome {
-            kind: OutcomeKind::Success,
-            status: 200,
-            retry_after_s: None,
-            body: bytes::Bytes::new(),
-            started_at: self.now,
-            duration_ms: 1,
-        };
+        let outcome = Outcome { status: 200, ..Outcome::without_answer(OutcomeKind::Success, self.now, 1) };
         let endpoint = &config.endpoints[0];
         Command::Settle(Box::new(Settle {
             app: config.app.key(),
