@@ -26,9 +26,15 @@ export function newest(schemas: Record<string, unknown> | null | undefined): Jso
 /** What a reference within `root` leads to. */
 function resolve(root: Json, reference: Json | undefined): Json | undefined {
   if (typeof reference !== 'string' || !reference.startsWith('#')) return undefined;
+  let written: string;
+  try {
+    written = decodeURIComponent(reference.slice(1));
+  } catch {
+    return undefined;
+  }
   let at: Json | undefined = root;
-  for (const part of reference.slice(1).split('/').filter(Boolean)) {
-    const name = decodeURIComponent(part).replaceAll('~1', '/').replaceAll('~0', '~');
+  for (const part of written.split('/').filter(Boolean)) {
+    const name = part.replaceAll('~1', '/').replaceAll('~0', '~');
     if (Array.isArray(at)) at = at[Number(name)];
     else at = isFields(at) && Object.hasOwn(at, name) ? at[name] : undefined;
   }
