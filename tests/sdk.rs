@@ -14,7 +14,7 @@ use serde_json::Value;
 use support::app::TestApp;
 
 /// What the SDKs offer of the operations that are served. Each of them proves every one of these.
-const OFFERED: [&str; 66] = [
+const OFFERED: [&str; 67] = [
     "GET /api/v1/health",
     "GET /api/v1/app",
     "POST /api/v1/app",
@@ -55,6 +55,7 @@ const OFFERED: [&str; 66] = [
     "GET /api/v1/app/{app_id}/attempt/msg/{msg_id}",
     "POST /api/v1/auth/app-portal-access/{app_id}",
     "POST /api/v1/auth/logout",
+    "POST /api/v1/auth/app/{app_id}/expire-all",
     "GET /api/v1/background-task",
     "GET /api/v1/background-task/{task_id}",
     "GET /api/v1/operational-webhook/endpoint",
@@ -84,13 +85,30 @@ const OFFERED: [&str; 66] = [
 ];
 
 /// What is served and no SDK offers, with the reason. The tests of these are elsewhere.
-const NOT_OFFERED: [(&str, &str); 15] = [
+const NOT_OFFERED: [(&str, &str); 32] = [
     ("GET /api/v1/app/{app_id}/msg/{msg_id}/raw", "the SDKs read messages as JSON"),
     ("GET /api/v1/event-type/{event_type_name}/retry-schedule", "of the hosted service's own pages"),
     ("PUT /api/v1/event-type/{event_type_name}/retry-schedule", "of the hosted service's own pages"),
     ("GET /api/v1/management/environment-settings", "of the hosted service's own pages"),
     ("PUT /api/v1/management/environment-settings", "of the hosted service's own pages"),
     ("PATCH /api/v1/management/environment-settings", "of the hosted service's own pages"),
+    ("GET /api/v1/environment/settings", "of the hosted service's own pages"),
+    ("POST /api/v1/auth/session", "ours, for browsers"),
+    ("GET /api/v1/auth/session", "ours, for browsers"),
+    ("DELETE /api/v1/auth/session", "ours, for browsers"),
+    ("POST /api/v1/auth/one-time-token", "of the hosted service's own pages"),
+    ("GET /api/v1/auth/whoami", "of the hosted service's own pages"),
+    ("GET /api/v1/management/environment", "of the hosted service's own pages"),
+    ("POST /api/v1/management/environment", "of the hosted service's own pages"),
+    ("GET /api/v1/management/environment/{env_id}", "of the hosted service's own pages"),
+    ("PUT /api/v1/management/environment/{env_id}", "of the hosted service's own pages"),
+    ("DELETE /api/v1/management/environment/{env_id}", "of the hosted service's own pages"),
+    ("GET /api/v1/management/authentication/{env_id}/api-token", "of the hosted service's own pages"),
+    ("POST /api/v1/management/authentication/{env_id}/api-token", "of the hosted service's own pages"),
+    ("GET /api/v1/management/authentication/{env_id}/api-token/{key_id}", "of the hosted service's own pages"),
+    ("PUT /api/v1/management/authentication/{env_id}/api-token/{key_id}", "of the hosted service's own pages"),
+    ("PATCH /api/v1/management/authentication/{env_id}/api-token/{key_id}", "of the hosted service's own pages"),
+    ("POST /api/v1/management/authentication/{env_id}/api-token/{key_id}/expire", "of the hosted service's own pages"),
     ("PATCH /ingest/api/v1/source/{source_id}", "ours, as for the other resources"),
     ("GET /ingest/api/v1/source/{source_id}/log", "of the hosted service's own pages"),
     ("POST /ingest/api/v1/source/{source_id}/log/verify-again", "ours, after a mistake in the configuration"),
