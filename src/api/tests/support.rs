@@ -30,7 +30,9 @@ use crate::model::{
     AppConfig, Clock, Endpoint, EndpointKey, EnvKey, Envelope, EnvironmentKind, Id, IdKind, MessageKey, Next, Outcome,
     OutcomeKind, Scope, Scopes, SlotSet, SystemClock, Taken, Timings, Trigger,
 };
-use crate::store::command::{AttemptRecord, Change, ChangeRequest, Changed, Command, Done, Raised, Reply, Settle};
+use crate::store::command::{
+    AccessChange, AttemptRecord, Change, ChangeRequest, Changed, Command, Done, Raised, Reply, Settle,
+};
 use crate::store::journal::{Journal, JournalLimits, Observer};
 use crate::store::maintenance::{Maintained, Maintenance, Work};
 use crate::store::seal::Sealer;
@@ -208,14 +210,18 @@ impl TestApi {
 
     /// Another environment with a key.
     pub(super) async fn environment(&self, name: &str, key: &str) -> EnvKey {
-        let Changed::Environment(made) =
-            self.change(Change::CreateEnvironment { name: name.into(), kind: EnvironmentKind::Production }).await
+        let Changed::Environment(made) = self
+            .change(Change::Access(AccessChange::CreateEnvironment {
+                name: name.into(),
+                kind: EnvironmentKind::Production,
+            }))
+            .await
         else {
             panic!("no environment")
         };
         let (env, hash) = (EnvKey(made.id.key), Sha256::digest(key).into());
         let (name, scopes, hint) = ("key".into(), Scopes::FULL, "_key".into());
-        self.change(Change::CreateApiKey { env, name, hash, scopes, hint }).await;
+        self.change(Change::Access(AccessChange::CreateApiKey { env, name, hash, scopes, hint })).await;
         env
     }
 
@@ -223,7 +229,8 @@ impl TestApi {
     pub(super) async fn key(&self, key: &str, scopes: &[Scope]) -> Id {
         let (name, hint) = (key.into(), "_key".into());
         let (hash, scopes) = (Sha256::digest(key).into(), Scopes::of(scopes.iter().copied()));
-        let made = self.change(Change::CreateApiKey { env: self.env, name, hash, scopes, hint }).await;
+        let made =
+            self.change(Change::Access(AccessChange::CreateApiKey { env: self.env, name, hash, scopes, hint })).await;
         let Changed::ApiKey(made) = made else { panic!("{made:?}") };
         made.id
     }

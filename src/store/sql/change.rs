@@ -105,17 +105,7 @@ impl Changer<'_> {
 
     fn change(&mut self, change: &Change) -> Result<Changed, Stop> {
         match change {
-            Change::CreateEnvironment { .. }
-            | Change::RenameEnvironment { .. }
-            | Change::DeleteEnvironment { .. }
-            | Change::CreateApiKey { .. }
-            | Change::PatchApiKey { .. }
-            | Change::RevokeApiKey { .. }
-            | Change::NoteKeyUse { .. }
-            | Change::OpenSession { .. }
-            | Change::CreateOneTimeToken { .. }
-            | Change::RedeemOneTimeToken { .. }
-            | Change::CloseSession { .. } => self.change_access(change),
+            Change::Access(change) => self.change_access(change),
             Change::CreateApplication { env, uid, spec, get_if_exists } => {
                 self.create_application(*env, uid.as_deref(), spec, *get_if_exists)
             }

@@ -5,7 +5,7 @@ use std::io::Read as _;
 
 use super::*;
 use crate::model::{AppKey, EndpointKey, EnvironmentKind, Key, SlotSet, TaskAsk};
-use crate::store::command::{EndpointPatch, NewTask};
+use crate::store::command::{AccessChange, EndpointPatch, NewTask};
 use crate::store::query::{AttemptFilter, AttemptsOf, MessageFilter, Order, Page, StoreQueries};
 
 const DAY_MS: i64 = 86_400_000;
@@ -176,9 +176,10 @@ fn a_slice_that_is_rolled_back_is_done_again() {
 fn operational_webhooks_are_kept_as_long_as_other_messages() {
     let mut store = Store::new();
     store.writer = store.writer.keeping_own_payloads(7);
-    let Changed::Environment(made) =
-        store.change(Change::CreateEnvironment { name: "test".into(), kind: EnvironmentKind::Production })
-    else {
+    let Changed::Environment(made) = store.change(Change::Access(AccessChange::CreateEnvironment {
+        name: "test".into(),
+        kind: EnvironmentKind::Production,
+    })) else {
         panic!("no environment")
     };
     let sql = "SELECT key FROM application WHERE kind = 1";
