@@ -166,7 +166,7 @@ pub(super) async fn test_attempt(call: Call, body: Body) -> Answer {
     let attempt = first_attempt(&call, AttemptsOf::Message(MessageKey(id.key), Some(endpoint.key()))).await?;
     let attempt = attempt.ok_or_else(|| {
         let id = id.format(IdKind::Message);
-        ApiError::Coded(Code::Unavailable, format!("{id} was accepted, and not yet tried: look it up later").into())
+        ApiError::Coded(Code::Conflict, format!("{id} was accepted, and not yet tried: look it up later").into())
     })?;
     Ok(answer::json(StatusCode::CREATED, &AttemptOut::of(&attempt, &masked(&attempt.url))))
 }
