@@ -34,7 +34,7 @@ pub(super) const FIELDS: [&str; 2] = ["url", "endpointId"];
 /// How often it is looked whether the first attempt is on record.
 const LOOK: Duration = Duration::from_millis(50);
 /// Beyond the deadline of an attempt: what its record may take, and waiting for its turn.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(5);
 const TOO_MANY: &str = "too many attempts are being tried out: try again in a moment";
 
 /// What trying a URL out came to.
