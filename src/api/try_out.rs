@@ -34,7 +34,7 @@ pub(super) const FIELDS: [&str; 2] = ["url", "endpointId"];
 /// How often it is looked whether the first attempt is on record.
 const LOOK: Duration = Duration::from_millis(50);
 /// Beyond the deadline of an attempt: what its record may take, and waiting for its turn.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(5);
 const TOO_MANY: &str = "too many attempts are being tried out: try again in a moment";
 
 /// What trying a URL out came to.
@@ -166,7 +166,7 @@ pub(super) async fn test_attempt(call: Call, body: Body) -> Answer {
     let attempt = first_attempt(&call, AttemptsOf::Message(MessageKey(id.key), Some(endpoint.key()))).await?;
     let attempt = attempt.ok_or_else(|| {
         let id = id.format(IdKind::Message);
-        ApiError::Coded(Code::Unavailable, format!("{id} was accepted, and not yet tried: look it up later").into())
+        ApiError::Coded(Code::Conflict, format!("{id} was accepted, and not yet tried: look it up later").into())
     })?;
     Ok(answer::json(StatusCode::CREATED, &AttemptOut::of(&attempt, &masked(&attempt.url))))
 }
