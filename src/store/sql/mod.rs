@@ -5,6 +5,7 @@
 
 pub(super) mod db;
 
+mod attempt_count;
 pub(super) mod catalog;
 pub(super) mod change;
 pub(super) mod core;
