@@ -60,10 +60,14 @@ impl TwoPart {
         };
         let Self { index, leading: column, key, table, table_leading } = self;
         if let Db::Postgres(_) = db {
-            // It is indexed in the transaction of the row itself.
-            let sql = format!(
-                "SELECT key FROM {table} WHERE {table_leading} = ? AND key > ? AND key < ? ORDER BY key {direction} LIMIT ?"
-            );
+            // It is indexed in the transaction of the row itself. What a message has is little, and read whole: to
+            // a planner without statistics it looks cheaper to walk all keys until as many were found.
+            let from = if *table_leading == "message" {
+                format!("(SELECT key FROM {table} WHERE {table_leading} = ? AND key > ? AND key < ? OFFSET 0) AS found")
+            } else {
+                format!("{table} WHERE {table_leading} = ? AND key > ? AND key < ?")
+            };
+            let sql = format!("SELECT key FROM {from} ORDER BY key {direction} LIMIT ?");
             let keys = db.prepare_cached(&sql)?.query_map([leading, low, high, limit as i64], |row| row.get(0))?;
             return keys.collect();
         }
