@@ -11,24 +11,34 @@ DATA_DIR ?= ./posthouse-data
 DEVELOPMENT := POSTHOUSE__EGRESS__ALLOW_NETWORKS=127.0.0.0/8,::1/128 POSTHOUSE_DEV_KEY=1
 
 .DEFAULT_GOAL := help
-.PHONY: help run dev test tested lint bench soak generated
+.PHONY: help run dev test tested lint bench soak generated dashboard
 
 help:
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
 
-run: ## build the server and start it with development settings
+run: dashboard ## build the server with its web app and start it with development settings
 	cargo build --release
 	$(DEVELOPMENT) exec $(POSTHOUSE) serve --data-dir $(DATA_DIR)
 
-dev: ## start the server with what has changed since, logging more (ARGS="--listen …")
-	$(DEVELOPMENT) POSTHOUSE__LOG__LEVEL=info,posthouse=debug \
-		cargo run --release -- serve --data-dir $(DATA_DIR) $(ARGS)
+dev: ## start the server, logging more (ARGS="--listen …"), and the web app with hot reload beside it
+	.ci/prepare dashboard
+	cargo build --release
+	@npm --prefix dashboard run dev & trap "kill $$!" EXIT; \
+	$(DEVELOPMENT) POSTHOUSE__LOG__LEVEL=info,posthouse=debug $(POSTHOUSE) serve --data-dir $(DATA_DIR) $(ARGS)
+
+# Built again only where its sources are newer than what was built.
+dashboard: dashboard/dist/index.html
+
+dashboard/dist/index.html: $(shell find dashboard/src dashboard/public dashboard/scripts -type f) $(wildcard dashboard/*.html dashboard/*.json dashboard/*.ts)
+	.ci/prepare dashboard
+	npm --prefix dashboard run build
 
 # The suites that say what Posthouse does, whichever the store: run on PostgreSQL as well.
 ON_BOTH := contract crash receive spine policies retention sdk
 
-test: ## all tests, some on both stores (ARGS="--test crash" for some, on the embedded one)
+test: ## all tests, some on both stores, and the web app's in a browser (ARGS="--test crash" for some, on the embedded one)
 	.ci/prepare
+	$(MAKE) --no-print-directory dashboard
 	tests/with-postgres $(MAKE) --no-print-directory tested
 
 tested:
@@ -36,10 +46,15 @@ tested:
 ifndef ARGS
 	POSTHOUSE_TEST_ENGINE=postgres cargo test --release $(ON_BOTH:%=--test %)
 	POSTHOUSE_TEST_ENGINE=postgres cargo test --release --lib api::tests
+	cargo build --release
+	POSTHOUSE_BIN=$(abspath $(POSTHOUSE)) npm --prefix dashboard test
 endif
 
-lint: ## formatting, clippy, licences
+lint: ## formatting, clippy, types of the web app, licences
 	cargo fmt --all --check
+	.ci/prepare dashboard
+	npm --prefix dashboard run types:check
+	npm --prefix dashboard run check
 	cargo clippy --release --workspace --all-targets -- -D warnings
 	@if cargo deny --version >/dev/null 2>&1; then \
 		cargo deny check licenses bans sources; \
@@ -60,3 +75,5 @@ soak: ## the fault tests at full length (hours)
 
 generated: ## write the generated files that are committed (references, schemas)
 	UPDATE_GENERATED=1 cargo test --release --workspace --quiet fresh
+	.ci/prepare dashboard
+	npm --prefix dashboard run types

@@ -3,9 +3,11 @@
 pub mod admission;
 pub mod cron;
 pub mod fetch;
+pub mod key_use;
 pub mod limited;
 pub mod quota;
 pub mod receive;
+pub mod sign_in;
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -14,7 +16,7 @@ use bytes::Bytes;
 
 pub use admission::Admission;
 
-use crate::config::{Delivery, Limits, Retention, Server};
+use crate::config::{Delivery, Limits, Portal, Retention, Server};
 use crate::dispatch::book::LaneBook;
 use crate::metrics::Metrics;
 use crate::model::routing::{route, route_only};
@@ -66,8 +68,14 @@ pub struct Gateway {
     pub retention: Retention,
     /// Bytes of bodies that are being read.
     pub body_budget: limited::BodyBudget,
+    /// Who may frame the portal, and call the API from a page.
+    pub portal: Portal,
+    /// When keys were last used.
+    pub key_use: key_use::KeyUse,
     /// Requests of each key.
     pub quotas: quota::Quotas,
+    /// Places for live lists.
+    pub streams: Arc<tokio::sync::Semaphore>,
     /// Verifiers of sources.
     pub receiving: receive::Receiving,
     /// How dispatch stood lately.

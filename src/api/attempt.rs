@@ -21,6 +21,7 @@ use crate::model::url::masked;
 use crate::model::{AppConfig, Attempt, Id, IdKind, Message, Phase, Timings, Trigger};
 use crate::store::command::{Change, Changed};
 use crate::store::query::{AttemptFilter, AttemptRow, AttemptsOf, Order, Rows};
+use crate::store::search::AttemptCount;
 
 type Answer = Result<Response<Body>, ApiError>;
 
@@ -141,6 +142,30 @@ pub(super) async fn list_by_endpoint(call: Call, _: Body) -> Answer {
     list(&call, &page, AttemptsOf::Endpoint(endpoint.key()), asked).await
 }
 
+/// How many there are.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct CountOut {
+    /// How many.
+    count: u64,
+    /// Whether there may be more: counting was cut short.
+    approximated: bool,
+}
+
+/// `GET /app/{app_id}/attempt/endpoint/{endpoint_id}/count`.
+pub(super) async fn count(call: Call, _: Body) -> Answer {
+    call.param("app_id")?;
+    call.param("endpoint_id")?;
+    let mut query = call.query();
+    let filter = filter(&mut query);
+    query.finish()?;
+    let (_, endpoint) = call.endpoint().await?;
+    let counted = match filter {
+        Some(filter) => call.gateway.queries.attempt_count(endpoint.key(), filter).await?,
+        None => AttemptCount { count: 0, approximated: false },
+    };
+    Ok(answer::json(StatusCode::OK, &CountOut { count: counted.count, approximated: counted.approximated }))
+}
+
 /// `GET /app/{app_id}/attempt/msg/{msg_id}`, newest first.
 pub(super) async fn list_by_message(call: Call, _: Body) -> Answer {
     call.param("app_id")?;
@@ -203,21 +228,27 @@ fn resent(_: &Changed) -> Rendered {
 /// Reads page and filters; no filter where no attempt can match.
 fn read(query: &mut Query<'_>, can_have_message: bool) -> (PageQuery<i64>, Option<AttemptFilter>) {
     let page = PageQuery::by_id(query, IdKind::Attempt, Order::Descending, false);
+    query.boolean("expanded_statuses", false);
+    let with_content = query.boolean("with_content", true);
+    let with_message = can_have_message && query.boolean("with_msg", false);
+    let filter = filter(query).map(|filter| AttemptFilter { with_content, with_message, ..filter });
+    (page, filter)
+}
+
+/// The filters of lists and counts; `None` where no attempt can match. The bytes of messages are never
+/// shown here.
+fn filter(query: &mut Query<'_>) -> Option<AttemptFilter> {
     let status = query.one_of("status", &[0, 1, 2, 3, 4]);
     let class = query.one_of("status_code_class", &[0, 100, 200, 300, 400, 500]);
-    query.boolean("expanded_statuses", false);
-    let mut of_message = message::filter(query);
-    // The bytes of messages are never shown here: the flag is about the answer of the receiver.
-    let with_content = std::mem::replace(&mut of_message.with_content, false);
-    let with_message = can_have_message && query.boolean("with_msg", false);
+    let message = message::envelope_filter(query);
     let success = match status {
         None => None,
         Some(SUCCESS) => Some(true),
         Some(FAIL) => Some(false),
-        Some(_) => return (page, None),
+        Some(_) => return None,
     };
     let status_class = class.map(|class| class / 100);
-    (page, Some(AttemptFilter { success, status_class, message: of_message, with_content, with_message }))
+    Some(AttemptFilter { success, status_class, message, ..AttemptFilter::default() })
 }
 
 async fn list(call: &Call, page: &PageQuery<i64>, of: AttemptsOf, filter: Option<AttemptFilter>) -> Answer {

@@ -7,6 +7,7 @@ use axum::body::Body;
 use bytes::Bytes;
 use http::request::Parts;
 
+use super::auth::Holder;
 use super::error::{ApiError, Kind};
 use super::first_sdks;
 use super::query::Query;
@@ -26,8 +27,10 @@ pub(super) const IDEMPOTENCY_KEY_BYTES_MAX: usize = 256;
 pub(super) struct Call {
     /// All that there is to ask.
     pub(super) gateway: Arc<Gateway>,
-    /// The environment that the key opens; none on operations that need no key.
+    /// The environment that the key opens, or that an operator chose; none on operations that need no key.
     pub(super) env: EnvKey,
+    /// The caller's key or session, if that is what opened it.
+    pub(super) holder: Option<Holder>,
     /// The caller's portal token, if that is what opened it.
     pub(super) portal: Option<Arc<PortalToken>>,
     /// Method, path, query and headers.

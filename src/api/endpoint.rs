@@ -60,7 +60,7 @@ pub(super) struct EndpointOut<'a> {
 }
 
 impl<'a> EndpointOut<'a> {
-    fn of(endpoint: &'a Endpoint, url: &'a str) -> Self {
+    pub(super) fn of(endpoint: &'a Endpoint, url: &'a str) -> Self {
         let spec = &endpoint.spec;
         Self {
             id: endpoint.id.format(IdKind::Endpoint),

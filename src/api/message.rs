@@ -96,16 +96,20 @@ pub(super) async fn list(call: Call, _: Body) -> Answer {
     Ok(page.answer(rows, iterator, resume, |out, message| push(out, message, with_content)))
 }
 
-/// The filters that lists of messages and of attempts share.
+/// The filters of lists of messages.
 pub(super) fn filter(query: &mut Query<'_>) -> MessageFilter {
+    MessageFilter { with_content: query.boolean("with_content", true), ..envelope_filter(query) }
+}
+
+/// Those that lists of messages and of attempts share.
+pub(super) fn envelope_filter(query: &mut Query<'_>) -> MessageFilter {
     MessageFilter {
         channel: query.ruled("channel", &validate::CHANNEL),
         tag: query.ruled("tag", &validate::TAG),
         event_types: query.list("event_types", EVENT_TYPES_MAX, &validate::EVENT_TYPE),
         before: query.time("before"),
         after: query.time("after"),
-        source: None,
-        with_content: query.boolean("with_content", true),
+        ..MessageFilter::default()
     }
 }
 

@@ -9,6 +9,7 @@
 //! middleware; any operation that answers from memory what the journal has not committed.
 
 mod answer;
+mod api_token;
 mod application;
 mod attempt;
 mod attempt_headers;
@@ -21,8 +22,11 @@ mod content;
 mod docs;
 mod endpoint;
 mod endpoint_in;
+mod endpoint_list;
+mod environment;
 mod error;
 mod event_type;
+mod events;
 mod example;
 mod first_sdks;
 mod headers;
@@ -31,10 +35,14 @@ mod hosted;
 mod json;
 mod json_visit;
 mod jwks;
+mod live;
+mod look;
+mod lookup;
 mod message;
 mod message_in;
 mod metrics;
 mod openapi;
+mod origin;
 mod overview;
 mod page;
 mod portal;
@@ -43,7 +51,10 @@ mod raw;
 mod receive;
 mod recover;
 mod routes;
+mod scope;
+mod searched;
 mod secret;
+mod session;
 mod settings;
 mod source;
 mod source_log;
@@ -54,6 +65,7 @@ mod tests;
 mod time;
 mod validate;
 
+pub(crate) use live::STREAMS_MAX;
 pub(crate) use receive::RECEIVING;
 pub use routes::router;
 

@@ -33,13 +33,71 @@ pub(super) struct PageQuery<C> {
 impl PageQuery<Key> {
     /// Of a list whose iterators are ids. A list without `order` runs one way only.
     pub(super) fn by_id(query: &mut Query<'_>, kind: IdKind, order: Order, can_order: bool) -> Self {
-        let parse = |text: &str| {
-            // An id that cannot exist (its number is too great) stands behind all others.
-            let parsed = Id::parse(kind, text).map(|id| id.key);
-            parsed.or_else(|| has_form_of(kind, text).then_some(Key::MAX))
-        };
-        Self::read(query, order, can_order, parse)
+        Self::read(query, order, can_order, |text| key_of(kind, text))
     }
+}
+
+impl PageQuery<Key> {
+    /// A page of messages, newest first, as a body asks for it; what it says was found right.
+    pub(super) fn of_messages(limit: Option<u16>, iterator: Option<&str>) -> Self {
+        let (back, written) = iterator.map_or((false, None), |text| match text.strip_prefix('-') {
+            Some(rest) => (true, Some(rest)),
+            None => (false, Some(text)),
+        });
+        Self {
+            limit: limit.map_or(LIMIT_DEFAULT, usize::from),
+            cursor: written.and_then(|text| key_of(IdKind::Message, text)),
+            written: written.map(str::to_owned),
+            back,
+            order: Order::Descending,
+        }
+    }
+
+    /// Of a list that runs on and on, oldest first, and never back.
+    pub(super) fn forward(query: &mut Query<'_>, kind: IdKind) -> Self {
+        let page = Self::by_id(query, kind, Order::Ascending, false);
+        if page.back {
+            query.problem("iterator", "must be an iterator of this list", Kind::Value);
+        }
+        page
+    }
+
+    /// The answer to who reads on and on: where to go on is said even where nothing is. `from` is where the
+    /// list begins.
+    pub(super) fn answer_forward<T>(
+        &self,
+        rows: &Rows<T>,
+        key_of: impl Fn(&T) -> Id,
+        from: Key,
+        (kind, mut push): (IdKind, impl FnMut(&mut Vec<u8>, &T)),
+    ) -> Response<Body> {
+        let end = rows.resume.map(Id::first_of).or_else(|| rows.rows.last().map(key_of));
+        let iterator = end.map(|id| id.format(kind)).or_else(|| self.written.clone());
+        let iterator = iterator.unwrap_or_else(|| Id::first_of(from).format(kind));
+        let mut out = Vec::with_capacity(256 + rows.rows.len() * 512);
+        out.extend_from_slice(b"{\"data\":[");
+        for (i, row) in rows.rows.iter().enumerate() {
+            if i > 0 {
+                out.push(b',');
+            }
+            push(&mut out, row);
+        }
+        out.extend_from_slice(b"],\"iterator\":");
+        answer::push_str(&mut out, &iterator);
+        out.extend_from_slice(if rows.done { b",\"done\":true}" } else { b",\"done\":false}" });
+        answer::bytes(StatusCode::OK, "application/json", out)
+    }
+}
+
+/// The place that an iterator names. An id that cannot exist (its number is too great) stands behind all others.
+fn key_of(kind: IdKind, text: &str) -> Option<Key> {
+    Id::parse(kind, text).map(|id| id.key).or_else(|| has_form_of(kind, text).then_some(Key::MAX))
+}
+
+/// Whether a text is an iterator of a list of messages.
+pub(super) fn check_message_iterator(text: &str) -> Result<(), &'static str> {
+    let written = text.strip_prefix('-').unwrap_or(text);
+    key_of(IdKind::Message, written).map(drop).ok_or("must be an iterator of this list")
 }
 
 impl PageQuery<String> {
@@ -95,10 +153,22 @@ impl<C: Clone> PageQuery<C> {
     /// The answer: `iterator_of` names a row, `resume` names a place in the list, `push` writes a row.
     pub(super) fn answer<T>(
         &self,
+        rows: Rows<T>,
+        iterator_of: impl Fn(&T) -> String,
+        resume: impl Fn(Key) -> String,
+        push: impl FnMut(&mut Vec<u8>, &T),
+    ) -> Response<Body> {
+        self.answer_with(rows, iterator_of, resume, push, b"")
+    }
+
+    /// The same with further fields, each with a comma before it.
+    pub(super) fn answer_with<T>(
+        &self,
         mut rows: Rows<T>,
         iterator_of: impl Fn(&T) -> String,
         resume: impl Fn(Key) -> String,
         mut push: impl FnMut(&mut Vec<u8>, &T),
+        further: &[u8],
     ) -> Response<Body> {
         if self.back {
             rows.rows.reverse();
@@ -124,7 +194,9 @@ impl<C: Clone> PageQuery<C> {
         push_iterator(&mut out, next);
         out.extend_from_slice(b",\"prevIterator\":");
         push_iterator(&mut out, prev.map(|prev| format!("-{prev}")));
-        out.extend_from_slice(if rows.done { b",\"done\":true}" } else { b",\"done\":false}" });
+        out.extend_from_slice(if rows.done { b",\"done\":true" } else { b",\"done\":false" });
+        out.extend_from_slice(further);
+        out.push(b'}');
         answer::bytes(StatusCode::OK, "application/json", out)
     }
 }

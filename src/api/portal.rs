@@ -23,6 +23,11 @@ type Answer = Result<Response<Body>, ApiError>;
 pub(super) const FIELDS: [&str; 6] = ["application", "readOnly", "capabilities", "featureFlags", "expiry", "sessionId"];
 pub(super) const EXPIRY_S: u32 = 604_800;
 pub(super) const EXPIRY_S_MIN: u32 = 3_600;
+pub(super) const EXPIRE_FIELDS: [&str; 2] = ["expiry", "sessionIds"];
+/// Seconds until which the end of tokens can be put off.
+pub(super) const END_S_MAX: u32 = 259_200;
+/// Sessions that end at once.
+pub(super) const SESSIONS_MAX: usize = 1_000;
 pub(super) const FEATURE_FLAGS_MAX: usize = 25;
 /// Random bytes of a token.
 const TOKEN_BYTES: usize = 32;
@@ -48,8 +53,7 @@ pub(super) async fn access(call: Call, body: Body) -> Answer {
     let expiry = fields.read("expiry", Null::Taken, "must be a number of seconds", |seconds: &u32| {
         if (EXPIRY_S_MIN..=EXPIRY_S).contains(seconds) { Ok(()) } else { Err("must be from 3600 to 604800 seconds") }
     });
-    // Names a session whose tokens a hosted operation ends together; each ends for itself here.
-    fields.text("sessionId", Null::Taken, |text| validate::SESSION.check(text));
+    let session_id = fields.text("sessionId", Null::Taken, |text| validate::SESSION.check(text));
     let is_there = call.app_if_any().await?.is_some();
     let named = (!is_there).then_some(&*name);
     let application = match fields.raw("application", Null::Taken) {
@@ -75,6 +79,7 @@ pub(super) async fn access(call: Call, body: Body) -> Answer {
         hash: Sha256::digest(&token).into(),
         capabilities,
         feature_flags: feature_flags.value().unwrap_or_default(),
+        session_id: session_id.value(),
         lifetime_ms: i64::from(expiry.value().unwrap_or(EXPIRY_S)) * 1000,
     };
     let url = format!("{}/portal#token={token}", call.gateway.public_url());
@@ -89,6 +94,23 @@ pub(super) async fn logout(call: Call, _: Body) -> Answer {
     call.idempotency_key()?;
     call.gateway.change(Change::RevokePortalToken { id }, None).await?;
     Ok(answer::no_content())
+}
+
+/// `POST /auth/app/{app_id}/expire-all`: portal tokens of the application end, at once or in some
+/// seconds; all, or those of some sessions.
+pub(super) async fn expire_all(call: Call, body: Body) -> Answer {
+    call.param("app_id")?;
+    let body = call.read(body).await?;
+    let mut fields = Fields::parse(&body, &EXPIRE_FIELDS, call.gateway.limits.json_depth_max)?;
+    let after_s = fields.read("expiry", Null::Taken, "must be a number of seconds", |seconds: &u32| {
+        if *seconds <= END_S_MAX { Ok(()) } else { Err("must be from 0 to 259200 seconds") }
+    });
+    let sessions = fields.texts("sessionIds", (0, SESSIONS_MAX), Null::Taken, &validate::SESSION);
+    fields.finish()?;
+    let app = call.app().await?.app.key();
+    let after_ms = i64::from(after_s.value().unwrap_or(0)) * 1_000;
+    let change = Change::ExpirePortalTokens { app, sessions: sessions.value().unwrap_or_default(), after_ms };
+    change::commit(&call, change, &body, change::nothing).await
 }
 
 /// What the token allows: all, unless it is said.

@@ -25,13 +25,16 @@ pub(super) struct RawOut<'a> {
 }
 
 /// `GET /app/{app_id}/msg/{msg_id}/raw`: the bytes as a text in JSON, or, to who accepts
-/// `application/octet-stream`, the bytes themselves with their media type.
+/// `application/octet-stream` or asks for a download, the bytes themselves with their media type.
 pub(super) async fn get(call: Call, _: Body) -> Answer {
     call.param("app_id")?;
     call.param("msg_id")?;
+    let mut query = call.query();
+    let download = query.boolean("download", false);
+    query.finish()?;
     let app = call.app().await?;
     let message = call.message(&app, true).await?;
-    if !accepts_bytes(&call.parts.headers) {
+    if !download && !accepts_bytes(&call.parts.headers) {
         let bytes = message.payload.as_deref().unwrap_or(EXPIRED);
         let mut answer = answer::json(StatusCode::OK, &RawOut { payload: &String::from_utf8_lossy(bytes) });
         answer.headers_mut().insert(VARY, HeaderValue::from_static("accept"));

@@ -13,12 +13,13 @@ use super::auth::{self, Caller};
 use super::call::Call;
 use super::error::{ApiError, Code};
 use super::{
-    application, attempt, attempt_headers, attempted, background_task, content, docs, endpoint, event_type, example,
-    first_sdks, headers, health, hosted, jwks, message, metrics, openapi, overview, portal, raw, receive, recover,
-    secret, settings, source, source_log, stats, system,
+    api_token, application, attempt, attempt_headers, attempted, background_task, content, docs, endpoint,
+    endpoint_list, environment, event_type, events, example, first_sdks, headers, health, hosted, jwks, live, lookup,
+    message, metrics, openapi, origin, overview, portal, raw, receive, recover, scope, searched, secret, session,
+    settings, source, source_log, stats, system,
 };
 use crate::accept::Gateway;
-use crate::model::{Capability, EnvKey};
+use crate::model::{Capability, EnvKey, PortalToken};
 
 type Answer = Result<Response<Body>, ApiError>;
 type Handler = fn(Call, Body) -> Pin<Box<dyn Future<Output = Answer> + Send>>;
@@ -34,17 +35,21 @@ pub(super) enum Needs {
     Portal(Capability),
     /// A portal token.
     Token,
+    /// An environment key or a session, whatever its scopes are.
+    Holder,
+    /// An environment key or a session with the scope `operator`.
+    Operator,
+    /// Any of them.
+    Anybody,
 }
 
 impl Needs {
-    /// Whether this caller may.
-    fn allow(self, caller: &Caller) -> bool {
-        match (self, caller) {
-            (Self::Nobody, _)
-            | (Self::Key | Self::Portal(_), Caller::Environment(_))
-            | (Self::Token, Caller::Portal(_)) => true,
-            (Self::Portal(capability), Caller::Portal(token)) => token.allows(capability),
-            (Self::Key, Caller::Portal(_)) | (Self::Token, Caller::Environment(_)) => false,
+    /// Whether a holder of this token may.
+    fn allow(self, token: &PortalToken) -> bool {
+        match self {
+            Self::Nobody | Self::Anybody | Self::Token => true,
+            Self::Portal(capability) => token.allows(capability),
+            Self::Key | Self::Holder | Self::Operator => false,
         }
     }
 }
@@ -79,6 +84,9 @@ mod needs {
     pub(super) const Nobody: Needs = Needs::Nobody;
     pub(super) const Key: Needs = Needs::Key;
     pub(super) const Token: Needs = Needs::Token;
+    pub(super) const Holder: Needs = Needs::Holder;
+    pub(super) const Operator: Needs = Needs::Operator;
+    pub(super) const Anybody: Needs = Needs::Anybody;
     pub(super) const View: Needs = Needs::Portal(Capability::ViewBase);
     pub(super) const ViewSecret: Needs = Needs::Portal(Capability::ViewEndpointSecret);
     pub(super) const RotateSecret: Needs = Needs::Portal(Capability::ManageEndpointSecret);
@@ -127,7 +135,17 @@ pub(super) fn implemented() -> Vec<Operation> {
         GET "/api/v1/app/{app_id}/msg" View message::list;
         POST "/api/v1/app/{app_id}/msg" Key message::create;
         GET "/api/v1/app/{app_id}/msg/{msg_id}" View message::get;
+        POST "/api/v1/app/{app_id}/msg/search" View searched::search;
+        GET "/api/v1/app/{app_id}/message" View searched::list_of_app;
+        GET "/api/v1/app/{app_id}/message/live" View live::live;
+        GET "/api/v1/message" Key searched::list;
+        GET "/api/v1/message/live" Key live::live;
+        GET "/api/v1/app/{app_id}/events" View events::list;
+        GET "/api/v1/events" Key events::list;
+        GET "/api/v1/lookup/{id}" Key lookup::get;
+        GET "/api/v1/endpoint" Key endpoint_list::list;
         GET "/api/v1/app/{app_id}/attempt/endpoint/{endpoint_id}" View attempt::list_by_endpoint;
+        GET "/api/v1/app/{app_id}/attempt/endpoint/{endpoint_id}/count" View attempt::count;
         GET "/api/v1/app/{app_id}/attempt/msg/{msg_id}" View attempt::list_by_message;
         GET "/api/v1/app/{app_id}/msg/{msg_id}/attempt/{attempt_id}" View attempt::get;
         GET "/api/v1/app/{app_id}/msg/{msg_id}/attempt/{attempt_id}/headers" View attempt_headers::get;
@@ -148,6 +166,24 @@ pub(super) fn implemented() -> Vec<Operation> {
         GET "/api/v1/background-task/{task_id}" Key background_task::get;
         POST "/api/v1/auth/app-portal-access/{app_id}" Key portal::access;
         POST "/api/v1/auth/logout" Token portal::logout;
+        POST "/api/v1/auth/app/{app_id}/expire-all" Key portal::expire_all;
+        POST "/api/v1/auth/session" Nobody session::open;
+        GET "/api/v1/auth/session" Holder session::get;
+        DELETE "/api/v1/auth/session" Holder session::close;
+        POST "/api/v1/auth/one-time-token" Nobody session::exchange;
+        GET "/api/v1/auth/whoami" Anybody session::whoami;
+        GET "/api/v1/management/environment" Key environment::list;
+        POST "/api/v1/management/environment" Operator environment::create;
+        GET "/api/v1/management/environment/{env_id}" Key environment::get;
+        PUT "/api/v1/management/environment/{env_id}" Operator environment::put;
+        DELETE "/api/v1/management/environment/{env_id}" Operator environment::delete;
+        GET "/api/v1/management/authentication/{env_id}/api-token" Key api_token::list;
+        POST "/api/v1/management/authentication/{env_id}/api-token" Key api_token::create;
+        GET "/api/v1/management/authentication/{env_id}/api-token/{key_id}" Key api_token::get;
+        PUT "/api/v1/management/authentication/{env_id}/api-token/{key_id}" Key api_token::put;
+        PATCH "/api/v1/management/authentication/{env_id}/api-token/{key_id}" Key api_token::patch;
+        POST "/api/v1/management/authentication/{env_id}/api-token/{key_id}/expire" Key api_token::expire;
+        GET "/api/v1/environment/settings" View settings::of_portal;
         GET "/api/v1/management/environment-settings" Key settings::get;
         PUT "/api/v1/management/environment-settings" Key settings::put;
         PATCH "/api/v1/management/environment-settings" Key settings::patch;
@@ -201,6 +237,7 @@ pub fn router(gateway: Arc<Gateway>) -> Router {
     let mut paths: Vec<&'static str> = all.iter().map(|operation| operation.path).collect();
     paths.sort_unstable();
     paths.dedup();
+    let web_app = crate::dashboard::router(&gateway.portal.allowed_origins);
     let mut router = Router::new();
     for path in paths {
         let here: Arc<[Operation]> = of_path(&all, path).into();
@@ -217,7 +254,7 @@ pub fn router(gateway: Arc<Gateway>) -> Router {
         .route("/in/{token}", inbound.clone())
         .route("/in/{token}/", inbound.clone())
         .route("/in/{token}/{*rest}", inbound);
-    router.fallback(|| async { ApiError::Coded(Code::NotFound, "No such path".into()).into_answer() })
+    router.merge(web_app).fallback(|| async { ApiError::Coded(Code::NotFound, "No such path".into()).into_answer() })
 }
 
 /// The operations of a path: its own, and, for methods that it lacks, those of less exact paths
@@ -239,28 +276,50 @@ fn fits(pattern: &str, path: &str) -> bool {
 }
 
 async fn serve(gateway: Arc<Gateway>, here: Arc<[Operation]>, request: Request<Body>) -> Response<Body> {
-    answer(gateway, &here, request).await.unwrap_or_else(ApiError::into_answer)
+    let origin = origin::allowed(&gateway, request.headers());
+    let preflight = origin::preflight(origin.as_ref(), &request);
+    let mut answer = match preflight {
+        Some(answer) => answer,
+        None => answer(Arc::clone(&gateway), &here, request).await.unwrap_or_else(ApiError::into_answer),
+    };
+    origin::share(&gateway, origin, &mut answer);
+    answer
 }
 
 async fn answer(gateway: Arc<Gateway>, here: &[Operation], request: Request<Body>) -> Answer {
     let operation = operation_of(here, request.method()).ok_or_else(|| ApiError::Method(methods(here)))?;
     let (parts, body) = request.into_parts();
-    let (env, portal) = if operation.needs == Needs::Nobody {
-        (EnvKey(0), None)
+    let (env, holder, portal) = if operation.needs == Needs::Nobody {
+        (EnvKey(0), None, None)
     } else {
-        let caller = auth::caller(&gateway, &parts.headers).await?;
-        if !operation.needs.allow(&caller) {
-            return Err(ApiError::Coded(Code::PermissionDenied, "This key does not allow that".into()));
-        }
-        let env = caller.env();
+        let caller = auth::caller(&gateway, &parts).await?;
+        permit(&gateway, operation, &caller).await?;
+        let env = caller.env(&gateway, &parts.headers).await?;
         match caller {
-            Caller::Environment(_) => (env, None),
-            Caller::Portal(token) => (env, Some(token)),
+            Caller::Holder(holder) => (env, Some(holder), None),
+            Caller::Portal(token) => (env, None, Some(token)),
         }
     };
     let by_first_sdk = first_sdks::concerned(operation.path, &parts.headers);
-    let answered = (operation.handler)(Call { gateway, env, portal, parts, pattern: operation.path }, body).await;
+    let answered =
+        (operation.handler)(Call { gateway, env, holder, portal, parts, pattern: operation.path }, body).await;
     if by_first_sdk { Ok(first_sdks::answer(answered.unwrap_or_else(ApiError::into_answer)).await) } else { answered }
+}
+
+/// Refuses who may not.
+async fn permit(gateway: &Gateway, operation: &Operation, caller: &Caller) -> Result<(), ApiError> {
+    let (allowed, detail) = match caller {
+        Caller::Holder(holder) => (scope::allow(holder.scopes, operation), "This key does not allow that"),
+        Caller::Portal(token) => {
+            let changes = matches!(operation.needs, Needs::Portal(_)) && !scope::only_reads(operation);
+            if changes && gateway.snapshots.policy(token.env).await?.settings.look.read_only {
+                (false, "The portal is for reading only")
+            } else {
+                (operation.needs.allow(token), "This key does not allow that")
+            }
+        }
+    };
+    if allowed { Ok(()) } else { Err(ApiError::Coded(Code::PermissionDenied, detail.into())) }
 }
 
 /// `HEAD` is `GET` without the body, which the server leaves out.

@@ -1,5 +1,6 @@
-//! Settings of an environment: get, put, patch. Three can be changed; the others of the contract have
-//! the one value that it gives them when nobody asks for another.
+//! Settings of an environment: get, put, patch. Three can be changed, and those of the portal's look
+//! ([`look`]); the others of the contract have the one value that it gives them when nobody asks for
+//! another.
 
 use axum::body::Body;
 use http::{Response, StatusCode};
@@ -11,6 +12,7 @@ use super::change;
 use super::endpoint_in::check_schedule;
 use super::error::{ApiError, Kind};
 use super::json::{Fields, Given, Null};
+use super::look;
 use crate::model::EnvSettings;
 use crate::store::command::{Change, Changed, SettingsPatch};
 
@@ -21,32 +23,32 @@ pub(super) const FIELDS: [&str; 40] = [
     "whitelabelHeaders",
     "sendSvixWebhookHeaders",
     "enforceHttps",
+    "customColor",
+    "customLogoUrl",
+    "customThemeOverride",
+    "customFontFamily",
+    "displayName",
+    "readOnly",
+    "colorPaletteLight",
+    "colorPaletteDark",
     "showSvixBrandFooter",
     "whitelabelLogo",
     "requireEndpointChannel",
     "enableMsgAtmptLog",
     "enableOtlp",
-    "customColor",
-    "customLogoUrl",
-    "customThemeOverride",
     "customStringsOverride",
     "customBaseFontSize",
-    "customFontFamily",
     "customFontFamilyUrl",
     "disableEndpointOnFailure",
-    "displayName",
     "eventCatalogPublished",
     "enableChannels",
     "enableMessageStream",
     "advancedEndpointTypes",
-    "readOnly",
     "enableIntegrationManagement",
     "enableTransformations",
     "requireEndpointFilterTypes",
     "enableEndpointOauthConfig",
     "enableEndpointMtlsConfig",
-    "colorPaletteLight",
-    "colorPaletteDark",
     "showUseSvixPlay",
     "wipeSuccessfulPayload",
     "enableApplicationAlerts",
@@ -59,20 +61,13 @@ pub(super) const FIELDS: [&str; 40] = [
     "mcpToken",
 ];
 /// Where in [`FIELDS`] those begin that have one value.
-const FIXED: usize = 4;
+const FIXED: usize = 12;
 /// Of these, the ones whose value is not `false`.
-const NULL: [&str; 14] = [
+const NULL: [&str; 7] = [
     "whitelabelLogo",
-    "customColor",
-    "customLogoUrl",
-    "customThemeOverride",
     "customStringsOverride",
     "customBaseFontSize",
-    "customFontFamily",
     "customFontFamilyUrl",
-    "displayName",
-    "colorPaletteLight",
-    "colorPaletteDark",
     "applicationAlertsDashboardUrl",
     "applicationAlertsLogoUrl",
     "endpointsPerAppLimit",
@@ -98,7 +93,52 @@ pub(super) fn shown(settings: &EnvSettings, https_only: bool) -> Map<String, Val
     out.insert("whitelabelHeaders".into(), json!(settings.whitelabel_headers));
     out.insert("sendSvixWebhookHeaders".into(), json!(settings.send_svix_webhook_headers));
     out.insert("enforceHttps".into(), json!(https_only));
+    look::show(&settings.look, &mut out);
     out
+}
+
+/// The settings that customers' pages are told of.
+pub(super) const OF_PORTAL: [&str; 23] = [
+    "customColor",
+    "logoUrl",
+    "customLogoUrl",
+    "customFontFamily",
+    "customFontFamilyUrl",
+    "customThemeOverride",
+    "customStringsOverride",
+    "displayName",
+    "enableChannels",
+    "enableMessageTags",
+    "enableMessageStream",
+    "enableIntegrationManagement",
+    "enableTransformations",
+    "enableEndpointOauthConfig",
+    "enableEndpointMtlsConfig",
+    "colorPaletteLight",
+    "colorPaletteDark",
+    "showUseSvixPlay",
+    "showSvixBrandFooter",
+    "wipeSuccessfulPayload",
+    "showFeatureTooltips",
+    "advancedEndpointTypes",
+    // An addition of this server.
+    "readOnly",
+];
+
+/// `GET /environment/settings`: what the portal needs to know.
+pub(super) async fn of_portal(call: Call, _: Body) -> Answer {
+    let policy = call.gateway.snapshots.policy(call.env).await?;
+    let all = shown(&policy.settings, call.gateway.https_only);
+    let one = |name: &&str| {
+        let value = match *name {
+            "logoUrl" => all["customLogoUrl"].clone(),
+            "enableMessageTags" => Value::Bool(false),
+            name => all[name].clone(),
+        };
+        ((*name).to_owned(), value)
+    };
+    let out: Map<String, Value> = OF_PORTAL.iter().map(one).collect();
+    Ok(answer::json(StatusCode::OK, &out))
 }
 
 /// `GET /management/environment-settings`.
@@ -126,6 +166,7 @@ async fn change(call: &Call, body: Body, whole: bool) -> Answer {
         patch.retry_policy.get_or_insert(default.retry_policy);
         patch.whitelabel_headers.get_or_insert(default.whitelabel_headers);
         patch.send_svix_webhook_headers.get_or_insert(default.send_svix_webhook_headers);
+        patch.look = look::reset(patch.look);
     }
     change::commit(call, Change::PatchSettings { env: call.env, patch }, &body, move |changed| match changed {
         Changed::Settings(_, settings) => change::rendered(200, &shown(settings, https_only)),
@@ -143,6 +184,7 @@ fn read(body: &[u8], depth_max: usize, https_only: bool) -> Result<SettingsPatch
         retry_policy: policy.patch(),
         whitelabel_headers: fields.boolean("whitelabelHeaders").value(),
         send_svix_webhook_headers: fields.boolean("sendSvixWebhookHeaders").value(),
+        look: look::read(&mut fields),
     };
     if fields.boolean("enforceHttps").value().is_some_and(|asked| asked != https_only) {
         fields.problem("enforceHttps", "is set by egress.https_only of the server's configuration", Kind::Value);

@@ -7,10 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use rand::Rng;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{UnixListener, UnixStream};
@@ -20,9 +18,10 @@ use super::App;
 use super::folder::{InUse, socket_of};
 use super::moving::Stillness;
 use super::rotation::Rotation;
+use crate::accept::sign_in::{self, KEY_PREFIX};
 use crate::accept::{ChangeAccepted, Gateway};
 use crate::config::Config;
-use crate::model::{ApiKey, EnvKey, Id, IdKind};
+use crate::model::{ApiKey, EnvKey, EnvironmentKind, Id, IdKind, ONE_TIME_MS, Scope, Scopes};
 use crate::store::command::{Change, Changed};
 
 /// The environment that the first start makes, and commands mean when none is named.
@@ -53,7 +52,12 @@ pub enum Request {
         environment: Option<String>,
         /// What it is called.
         name: String,
+        /// What it may do, by the names of scopes; none means everything in its environment.
+        #[serde(default)]
+        scopes: Vec<String>,
     },
+    /// A link that signs the operator in, once.
+    SignIn,
     /// List keys.
     ListKeys,
     /// Revoke a key.
@@ -248,16 +252,21 @@ async fn handle(gateway: &Gateway, rotation: &Rotation, request: &Request) -> an
             let row = |environment: &crate::model::Environment| json!({ "id": environment.id.format(IdKind::Environment), "name": environment.name });
             Ok(environments.iter().map(row).collect())
         }
-        Request::CreateKey { environment, name } => {
-            let created = create_key(gateway, environment.as_deref(), name).await?;
+        Request::CreateKey { environment, name, scopes } => {
+            let scopes = scopes_named(scopes)?;
+            let created = create_key(gateway, environment.as_deref(), name, scopes).await?;
             let mut shown = key_json(&created.key);
             shown["key"] = created.secret.into();
             Ok(shown)
         }
+        Request::SignIn => {
+            let url = sign_in_link(gateway).await?;
+            Ok(json!({ "url": url, "expiresInSeconds": ONE_TIME_MS / 1_000 }))
+        }
         Request::ListKeys => Ok(gateway.queries.api_keys(None).await?.iter().map(key_json).collect()),
         Request::RevokeKey { id } => {
             let id = Id::parse(IdKind::ApiKey, id).context("this is no id of a key: it looks like key_…")?;
-            match change(gateway, Change::RevokeApiKey { id }).await.context("revoking the key")? {
+            match change(gateway, Change::RevokeApiKey { id, after_ms: 0 }).await.context("revoking the key")? {
                 Changed::ApiKey(key) => Ok(key_json(&key)),
                 other => bail!("unexpected answer: {other:?}"),
             }
@@ -299,7 +308,8 @@ fn check_name(name: &str) -> anyhow::Result<()> {
 /// Makes an environment.
 pub(super) async fn create_environment(gateway: &Gateway, name: &str) -> anyhow::Result<Id> {
     check_name(name)?;
-    let created = change(gateway, Change::CreateEnvironment { name: name.to_owned() }).await;
+    let created =
+        change(gateway, Change::CreateEnvironment { name: name.to_owned(), kind: EnvironmentKind::Production }).await;
     match created.with_context(|| format!("making the environment {name}"))? {
         Changed::Environment(environment) => Ok(environment.id),
         other => bail!("unexpected answer: {other:?}"),
@@ -307,7 +317,12 @@ pub(super) async fn create_environment(gateway: &Gateway, name: &str) -> anyhow:
 }
 
 /// Makes a key; in a store that has no environment yet, that too.
-pub(super) async fn create_key(gateway: &Gateway, environment: Option<&str>, name: &str) -> anyhow::Result<NewKey> {
+pub(super) async fn create_key(
+    gateway: &Gateway,
+    environment: Option<&str>,
+    name: &str,
+    scopes: Scopes,
+) -> anyhow::Result<NewKey> {
     check_name(name)?;
     let wanted = environment.unwrap_or(DEFAULT_ENVIRONMENT);
     let env = match gateway.queries.environment_named(wanted).await? {
@@ -317,27 +332,38 @@ pub(super) async fn create_key(gateway: &Gateway, environment: Option<&str>, nam
         }
         None => bail!("there is no environment {wanted}; `posthouse environment list` shows them"),
     };
-    let mut bytes = [0; 32];
-    rand::rng().fill_bytes(&mut bytes);
-    let secret = format!("phk_{}", crate::store::seal::hex(&bytes));
-    let hash = key_hash(&secret);
-    match change(gateway, Change::CreateApiKey { env, name: name.to_owned(), hash }).await? {
+    let secret = sign_in::draw(KEY_PREFIX);
+    let (hash, hint) = (sign_in::hash(&secret), sign_in::hint(&secret));
+    match change(gateway, Change::CreateApiKey { env, name: name.to_owned(), hash, scopes, hint }).await? {
         Changed::ApiKey(key) => Ok(NewKey { key, secret }),
         other => bail!("unexpected answer: {other:?}"),
     }
 }
 
-/// As which a key is stored. It has 256 random bits, so a plain hash tells nothing.
-pub fn key_hash(secret: &str) -> [u8; 32] {
-    Sha256::digest(secret).into()
+fn scopes_named(names: &[String]) -> anyhow::Result<Scopes> {
+    if names.is_empty() {
+        return Ok(Scopes::FULL);
+    }
+    let one = |name: &String| Scope::named(name).with_context(|| format!("there is no scope {name}"));
+    Ok(Scopes::of(names.iter().map(one).collect::<anyhow::Result<Vec<_>>>()?))
+}
+
+/// A link that signs the operator of this machine in, once: first into the default environment.
+pub(super) async fn sign_in_link(gateway: &Gateway) -> anyhow::Result<String> {
+    let environments = gateway.queries.environments().await?;
+    let default = environments.iter().find(|environment| environment.name == DEFAULT_ENVIRONMENT);
+    let env = default.or(environments.first()).context("there is no environment yet: start the server first")?;
+    gateway.sign_in_link(EnvKey(env.id.key)).await.context("making a one-time token")
 }
 
 fn key_json(key: &ApiKey) -> Value {
     json!({
         "id": key.id.format(IdKind::ApiKey),
         "name": key.name,
+        "scopes": key.scopes.names(),
         "createdAt": timestamp(key.created_at),
         "revokedAt": key.revoked_at.map(timestamp),
+        "lastUsedAt": key.last_used_at.map(timestamp),
     })
 }
 

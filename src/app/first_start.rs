@@ -10,7 +10,9 @@ use anyhow::Context;
 use super::control::{self, NewKey};
 use super::folder::Folder;
 use crate::accept::Gateway;
+use crate::accept::sign_in;
 use crate::config::{Config, LogFormat};
+use crate::model::Scopes;
 
 /// Set by `make run`: keep a development key in the data folder, and print it each time.
 const DEV_KEY_VARIABLE: &str = "POSTHOUSE_DEV_KEY";
@@ -54,14 +56,14 @@ pub(super) async fn welcome(
     let key = if development {
         Some(development_key(gateway, &folder.path().join("dev.key")).await?)
     } else if first {
-        Some(control::create_key(gateway, None, "first").await?)
+        Some(control::create_key(gateway, None, "first", Scopes::OPERATOR).await?)
     } else {
         None
     };
     if let Some(key) = key {
-        let _ = std::io::stderr()
-            .lock()
-            .write_all(hint(config.log.format, url, folder.path(), &key, development, example).as_bytes());
+        let login = control::sign_in_link(gateway).await?;
+        let hints = Hints { url, folder: folder.path(), key: &key, login: &login, development, example };
+        let _ = std::io::stderr().lock().write_all(hints.text(config.log.format).as_bytes());
     }
     Ok(())
 }
@@ -69,11 +71,12 @@ pub(super) async fn welcome(
 async fn development_key(gateway: &Gateway, file: &Path) -> anyhow::Result<NewKey> {
     if let Ok(text) = crate::config::read_capped(file, 1024) {
         let secret = text.trim().to_owned();
-        if let Some(key) = gateway.snapshots.api_key(&*gateway.queries, control::key_hash(&secret)).await? {
+        let now = gateway.clock.now_ms();
+        if let Some(key) = gateway.snapshots.api_key(&*gateway.queries, sign_in::hash(&secret), now).await? {
             return Ok(NewKey { key: (*key).clone(), secret });
         }
     }
-    let key = control::create_key(gateway, None, "development").await?;
+    let key = control::create_key(gateway, None, "development", Scopes::OPERATOR).await?;
     let mut out = std::fs::OpenOptions::new()
         .write(true)
         .create(true)
@@ -85,24 +88,40 @@ async fn development_key(gateway: &Gateway, file: &Path) -> anyhow::Result<NewKe
     Ok(key)
 }
 
-fn hint(format: LogFormat, url: &str, folder: &Path, key: &NewKey, development: bool, example: &str) -> String {
-    if format == LogFormat::Json {
-        let line = serde_json::json!({ "ready": url, "data": folder, "key": key.secret });
-        return format!("{line}\n");
-    }
-    hints(url, folder, key, development, example)
+/// What is said at the first start.
+struct Hints<'a> {
+    url: &'a str,
+    folder: &'a Path,
+    key: &'a NewKey,
+    /// Signs in, once.
+    login: &'a str,
+    development: bool,
+    /// A URL that an endpoint could have.
+    example: &'a str,
 }
 
-fn hints(url: &str, folder: &Path, key: &NewKey, development: bool, example: &str) -> String {
-    let secret = &key.secret;
-    let kept = if development {
-        format!("kept in {}", folder.join("dev.key").display())
-    } else {
-        "shown only now; `posthouse key create` makes another".to_owned()
-    };
-    format!(
-        r#"
+impl Hints<'_> {
+    fn text(&self, format: LogFormat) -> String {
+        let Self { url, folder, key, login, .. } = self;
+        if format == LogFormat::Json {
+            let line = serde_json::json!({ "ready": url, "data": folder, "key": key.secret, "login": login });
+            return format!("{line}\n");
+        }
+        self.for_people()
+    }
+
+    fn for_people(&self) -> String {
+        let Self { url, folder, key, login, development, example } = self;
+        let secret = &key.secret;
+        let kept = if *development {
+            format!("kept in {}", folder.join("dev.key").display())
+        } else {
+            "shown only now; `posthouse key create` makes another".to_owned()
+        };
+        format!(
+            r#"
 Posthouse {version} is ready.
+  open  {login}  (once, within 15 minutes; `posthouse login` prints another)
   API   {url}/api/v1
   data  {folder}  (back up this folder's `key` file together with `posthouse backup FILE`)
   key   {secret}  ({kept})
@@ -115,7 +134,8 @@ Then give it an endpoint (any URL that takes POST), and publish to it.
 What became of it: {url}/api/v1/app/customer-1/attempt/msg/MSG_ID, with the id that publishing answered.
 
 "#,
-        version = env!("CARGO_PKG_VERSION"),
-        folder = folder.display(),
-    )
+            version = env!("CARGO_PKG_VERSION"),
+            folder = folder.display(),
+        )
+    }
 }

@@ -29,6 +29,7 @@ use tokio::sync::watch;
 
 use crate::accept::cron::Ticker;
 use crate::accept::fetch::HttpFetcher;
+use crate::accept::key_use::{self, KeyUse};
 use crate::accept::limited::BodyBudget;
 use crate::accept::quota::Quotas;
 use crate::accept::receive::Receiving;
@@ -139,10 +140,13 @@ impl App {
             limits: config.limits.clone(),
             server: config.server.clone(),
             listening: std::sync::OnceLock::new(),
+            streams: Arc::new(tokio::sync::Semaphore::new(crate::api::STREAMS_MAX)),
             https_only: config.egress.https_only,
             delivery: config.delivery.clone(),
             lanes: Arc::clone(dispatcher.lanes()),
             started_at,
+            portal: config.portal.clone(),
+            key_use: KeyUse::default(),
             retention: config.retention.clone(),
         });
         let rotation = Arc::new(rotation::Rotation::new(folder.key_file().clone()));
@@ -210,6 +214,7 @@ impl App {
         look_at_disk(&self.gateway, self.folder.path(), self.disk_reserve());
         let ticking =
             tokio::spawn(Ticker::new(Arc::clone(&self.gateway), Arc::clone(self.dispatcher.ownership())).run());
+        let uses = tokio::spawn(key_use::run(Arc::clone(&self.gateway)));
         // Ends by itself: with the rotation, or with a log line that says what to do.
         tokio::spawn(Arc::clone(&self.rotation).go_on(Arc::clone(&self.gateway)));
         let listening = tokio::spawn(listen::serve(listener, Arc::clone(&self.gateway), stopped));
@@ -224,6 +229,7 @@ impl App {
             result = timers => anyhow::bail!("the timers ended: {result:?}"),
             result = housekeeping => anyhow::bail!("housekeeping ended: {result:?}"),
             result = maintenance => anyhow::bail!("maintenance ended: {result:?}"),
+            result = uses => anyhow::bail!("the writing of the use of keys ended: {result:?}"),
             result = ticking => anyhow::bail!("the schedules ended: {result:?}"),
             result = node => anyhow::bail!("the node's control loop ended: {result:?}"),
             result = control => anyhow::bail!("the control socket ended: {result:?}"),

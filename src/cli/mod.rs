@@ -40,6 +40,8 @@ enum Command {
     /// Make, list and revoke environment keys
     #[command(subcommand)]
     Key(KeyCommand),
+    /// Print a link that signs you in to the dashboard, once, within 15 minutes
+    Login(operate::LoginArgs),
     /// Replace the encryption key
     #[command(subcommand)]
     KeyFile(KeyFileCommand),
@@ -76,6 +78,7 @@ pub fn main() -> ExitCode {
         Command::Serve(args) => serve::run(args, &cli.flags),
         Command::Environment(command) => operate::environment(command, &cli.flags),
         Command::Key(command) => operate::key(command, &cli.flags),
+        Command::Login(args) => operate::login(&args, &cli.flags),
         Command::KeyFile(command) => operate::key_file(&command, &cli.flags),
         Command::Backup(args) => operate::backup(&args, &cli.flags),
         Command::Restore(args) => restore::run(&args, &cli.flags),

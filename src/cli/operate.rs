@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use super::config::ConfigFlags;
 use crate::app::control::{self, Request};
+use crate::model::Scope;
 use crate::store::query::QueueRow;
 
 /// `posthouse environment`.
@@ -38,6 +39,9 @@ pub(super) enum KeyCommand {
         /// What it is called
         #[arg(long, default_value = "unnamed")]
         name: String,
+        /// What it may do: full, read, publish, operator (several with commas) [default: full]
+        #[arg(long, value_delimiter = ',', value_parser = Scope::ALL.map(Scope::as_str))]
+        scope: Vec<String>,
         /// As JSON, with its id
         #[arg(long)]
         json: bool,
@@ -53,6 +57,14 @@ pub(super) enum KeyCommand {
         /// Its id (key_…)
         id: String,
     },
+}
+
+/// `posthouse login`.
+#[derive(Debug, Args)]
+pub(super) struct LoginArgs {
+    /// As JSON
+    #[arg(long)]
+    json: bool,
 }
 
 /// `posthouse key-file`.
@@ -130,8 +142,8 @@ pub(super) fn environment(command: EnvironmentCommand, flags: &ConfigFlags) -> a
 
 pub(super) fn key(command: KeyCommand, flags: &ConfigFlags) -> anyhow::Result<ExitCode> {
     match command {
-        KeyCommand::Create { environment, name, json } => {
-            let made = call(flags, &Request::CreateKey { environment, name })?;
+        KeyCommand::Create { environment, name, scope: scopes, json } => {
+            let made = call(flags, &Request::CreateKey { environment, name, scopes })?;
             if json { print(&made.to_string())? } else { print(text(&made, "key"))? }
         }
         KeyCommand::List { json } => {
@@ -142,7 +154,8 @@ pub(super) fn key(command: KeyCommand, flags: &ConfigFlags) -> anyhow::Result<Ex
                 for row in rows(&answer) {
                     let state = if row["revokedAt"].is_null() { "valid" } else { "revoked" };
                     let (id, name, created) = (text(row, "id"), text(row, "name"), text(row, "createdAt"));
-                    print(&format!("{id}  {state:<7}  {created}  {name}"))?;
+                    let scopes: Vec<&str> = rows(&row["scopes"]).iter().filter_map(Value::as_str).collect();
+                    print(&format!("{id}  {state:<7}  {created}  {:<8}  {name}", scopes.join(",")))?;
                 }
             }
         }
@@ -150,6 +163,16 @@ pub(super) fn key(command: KeyCommand, flags: &ConfigFlags) -> anyhow::Result<Ex
             let revoked = call(flags, &Request::RevokeKey { id })?;
             print(&format!("{} is revoked", text(&revoked, "id")))?;
         }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+pub(super) fn login(args: &LoginArgs, flags: &ConfigFlags) -> anyhow::Result<ExitCode> {
+    let answer = call(flags, &Request::SignIn)?;
+    if args.json {
+        print(&answer.to_string())?
+    } else {
+        print(text(&answer, "url"))?
     }
     Ok(ExitCode::SUCCESS)
 }

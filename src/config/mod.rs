@@ -16,6 +16,7 @@ mod keys;
 mod layers;
 mod limits;
 mod log;
+mod portal;
 mod postgres_url;
 mod problem;
 mod reference;
@@ -36,6 +37,7 @@ pub use egress::{DnsServer, Egress, NotADnsServer};
 pub use layers::{Resolved, read_capped};
 pub use limits::Limits;
 pub use log::{AttemptLines, Log, LogFormat};
+pub use portal::{NotAnOrigin, Portal, WebOrigin};
 pub use postgres_url::{NotAPostgresUrl, PostgresUrl};
 pub use problem::{ConfigError, Fault, Origin, Problem};
 pub use reference::{reference, schema_json};
@@ -56,6 +58,8 @@ pub struct Config {
     pub cluster: Cluster,
     /// What Posthouse may connect to, and how it finds it.
     pub egress: Egress,
+    /// Who may show the customers' portal, and call the API from a page.
+    pub portal: Portal,
     /// Attempts, retries, and what waits in memory for them.
     pub delivery: Delivery,
     /// How long what was accepted is kept.

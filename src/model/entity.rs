@@ -6,6 +6,7 @@ use std::sync::Arc;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::access::Scopes;
 use super::id::{AppKey, EndpointKey, EnvKey, Id};
 use super::time::UnixMs;
 
@@ -41,8 +42,44 @@ pub struct Environment {
     pub id: Id,
     /// Its unique name.
     pub name: String,
+    /// What it is used for.
+    pub kind: EnvironmentKind,
     /// When it was made.
     pub created_at: UnixMs,
+    /// When its name was last changed.
+    pub updated_at: UnixMs,
+}
+
+/// What an environment is used for: a label, without effect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EnvironmentKind {
+    /// Trying things out.
+    Development,
+    /// The real thing.
+    Production,
+}
+
+impl EnvironmentKind {
+    /// The name on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Development => "development",
+            Self::Production => "production",
+        }
+    }
+
+    /// The stored code.
+    pub const fn code(self) -> i64 {
+        match self {
+            Self::Development => 0,
+            Self::Production => 1,
+        }
+    }
+
+    /// What a stored code means.
+    pub const fn from_code(code: i64) -> Self {
+        if code == 0 { Self::Development } else { Self::Production }
+    }
 }
 
 /// An environment key as stored: the secret itself is shown once and kept hashed.
@@ -54,10 +91,23 @@ pub struct ApiKey {
     pub env: EnvKey,
     /// What its maker called it.
     pub name: String,
+    /// What it may do.
+    pub scopes: Scopes,
+    /// The last characters of the key, by which its holder tells it from others; none of older keys.
+    pub hint: Option<String>,
     /// When it was made.
     pub created_at: UnixMs,
-    /// When it was revoked, if it was.
+    /// From when on it opens nothing, if that was said; it may be ahead.
     pub revoked_at: Option<UnixMs>,
+    /// When it was last used, to about a minute, as far as that is stored.
+    pub last_used_at: Option<UnixMs>,
+}
+
+impl ApiKey {
+    /// Whether it opens anything at `now`.
+    pub fn is_valid(&self, now: UnixMs) -> bool {
+        self.revoked_at.is_none_or(|end| now < end)
+    }
 }
 
 /// What an application is for.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::entity::Endpoint;
+use super::look::Look;
 
 /// Under which names signatures are sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,6 +30,9 @@ pub struct EnvSettings {
     /// Whether headers are sent under both names.
     #[serde(default)]
     pub send_svix_webhook_headers: bool,
+    /// How the portal looks.
+    #[serde(default)]
+    pub look: Look,
 }
 
 fn yes() -> bool {
@@ -37,7 +41,7 @@ fn yes() -> bool {
 
 impl Default for EnvSettings {
     fn default() -> Self {
-        Self { retry_policy: None, whitelabel_headers: true, send_svix_webhook_headers: false }
+        Self { retry_policy: None, whitelabel_headers: true, send_svix_webhook_headers: false, look: Look::default() }
     }
 }
 

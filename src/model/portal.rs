@@ -59,6 +59,8 @@ pub struct PortalToken {
     pub capabilities: Vec<Capability>,
     /// Event types with one of these are shown too.
     pub feature_flags: Vec<String>,
+    /// The session that its maker put it in, if any: those of one can be ended together.
+    pub session_id: Option<String>,
     /// When it was made.
     pub created_at: UnixMs,
     /// When it ends.

@@ -35,6 +35,11 @@ pub fn after_failure(stored: Option<Failing>, since: UnixMs, now: UnixMs) -> Opt
     (lasted >= DISABLED_AFTER_MS).then_some(HealthStep::Disable(DisabledReason::Failing))
 }
 
+/// When an endpoint that goes on failing is disabled, where there are attempts enough.
+pub const fn disabled_at(failing: Failing) -> UnixMs {
+    failing.since + DISABLED_AFTER_MS
+}
+
 /// Decides what follows from a success.
 pub fn after_success(stored: Option<Failing>) -> Option<HealthStep> {
     stored.map(|_| HealthStep::Recover)

@@ -10,15 +10,15 @@ use crate::model::operational::MessageHappening;
 use crate::model::routing::{Route, route, route_only};
 use crate::model::{
     ApiKey, AppConfig, AppKey, Application, ApplicationSpec, BackgroundTask, Capability, DisabledReason, Endpoint,
-    EndpointKey, EndpointSpec, EnvKey, EnvSettings, Envelope, Environment, EventType, EventTypeSpec, Id, Message,
-    MessageKey, Next, Outcome, PortalToken, SecretBytes, Source, SourceKey, SourceSecret, SourceSpec, Taken, Trigger,
-    UnixMs, Waiting,
+    EndpointKey, EndpointSpec, EnvKey, EnvSettings, Envelope, Environment, EnvironmentKind, EventType, EventTypeSpec,
+    Id, Key, Message, MessageKey, Next, Outcome, PortalToken, Scopes, SecretBytes, Source, SourceKey, SourceSecret,
+    SourceSpec, Taken, Trigger, UnixMs, Waiting,
 };
 
 pub use super::inbound::{DedupeKey, Inbound, LogRequest, Tick};
 pub use super::patch::{
-    ApplicationPatch, EndpointPatch, EventTypePatch, Field, HEADER_BYTES_MAX, HEADERS_MAX, HeadersPatch, SettingsPatch,
-    SourcePatch, Target,
+    ApplicationPatch, EndpointPatch, EventTypePatch, Field, HEADER_BYTES_MAX, HEADERS_MAX, HeadersPatch, LookPatch,
+    SettingsPatch, SourcePatch, Target,
 };
 
 /// One thing to be made durable.
@@ -203,6 +203,20 @@ pub enum Change {
     CreateEnvironment {
         /// Its unique name.
         name: String,
+        /// What it is used for.
+        kind: EnvironmentKind,
+    },
+    /// Another name of an environment.
+    RenameEnvironment {
+        /// Which.
+        env: EnvKey,
+        /// Its unique name from now on.
+        name: String,
+    },
+    /// An environment goes with all that it holds.
+    DeleteEnvironment {
+        /// Which.
+        env: EnvKey,
     },
     /// A new environment key.
     CreateApiKey {
@@ -212,9 +226,59 @@ pub enum Change {
         name: String,
         /// SHA-256 of the key.
         hash: [u8; 32],
+        /// What it may do.
+        scopes: Scopes,
+        /// The last characters of the key.
+        hint: String,
     },
-    /// An environment key opens nothing any more.
+    /// Another name of a key, or other scopes.
+    PatchApiKey {
+        /// Whose.
+        env: EnvKey,
+        /// Which.
+        id: Id,
+        /// What it is called from now on.
+        name: Option<String>,
+        /// What it may do from now on.
+        scopes: Option<Scopes>,
+    },
+    /// An environment key opens nothing any more, nor do the sessions that stand in for it.
     RevokeApiKey {
+        /// Which.
+        id: Id,
+        /// After how many milliseconds; 0 at once.
+        after_ms: i64,
+    },
+    /// When keys were last used: at most 1,000 at once.
+    NoteKeyUse {
+        /// The keys of the keys, and when.
+        used: Vec<(Key, UnixMs)>,
+    },
+    /// A session that stands in for a key.
+    OpenSession {
+        /// The key of the key.
+        api_key: Key,
+        /// SHA-256 of the session's token.
+        hash: [u8; 32],
+    },
+    /// A token that the operator of the machine can exchange for a session, once.
+    CreateOneTimeToken {
+        /// The environment that the session opens at first.
+        env: EnvKey,
+        /// SHA-256 of the token.
+        hash: [u8; 32],
+        /// How long it can be exchanged, in milliseconds.
+        lifetime_ms: i64,
+    },
+    /// A one-time token is exchanged for a session.
+    RedeemOneTimeToken {
+        /// SHA-256 of the one-time token.
+        one_time: [u8; 32],
+        /// SHA-256 of the session's token.
+        hash: [u8; 32],
+    },
+    /// A session opens nothing any more.
+    CloseSession {
         /// Which.
         id: Id,
     },
@@ -309,8 +373,19 @@ pub enum Change {
         capabilities: Vec<Capability>,
         /// Event types with one of these are shown too.
         feature_flags: Vec<String>,
+        /// The session that its maker puts it in.
+        session_id: Option<String>,
         /// How long it lives, in milliseconds.
         lifetime_ms: i64,
+    },
+    /// Portal tokens of an application end.
+    ExpirePortalTokens {
+        /// Which application's.
+        app: AppKey,
+        /// Only those of these sessions; empty means all.
+        sessions: Vec<String>,
+        /// After how many milliseconds; 0 at once.
+        after_ms: i64,
     },
     /// A portal token opens nothing any more.
     RevokePortalToken {
@@ -530,10 +605,23 @@ pub struct Raised {
 /// What a change left behind.
 #[derive(Debug, Clone)]
 pub enum Changed {
-    /// An environment was made.
+    /// An environment was made, or has another name.
     Environment(Environment),
-    /// A key was made or revoked.
+    /// An environment is gone, with its applications.
+    EnvironmentDeleted {
+        /// Which.
+        env: EnvKey,
+        /// Its applications and their endpoints.
+        apps: Vec<(AppKey, Vec<EndpointKey>)>,
+    },
+    /// A key was made, changed or revoked.
     ApiKey(ApiKey),
+    /// When keys were last used is stored.
+    KeyUseNoted,
+    /// A session, or a one-time token, was made.
+    SessionOpened,
+    /// A session has ended.
+    SessionClosed,
     /// An application; whether it was made.
     Application(Application, bool),
     /// An application and its endpoints are gone.
@@ -551,7 +639,7 @@ pub enum Changed {
     Settings(EnvKey, EnvSettings),
     /// A portal token was made; its application, if that was made with it.
     PortalToken(PortalToken, Option<Application>),
-    /// A portal token was revoked.
+    /// A portal token was revoked, or some end sooner.
     PortalTokenRevoked,
     /// An endpoint, and what became of it.
     Endpoint(Arc<Endpoint>, Became),
@@ -643,6 +731,12 @@ pub enum Refusal {
     /// The idempotency key was used with another body.
     #[error("this idempotency key was used with another body")]
     IdempotencyMismatch,
+    /// The environment is the only one.
+    #[error("the last environment cannot be deleted")]
+    LastEnvironment,
+    /// The environment holds too much to be deleted in one go.
+    #[error("the environment is in use: delete its applications first")]
+    EnvironmentInUse,
     /// The application has as many endpoints as it may.
     #[error("too many endpoints")]
     TooManyEndpoints,

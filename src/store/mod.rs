@@ -23,6 +23,7 @@ pub mod patch;
 pub mod postgres;
 pub mod query;
 pub mod seal;
+pub mod search;
 pub mod snapshots;
 mod sql;
 pub mod sqlite;

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value};
 
 use crate::model::{
-    Application, ApplicationSpec, Dedupe, DisabledReason, Endpoint, EndpointSpec, EnvSettings, EventTypeSpec, Id,
+    Application, ApplicationSpec, Dedupe, DisabledReason, Endpoint, EndpointSpec, EnvSettings, EventTypeSpec, Id, Look,
     Metadata, Source, SourceAnswer, SourceSync,
 };
 
@@ -215,6 +215,43 @@ pub struct SettingsPatch {
     pub whitelabel_headers: Field<bool>,
     /// Headers are sent under both names.
     pub send_svix_webhook_headers: Field<bool>,
+    /// How the portal looks.
+    pub look: LookPatch,
+}
+
+/// A change of how the portal looks.
+#[derive(Debug, Clone, Default)]
+pub struct LookPatch {
+    /// The name that is shown.
+    pub display_name: Field<Option<String>>,
+    /// The URL of a picture.
+    pub logo_url: Field<Option<String>>,
+    /// The main colour.
+    pub color: Field<Option<String>>,
+    /// The family of the font.
+    pub font_family: Field<Option<String>>,
+    /// How round corners are.
+    pub border_radius: Field<Option<BTreeMap<String, String>>>,
+    /// Colours in light surroundings.
+    pub palette_light: Field<Option<BTreeMap<String, String>>>,
+    /// Colours in dark surroundings.
+    pub palette_dark: Field<Option<BTreeMap<String, String>>>,
+    /// Portal tokens change nothing.
+    pub read_only: Field<bool>,
+}
+
+impl LookPatch {
+    /// Sets what it names.
+    fn apply(&self, look: &mut Look) {
+        set(&mut look.display_name, self.display_name.as_ref());
+        set(&mut look.logo_url, self.logo_url.as_ref());
+        set(&mut look.color, self.color.as_ref());
+        set(&mut look.font_family, self.font_family.as_ref());
+        set(&mut look.border_radius, self.border_radius.as_ref());
+        set(&mut look.palette_light, self.palette_light.as_ref());
+        set(&mut look.palette_dark, self.palette_dark.as_ref());
+        set(&mut look.read_only, self.read_only.as_ref());
+    }
 }
 
 impl SettingsPatch {
@@ -223,6 +260,7 @@ impl SettingsPatch {
         set(&mut settings.retry_policy, self.retry_policy.as_ref());
         set(&mut settings.whitelabel_headers, self.whitelabel_headers.as_ref());
         set(&mut settings.send_svix_webhook_headers, self.send_svix_webhook_headers.as_ref());
+        self.look.apply(&mut settings.look);
     }
 }
 

@@ -5,11 +5,12 @@ use async_trait::async_trait;
 
 use super::ReadError;
 use super::maintenance::{Due, Horizon};
+use super::search::{AttemptCount, EndpointRow, EndpointsIn, Looked, Search, SearchRow, Tallied};
 use crate::model::cron::CronSource;
 use crate::model::{
     ApiKey, AppKey, Application, Attempt, BackgroundTask, DeliveryState, DeliveryStatus, Endpoint, EndpointKey, EnvKey,
-    Environment, EventType, Id, Key, Latencies, LoggedRequest, Message, MessageKey, PortalToken, Source, SourceKey,
-    TaskStatus, UnixMs,
+    Environment, EventType, Id, Key, Latencies, LoggedRequest, Message, MessageKey, PortalToken, Session, SessionKind,
+    Source, SourceKey, TaskStatus, UnixMs,
 };
 
 /// Which way a list runs.
@@ -59,6 +60,8 @@ pub struct Rows<T> {
 pub struct MessageFilter {
     /// With this channel.
     pub channel: Option<String>,
+    /// With one of these channels; empty means all.
+    pub channels: Vec<String>,
     /// With this tag.
     pub tag: Option<String>,
     /// Of one of these types; empty means all.
@@ -282,7 +285,15 @@ pub trait StoreQueries: Send + Sync + 'static {
     async fn environment_named(&self, named: &str) -> Result<Option<Environment>, ReadError>;
     /// Environment keys by creation; at most 10,000.
     async fn api_keys(&self, env: Option<EnvKey>) -> Result<Vec<ApiKey>, ReadError>;
-    /// The key with this hash that is not revoked.
+    /// Environments, by creation.
+    async fn environments_page(&self, page: Page<Key>) -> Result<Rows<Environment>, ReadError>;
+    /// Keys of an environment that are not revoked at `now`, by creation.
+    async fn api_keys_page(&self, env: EnvKey, page: Page<Key>, now: UnixMs) -> Result<Rows<ApiKey>, ReadError>;
+    /// One key of an environment, revoked or not.
+    async fn api_key(&self, env: EnvKey, id: Id) -> Result<Option<ApiKey>, ReadError>;
+    /// The session, or the one-time token, with this hash, whether its time is over or not.
+    async fn session_by_hash(&self, kind: SessionKind, hash: [u8; 32]) -> Result<Option<Session>, ReadError>;
+    /// The key with this hash, whether it is revoked or not.
     async fn api_key_by_hash(&self, hash: [u8; 32]) -> Result<Option<ApiKey>, ReadError>;
     /// The portal token with this hash that is not revoked.
     async fn portal_token_by_hash(&self, hash: [u8; 32]) -> Result<Option<PortalToken>, ReadError>;
@@ -323,6 +334,26 @@ pub trait StoreQueries: Send + Sync + 'static {
         page: Page<Key>,
         filter: MessageFilter,
     ) -> Result<Rows<Message>, ReadError>;
+    /// Messages as they are searched for, each with its application and where its deliveries stand. A page
+    /// takes a fraction of a second at most: where that ended it, `resume` says up to where it has looked.
+    async fn search(&self, page: Page<Key>, search: Search) -> Result<Rows<SearchRow>, ReadError>;
+    /// The key of the newest message of all.
+    async fn newest_message(&self) -> Result<Option<Key>, ReadError>;
+    /// Where the deliveries of messages (at most 250) stand; those that are gone, or that the time did not
+    /// suffice for, are left out.
+    async fn tallies(&self, messages: Vec<MessageKey>) -> Result<Vec<Tallied>, ReadError>;
+    /// What an id of something of an environment stands for; also an application's or a source's uid, or the
+    /// name of an event type.
+    async fn lookup(&self, env: EnvKey, named: &str) -> Result<Option<Looked>, ReadError>;
+    /// Endpoints of all applications of an environment.
+    async fn endpoints_in(
+        &self,
+        env: EnvKey,
+        page: Page<Key>,
+        state: EndpointsIn,
+    ) -> Result<Rows<EndpointRow>, ReadError>;
+    /// How many attempts at an endpoint match; counted for a fraction of a second at most.
+    async fn attempt_count(&self, endpoint: EndpointKey, filter: AttemptFilter) -> Result<AttemptCount, ReadError>;
     /// Attempts, newest first.
     async fn attempts(
         &self,

@@ -14,7 +14,8 @@ use tokio::sync::watch;
 use super::query::StoreQueries;
 use super::{ReadError, StoreReader};
 use crate::model::{
-    ApiKey, AppConfig, AppKey, AppKind, Endpoint, EnvKey, EnvPolicy, Id, IdKind, PortalToken, Source, UnixMs,
+    ApiKey, AppConfig, AppKey, AppKind, Endpoint, EnvKey, EnvPolicy, Id, IdKind, PortalToken, Session, SessionKind,
+    Source, UnixMs,
 };
 use crate::store::command::{Changed, Written};
 
@@ -41,6 +42,9 @@ pub struct Snapshots {
     operational: Cache<EnvKey, AppKey>,
     policies: Cache<EnvKey, Arc<EnvPolicy>>,
     sources: Cache<Box<str>, OpenedSource>,
+    sessions: Cache<[u8; 32], Arc<Session>>,
+    /// Environments by the ids by which operators choose them.
+    environments: Cache<Box<str>, EnvKey>,
     /// Hashes that were looked up and not found, so that one who tries does not cost a read each time.
     unknown_keys: Cache<[u8; 32], ()>,
     /// How often any of them was changed.
@@ -84,6 +88,8 @@ impl Snapshots {
             operational: Cache::new(ENVIRONMENTS_MAX),
             policies: Cache::new(ENVIRONMENTS_MAX),
             sources: Cache::new(SOURCES_MAX),
+            sessions: Cache::new(API_KEYS_MAX),
+            environments: Cache::new(ENVIRONMENTS_MAX),
             unknown_keys: Cache::new(UNKNOWN_KEYS_MAX),
             source_changes: watch::Sender::new(0),
             epoch: AtomicU64::new(0),
@@ -134,7 +140,8 @@ impl Snapshots {
         self.epoch.fetch_add(1, Ordering::AcqRel);
         self.apps.clear();
         self.uids.clear();
-        self.api_keys.clear();
+        self.api_keys_changed();
+        self.environments.clear();
         self.operational.clear();
         self.policies.clear();
         self.portal_tokens_changed();
@@ -227,10 +234,15 @@ impl Snapshots {
         Ok(Some(token))
     }
 
-    /// The environment key of a hash.
-    pub async fn api_key(&self, queries: &dyn StoreQueries, hash: [u8; 32]) -> Result<Option<Arc<ApiKey>>, ReadError> {
+    /// The environment key of a hash that is not revoked at `now`.
+    pub async fn api_key(
+        &self,
+        queries: &dyn StoreQueries,
+        hash: [u8; 32],
+        now: UnixMs,
+    ) -> Result<Option<Arc<ApiKey>>, ReadError> {
         if let Some(key) = self.api_keys.get(&hash) {
-            return Ok(Some(key));
+            return Ok(Some(key).filter(|key| key.is_valid(now)));
         }
         if self.unknown_keys.get(&hash).is_some() {
             return Ok(None);
@@ -244,7 +256,54 @@ impl Snapshots {
         if self.epoch.load(Ordering::Acquire) != epoch {
             self.api_keys.remove(&hash);
         }
-        Ok(Some(key))
+        Ok(Some(key).filter(|key| key.is_valid(now)))
+    }
+
+    /// The session of a hash that has not ended at `now`.
+    pub async fn session(
+        &self,
+        queries: &dyn StoreQueries,
+        hash: [u8; 32],
+        now: UnixMs,
+    ) -> Result<Option<Arc<Session>>, ReadError> {
+        if let Some(session) = self.sessions.get(&hash) {
+            return Ok(Some(session).filter(|session| now < session.expires_at));
+        }
+        if self.unknown_keys.get(&hash).is_some() {
+            return Ok(None);
+        }
+        let epoch = self.epoch.load(Ordering::Acquire);
+        let Some(session) = queries.session_by_hash(SessionKind::Session, hash).await?.map(Arc::new) else {
+            self.note_unknown(hash, epoch);
+            return Ok(None);
+        };
+        self.sessions.insert(hash, Arc::clone(&session));
+        if self.epoch.load(Ordering::Acquire) != epoch {
+            self.sessions.remove(&hash);
+        }
+        Ok(Some(session).filter(|session| now < session.expires_at))
+    }
+
+    /// The environment of an id.
+    pub async fn environment(&self, queries: &dyn StoreQueries, id: &str) -> Result<Option<EnvKey>, ReadError> {
+        if let Some(env) = self.environments.get(id) {
+            return Ok(Some(env));
+        }
+        if Id::parse(IdKind::Environment, id).is_none() {
+            return Ok(None);
+        }
+        let epoch = self.epoch.load(Ordering::Acquire);
+        let Some(found) = queries.environment_named(id).await? else { return Ok(None) };
+        let env = EnvKey(found.id.key);
+        if found.id.format(IdKind::Environment) != id {
+            // Another's name.
+            return Ok(None);
+        }
+        self.environments.insert(id.into(), env);
+        if self.epoch.load(Ordering::Acquire) != epoch {
+            self.environments.remove(id);
+        }
+        Ok(Some(env))
     }
 
     /// A key that was looked up since `epoch` is not there.
@@ -273,8 +332,19 @@ impl Snapshots {
             | Changed::Expunged { .. }
             | Changed::AnswerExpunged
             | Changed::RequestLogged
+            | Changed::KeyUseNoted
+            // Nobody has asked for its hash before.
+            | Changed::SessionOpened
             | Changed::Task(_) => {}
             Changed::ApiKey(_) => self.api_keys_changed(),
+            Changed::SessionClosed => self.sessions_changed(),
+            Changed::EnvironmentDeleted { apps, .. } => {
+                for (app, _) in apps {
+                    self.app_changed(*app);
+                }
+                // Keys, uids, policies: it happens once in a blue moon.
+                self.forget_all();
+            }
             Changed::EventType(env, ..) | Changed::EventTypeDeleted(env) | Changed::Settings(env, _) => {
                 self.epoch.fetch_add(1, Ordering::AcqRel);
                 self.policies.remove(env);
@@ -330,10 +400,16 @@ impl Snapshots {
         Ok(Some(opened).filter(is_open).map(|opened| opened.source))
     }
 
-    /// A key was made or revoked.
+    fn sessions_changed(&self) {
+        self.epoch.fetch_add(1, Ordering::AcqRel);
+        self.sessions.clear();
+    }
+
+    /// A key was made, changed or revoked, and with it the sessions that stand in for it.
     pub fn api_keys_changed(&self) {
         self.epoch.fetch_add(1, Ordering::AcqRel);
         self.api_keys.clear();
+        self.sessions.clear();
         self.unknown_keys.clear();
     }
 }

@@ -5,7 +5,8 @@ use serde_json::{Map, Value, json};
 
 use super::properties::property;
 use crate::api::{
-    application, endpoint_in, event_type, example, headers, message_in, portal, recover, secret, settings, source,
+    api_token, application, endpoint_in, environment, event_type, example, headers, message_in, portal, recover,
+    searched, secret, session, settings, source,
 };
 
 /// A body.
@@ -50,9 +51,28 @@ pub(super) fn all() -> Vec<BodyOf> {
     });
     let since = json!({ "since": "2030-01-31T08:00:00Z" });
     all.push(body("VerifyAgainIn", &recover::FIELDS, &["since"], since));
+    all.extend(of_access());
+    all.push(body("MessageSearchIn", &searched::FIELDS, &[], json!({ "text": "in_1", "limit": 50 })));
     all.extend(of_endpoints());
     all.extend(of_event_types());
     all
+}
+
+fn of_access() -> [BodyOf; 9] {
+    let environment: &[&str] = &environment::FIELDS;
+    let token: &[&str] = &api_token::FIELDS;
+    let name = json!({ "name": "staging" });
+    [
+        body("SessionIn", &session::FIELDS, &[], json!({ "key": "phk_0123456789abcdef" })),
+        body("OneTimeTokenIn", &session::ONE_TIME_FIELDS, &["oneTimeToken"], json!({ "oneTimeToken": "pho_01234567" })),
+        body("ApplicationTokenExpireIn", &portal::EXPIRE_FIELDS, &[], json!({ "sessionIds": ["user_1"] })),
+        body("EnvironmentModelIn", environment, &["name", "type"], json!({ "name": "staging", "type": "development" })),
+        BodyOf { passed_over: &["type"], ..body("EnvironmentModelUpdate", environment, &["name"], name.clone()) },
+        body("ApiTokenIn", token, &["name"], json!({ "name": "billing", "scopes": ["publish"] })),
+        BodyOf { passed_over: &["scopes"], ..body("ApiTokenUpdate", token, &["name"], name) },
+        body("ApiTokenPatch", token, &[], json!({ "scopes": ["read"] })),
+        body("ApiTokenExpireIn", &api_token::EXPIRE_FIELDS, &[], json!({ "expiry": 3600 })),
+    ]
 }
 
 fn of_endpoints() -> [BodyOf; 16] {

@@ -11,6 +11,7 @@ pub(super) enum Tag {
     Endpoint,
     EventType,
     Message,
+    Events,
     Attempt,
     Task,
     Source,
@@ -18,6 +19,7 @@ pub(super) enum Tag {
     SourceLog,
     Authentication,
     Environment,
+    Environments,
     Operational,
     Statistics,
     Health,
@@ -25,11 +27,12 @@ pub(super) enum Tag {
 }
 
 impl Tag {
-    pub(super) const ALL: [Self; 15] = [
+    pub(super) const ALL: &[Self] = &[
         Self::Application,
         Self::Endpoint,
         Self::EventType,
         Self::Message,
+        Self::Events,
         Self::Attempt,
         Self::Task,
         Self::Source,
@@ -37,6 +40,7 @@ impl Tag {
         Self::SourceLog,
         Self::Authentication,
         Self::Environment,
+        Self::Environments,
         Self::Operational,
         Self::Statistics,
         Self::Health,
@@ -50,6 +54,7 @@ impl Tag {
             Self::Endpoint => "Endpoint",
             Self::EventType => "Event Type",
             Self::Message => "Message",
+            Self::Events => "Events",
             Self::Attempt => "Message Attempt",
             Self::Task => "Background Task",
             Self::Source => "Ingest Source",
@@ -57,6 +62,7 @@ impl Tag {
             Self::SourceLog => "Ingest Logs",
             Self::Authentication => "Authentication",
             Self::Environment => "Environment-Settings",
+            Self::Environments => "Environment",
             Self::Operational => "Webhook Endpoint",
             Self::Statistics => "Statistics",
             Self::Health => "Health",
@@ -71,6 +77,7 @@ impl Tag {
             Self::Endpoint => "An endpoint is where messages of an application are delivered.",
             Self::EventType => "Event types are the kinds of messages that endpoints choose from.",
             Self::Message => "A message is one event. It goes to every endpoint of its application that wants it.",
+            Self::Events => "The messages of all applications, for who reads on and on.",
             Self::Attempt => "An attempt is one try to deliver a message to an endpoint.",
             Self::Task => "What goes on by itself after the call that began it was answered.",
             Self::Source => {
@@ -79,7 +86,11 @@ impl Tag {
             }
             Self::SourceEndpoint => "The endpoints of a source are those of its application.",
             Self::SourceLog => "What a source received, and what became of it.",
-            Self::Authentication => "Customers reach their own application by a link with a token.",
+            Self::Authentication => {
+                "Customers reach their own application by a link with a token; browsers of operators by a session; \
+                 everything else by a key with scopes."
+            }
+            Self::Environments => "An environment is an isolated world of applications, event types, sources and keys.",
             Self::Environment => "What holds for all applications of an environment.",
             Self::Operational => {
                 "Endpoints of the environment itself. They are told what happens to the endpoints and messages of its \
@@ -119,6 +130,8 @@ pub(in crate::api) struct Described {
     pub(super) media_type: &'static str,
     /// To who accepts it, success is mere bytes.
     pub(super) is_bytes: bool,
+    /// It is about messages with where they stand: statuses are words.
+    pub(super) is_search: bool,
 }
 
 impl Described {
@@ -136,6 +149,7 @@ impl Described {
             answers: Vec::new(),
             media_type: "application/json",
             is_bytes: false,
+            is_search: false,
         }
     }
 
@@ -175,6 +189,12 @@ impl Described {
 
     pub(super) const fn or_bytes(mut self) -> Self {
         self.is_bytes = true;
+        self
+    }
+
+    /// It is about messages with where they stand.
+    pub(super) const fn searches(mut self) -> Self {
+        self.is_search = true;
         self
     }
 

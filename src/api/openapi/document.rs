@@ -11,7 +11,9 @@ const INTRODUCTION: &str = "\
 Send webhooks: applications have endpoints, messages go to every endpoint that wants them, and every \
 attempt to deliver one is on record.
 
-Calls carry `Authorization: Bearer KEY`; `posthouse key create` makes a key; customers' portal tokens open what their capabilities allow. Wherever a path takes an id \
+Calls carry `Authorization: Bearer KEY`; `posthouse key create` makes a key; customers' portal \
+tokens open what their capabilities allow. Operators choose another environment by the header \
+`posthouse-environment` with its id. Wherever a path takes an id \
 it takes the uid as well. Times are RFC 3339. Unknown fields and parameters are ignored.
 
 An error is `{\"code\", \"detail\"}`; where fields are wrong it is 422 with a list of what is wrong \
@@ -46,7 +48,7 @@ pub(super) fn document() -> Value {
         "paths": paths,
         "components": {
             "securitySchemes": {
-                "HTTPBearer": { "type": "http", "scheme": "bearer", "description": "A key of an environment, or a portal token." },
+                "HTTPBearer": { "type": "http", "scheme": "bearer", "description": "A key of an environment, the token of a session, or a portal token." },
             },
             "responses": responses(),
             "schemas": schemas::all(),
@@ -104,6 +106,9 @@ fn needs(needs: Needs) -> Option<String> {
         Needs::Key => Some("a key".to_owned()),
         Needs::Portal(capability) => Some(format!("a key, or a portal token with `{}`", capability.as_str())),
         Needs::Token => Some("a portal token".to_owned()),
+        Needs::Holder => Some("a key, whatever its scopes are".to_owned()),
+        Needs::Operator => Some("a key with the scope `operator`".to_owned()),
+        Needs::Anybody => Some("a key or a portal token".to_owned()),
     }
 }
 
@@ -114,6 +119,9 @@ fn errors(of: &Described, operation: &Operation) -> Vec<u16> {
     let mut errors = Vec::new();
     if operation.needs != Needs::Nobody {
         errors.extend([401, 403, 429, 503]);
+    } else if writes {
+        // What stands in the body takes the place of a key.
+        errors.extend([401, 403, 503]);
     }
     if named {
         errors.push(404);

@@ -8,6 +8,7 @@
 //!
 //! Deliberately absent: operations that answer 501.
 
+mod access;
 mod bodies;
 mod describe;
 mod document;

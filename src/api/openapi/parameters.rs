@@ -2,11 +2,12 @@
 
 use serde_json::{Value, json};
 
-use super::describe::{Described, Pages};
+use super::describe::{Described, Pages, Tag};
 use super::values::{id, id_pattern, text};
 use crate::api::page::LIMIT_MAX;
-use crate::api::{background_task, call, message, overview, stats, validate};
+use crate::api::{background_task, call, endpoint_list, events, message, overview, searched, stats, validate};
 use crate::model::{IdKind, TaskStatus};
+use crate::store::search::Standing;
 
 /// All parameters of an operation.
 pub(super) fn of(described: &Described) -> Vec<Value> {
@@ -57,7 +58,10 @@ fn in_path(name: &str) -> Value {
         "msg_id" => uid("The message, by id or `eventId`."),
         "event_type_name" => uid("The event type."),
         "attempt_id" => exact(IdKind::Attempt, "The attempt."),
+        "id" => uid("An id, an application's or a source's uid, or the name of an event type."),
         "task_id" => exact(IdKind::Task, "The task."),
+        "env_id" => exact(IdKind::Environment, "The environment."),
+        "key_id" => exact(IdKind::ApiKey, "The key."),
         _ => Value::Null,
     }
 }
@@ -111,8 +115,13 @@ fn in_query(name: &str, described: &Described) -> Value {
         }),
         "since" if is_required => time("What is older does not count."),
         "until" if is_required => time("What is younger does not count."),
+        "download" => flag(false, "Whether the bytes themselves are sent, for a browser to keep as a file."),
         "since" => time("What is older does not count; 28 days before the end if left out."),
         "until" => time("What is younger does not count; now if left out."),
+        "status" if described.is_search => json!({
+            "type": "string", "enum": Standing::ALL.map(Standing::as_str),
+            "description": "Only messages with a delivery that stands so; `none`: no endpoint wanted it.",
+        }),
         "status" => json!({
             "type": "integer", "enum": [0, 1, 2, 3, 4],
             "description": "0 succeeded, 1 pending, 2 failed, 3 being sent, 4 cancelled.",
@@ -126,6 +135,21 @@ fn in_query(name: &str, described: &Described) -> Value {
         "event_types" => json!({
             "type": "array", "items": text(&validate::EVENT_TYPE, "A name."), "maxItems": message::EVENT_TYPES_MAX,
             "description": "Only messages of these types; repeated, or with commas.",
+        }),
+        "application" => text(&validate::UID, "Only messages of this application, by id or uid."),
+        "source" => text(&validate::UID, "Only messages that came in by this source, by id or uid."),
+        "text" => json!({
+            "type": "string", "minLength": 1, "maxLength": searched::TEXT_BYTES_MAX,
+            "description": "Only messages that have this text in their bytes, in the request that they came in with, \
+                            or in an id; letters of ASCII are the same in both cases.",
+        }),
+        "channels" => json!({
+            "type": "array", "items": text(&validate::CHANNEL, "A channel."), "maxItems": events::CHANNELS_MAX,
+            "description": "Only messages of one of these channels; repeated, or with commas.",
+        }),
+        "state" => json!({
+            "type": "string", "enum": endpoint_list::STATES.map(|(name, _)| name), "default": "any",
+            "description": "Only endpoints that do nothing but fail, or that are disabled.",
         }),
         "endpoint_id" => text(&validate::UID, "Only attempts at this endpoint, by id or uid."),
         "startDate" => time("What is older does not count; 24 hours before the end if left out."),
@@ -144,6 +168,18 @@ fn in_query(name: &str, described: &Described) -> Value {
         "after" => time("Only what is newer."),
         _ => Value::Null,
     }
+}
+
+/// What a field of a search's body takes: what the parameter of its name takes, or `null`.
+pub(super) fn searched(name: &str) -> Option<Value> {
+    let of = Described::new(http::Method::POST, "", "", Tag::Message).pages(Pages::Ids(IdKind::Message));
+    let mut schema = Some(in_query(name, &of)).filter(|schema| !schema.is_null())?;
+    if name == "with_content" {
+        schema["default"] = false.into();
+    } else {
+        schema["type"] = json!([schema["type"], "null"]);
+    }
+    Some(schema)
 }
 
 fn iterator(pages: Option<Pages>) -> Value {

@@ -2,9 +2,10 @@
 
 use serde_json::{Value, json};
 
+use super::access;
 use super::values::{nullable, number, text, texts};
 use crate::api::validate::{self, TEXT_BYTES_MAX};
-use crate::api::{endpoint_in, event_type, message_in, portal, secret, settings};
+use crate::api::{endpoint_in, event_type, look, message_in, portal, secret, settings};
 use crate::model::Capability;
 use crate::store::command::HEADERS_MAX;
 
@@ -32,7 +33,17 @@ pub(super) fn property(body: &str, name: &str) -> Option<Value> {
         "RetryScheduleInOut" => schedule_property(name),
         "IngestSourceIn" | "IngestSourcePatch" => source_property(name),
         "MessageIn" => message_property(name),
+        "MessageSearchIn" => super::parameters::searched(name),
         "AppPortalAccessIn" => portal_property(name),
+        "SessionIn"
+        | "OneTimeTokenIn"
+        | "ApplicationTokenExpireIn"
+        | "EnvironmentModelIn"
+        | "EnvironmentModelUpdate"
+        | "ApiTokenIn"
+        | "ApiTokenUpdate"
+        | "ApiTokenPatch"
+        | "ApiTokenExpireIn" => access::property(body, name),
         "SettingsInternalIn" | "SettingsInternalPatch" => setting(name),
         _ => None,
     }
@@ -318,7 +329,7 @@ fn portal_property(name: &str) -> Option<Value> {
             of["default"] = portal::EXPIRY_S.into();
             nullable(of)
         }
-        "sessionId" => nullable(text(&validate::SESSION, "Taken and without effect here.")),
+        "sessionId" => nullable(text(&validate::SESSION, "Names a session, whose tokens can be ended together.")),
         _ => return None,
     })
 }
@@ -335,6 +346,7 @@ pub(super) fn setting(name: &str) -> Option<Value> {
         "enforceHttps" => {
             boolean("What `egress.https_only` of the server's configuration says; nothing else is taken.")
         }
+        name if look::NAMES.contains(&name) => return access::of_look(name),
         _ => {
             let value = settings::fixed(name);
             let kind = match &value {

@@ -4,18 +4,22 @@ use schemars::SchemaGenerator;
 use schemars::generate::{Contract, SchemaSettings};
 use serde_json::{Map, Value, json};
 
+use super::access;
 use super::bodies;
 use super::properties::setting;
 use super::values::{id, nullable, text, texts};
 use crate::api::error::Code;
 use crate::api::{
-    application, attempt, attempt_headers, attempted, background_task, endpoint, event_type, headers, health, jwks,
-    message_in, overview, portal, raw, secret, settings, source, source_log, stats, system, validate,
+    api_token, application, attempt, attempt_headers, attempted, background_task, endpoint, endpoint_list, environment,
+    event_type, headers, health, jwks, lookup, message_in, overview, portal, raw, searched, secret, session, settings,
+    source, source_log, stats, system, validate,
 };
 use crate::model::IdKind;
 
 /// What lists are of.
-const LISTED: [&str; 10] = [
+const LISTED: &[&str] = &[
+    "EnvironmentModelOut",
+    "ApiTokenCensoredOut",
     "ApplicationOut",
     "EndpointOut",
     "EventTypeOut",
@@ -23,6 +27,8 @@ const LISTED: [&str; 10] = [
     "MessageAttemptOut",
     "EndpointMessageOut",
     "MessageEndpointOut",
+    "MessageRowOut",
+    "EndpointRowOut",
     "BackgroundTaskOut",
     "IngestSourceOut",
     "IngestLogOut",
@@ -38,9 +44,7 @@ pub(super) fn all() -> Map<String, Value> {
         all.insert(name.to_owned(), schema);
     }
     with_state(&mut all);
-    for row in LISTED {
-        all.insert(format!("ListResponse_{row}_"), page_of(row));
-    }
+    pages(&mut all);
     // Where an attempt's message is asked for, it is written behind the struct.
     all["MessageAttemptOut"]["properties"]["msg"] = json!({ "$ref": "#/components/schemas/MessageOut" });
     all
@@ -60,7 +64,11 @@ fn answers() -> Map<String, Value> {
     generator.subschema_for::<event_type::EventTypeOut<'_>>();
     generator.subschema_for::<attempt::AttemptOut<'_>>();
     generator.subschema_for::<attempt_headers::AttemptHeadersOut>();
+    generator.subschema_for::<attempt::CountOut>();
     generator.subschema_for::<attempted::StateOut>();
+    generator.subschema_for::<searched::StandingOut<'_>>();
+    generator.subschema_for::<endpoint_list::StandingOut<'_>>();
+    generator.subschema_for::<lookup::LookupOut>();
     generator.subschema_for::<attempted::DestinationOut<'_>>();
     generator.subschema_for::<background_task::TaskBegunOut>();
     generator.subschema_for::<background_task::BackgroundTaskOut>();
@@ -75,6 +83,12 @@ fn answers() -> Map<String, Value> {
     generator.subschema_for::<system::SystemOut>();
     generator.subschema_for::<jwks::JwksOut>();
     generator.subschema_for::<portal::AccessOut>();
+    generator.subschema_for::<session::SessionOut>();
+    generator.subschema_for::<session::ExchangedOut>();
+    generator.subschema_for::<session::WhoamiOut>();
+    generator.subschema_for::<environment::EnvironmentOut<'_>>();
+    generator.subschema_for::<api_token::TokenOut<'_>>();
+    generator.subschema_for::<api_token::CensoredOut<'_>>();
     generator.subschema_for::<source::SourceOut<'_>>();
     generator.subschema_for::<source_log::LogOut>();
     generator.subschema_for::<source::TokenOut>();
@@ -83,11 +97,15 @@ fn answers() -> Map<String, Value> {
     generator.take_definitions(true)
 }
 
-/// Rows of deliveries are a message or an endpoint, and behind it, in the same object, a state.
+/// Rows that are a message or an endpoint, and behind it, in the same object, where it stands.
 fn with_state(all: &mut Map<String, Value>) {
-    let Some(state) = all.remove("DeliveryState") else { return };
-    for (name, of) in [("EndpointMessageOut", "MessageOut"), ("MessageEndpointOut", "MessageEndpointOut")] {
-        let mut row = all[of].clone();
+    for (name, of, behind) in [
+        ("EndpointMessageOut", "MessageOut", "DeliveryState"),
+        ("MessageEndpointOut", "MessageEndpointOut", "DeliveryState"),
+        ("MessageRowOut", "MessageOut", "MessageStanding"),
+        ("EndpointRowOut", "EndpointOut", "EndpointStanding"),
+    ] {
+        let (mut row, state) = (all[of].clone(), all[behind].clone());
         for (property, schema) in state["properties"].as_object().into_iter().flatten() {
             row["properties"][property] = schema.clone();
         }
@@ -96,6 +114,30 @@ fn with_state(all: &mut Map<String, Value>) {
         }
         all.insert(name.to_owned(), row);
     }
+    for behind in ["DeliveryState", "MessageStanding", "EndpointStanding"] {
+        all.remove(behind);
+    }
+}
+
+/// Pages that say more than others.
+fn pages(all: &mut Map<String, Value>) {
+    for row in LISTED {
+        all.insert(format!("ListResponse_{row}_"), page_of(row));
+    }
+    let says =
+        "How far the search has looked, where its time was over before the page was full: go on with `iterator`.";
+    let searched_to = json!({ "type": ["string", "null"], "format": "date-time", "description": says });
+    all["ListResponse_MessageRowOut_"]["properties"]["searchedTo"] = searched_to.clone();
+    let mut searched = page_of("MessageOut");
+    searched["properties"]["searchedTo"] = searched_to;
+    all.insert("MessageSearchOut".to_owned(), searched);
+    let mut events = page_of("MessageOut");
+    if let Some(properties) = events["properties"].as_object_mut() {
+        properties.remove("prevIterator");
+        properties["iterator"]["type"] = "string".into();
+    }
+    events["required"] = json!(["data", "iterator", "done"]);
+    all.insert("MessageEventsOut".to_owned(), events);
 }
 
 /// What no struct is written as.
@@ -104,6 +146,7 @@ fn by_hand() -> Vec<(&'static str, Value)> {
     vec![
         ("MessageOut", message_out()),
         ("SettingsInternalOut", settings_out()),
+        ("EnvironmentSettingsOut", access::portal_settings(setting)),
         ("EmptyResponse", json!({ "type": "object" })),
         ("Document", json!({ "type": "object", "additionalProperties": true })),
         ("Text", json!({ "type": "string" })),

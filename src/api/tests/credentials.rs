@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 
 use super::support::{Answer, KEY, TestApi, answered};
 use crate::api::routes::{Needs, Operation, implemented};
-use crate::model::Capability;
+use crate::model::{Capability, Scope};
 use crate::store::command::{Change, Changed, Target};
 
 /// What must not be seen by others, and must not change.
@@ -18,6 +18,8 @@ struct Victim {
     endpoint: String,
     message: String,
     attempt: String,
+    env: String,
+    key: String,
 }
 
 impl Victim {
@@ -34,7 +36,17 @@ impl Victim {
         api.attempt("victim", &endpoint, &message, answered(500, b"victim-answer")).await;
         let attempts = api.get(&format!("/app/victim/attempt/msg/{}", id(&message))).await.expect(200);
         let attempt = id(&attempts["data"][0]);
-        Self { app: id(&app), endpoint: id(&endpoint), message: id(&message), attempt }
+        let env = api.get("/auth/session").await.expect(200)["envId"].as_str().expect("an id").to_owned();
+        let keys = api.get(&format!("/management/authentication/{env}/api-token")).await.expect(200);
+        let key = id(&keys["data"][0]);
+        Self { app: id(&app), endpoint: id(&endpoint), message: id(&message), attempt, env, key }
+    }
+
+    /// Names of nothing.
+    fn nobody() -> Self {
+        let id = |prefix: &str| format!("{prefix}_{}", "0".repeat(27));
+        let (app, endpoint) = (id("app"), id("ep"));
+        Self { app, endpoint, message: id("msg"), attempt: id("atmpt"), env: id("env"), key: id("key") }
     }
 
     fn path(&self, pattern: &str) -> String {
@@ -43,6 +55,8 @@ impl Victim {
             .replace("{endpoint_id}", &self.endpoint)
             .replace("{msg_id}", &self.message)
             .replace("{attempt_id}", &self.attempt)
+            .replace("{env_id}", &self.env)
+            .replace("{key_id}", &self.key)
             .replace("{event_type_name}", "victim.type")
             .replace("{task_id}", &format!("qtask_{}", "0".repeat(27)))
     }
@@ -63,6 +77,7 @@ impl Victim {
             "/event-type?include_archived=true&with_content=true",
             "/event-type/{event_type_name}/retry-schedule",
             "/management/environment-settings",
+            "/management/environment",
             "/operational-webhook/endpoint",
         ] {
             let seen = api.get(&self.path(pattern)).await.expect(200);
@@ -81,6 +96,7 @@ async fn token(api: &TestApi, app: &str, text: &str, capabilities: &[Capability]
             hash: Sha256::digest(text).into(),
             capabilities: capabilities.to_vec(),
             feature_flags: Vec::new(),
+            session_id: None,
             lifetime_ms: lifetime.as_millis() as i64,
         })
         .await;
@@ -105,6 +121,8 @@ fn body(operation: &Operation) -> &'static str {
         (_, path) if path.contains("event-type") => r#"{"description":"taken"}"#,
         (_, path) if path.contains("recover") => r#"{"since":"2020-01-01T00:00:00Z"}"#,
         (_, path) if path.contains("send-example") => r#"{"eventType":"victim.type"}"#,
+        (_, path) if path.ends_with("/environment") => r#"{"name":"taken","type":"production"}"#,
+        (_, path) if path.contains("{env_id}") => r#"{"name":"taken"}"#,
         (_, path) if path.contains("environment-settings") => r#"{"whitelabelHeaders":false}"#,
         _ => "{}",
     }
@@ -167,7 +185,8 @@ async fn no_operation_shows_or_changes_anything_of_others() {
             let answer = call(&api, &victim, &operation, Some(&stranger)).await;
             let text = String::from_utf8_lossy(&answer.body).into_owned();
             assert!(!text.contains("victim-"), "{told} shows a stranger {text}");
-            if operation.path.contains("{app_id}") && !operation.path.contains("app-portal-access") {
+            let names_victim = operation.path.contains("{app_id}") || operation.path.contains("{env_id}");
+            if names_victim && !operation.path.contains("app-portal-access") {
                 assert!(matches!(answer.status.as_u16(), 403 | 404), "{told}: {} {text}", answer.status);
             }
         }
@@ -184,13 +203,15 @@ async fn a_portal_token_opens_what_its_capabilities_say_and_no_more() {
     let read_only = token(&api, "victim", "appsk_read", &[Capability::ViewBase], week).await;
     let nothing = token(&api, "victim", "appsk_nothing", &[], week).await;
     let before = victim.picture(&api).await;
-    for operation in closed().filter(|operation| operation.needs != Needs::Token) {
+    let open_to_all = [Needs::Token, Needs::Anybody];
+    for operation in closed().filter(|operation| !open_to_all.contains(&operation.needs)) {
         let told = format!("{} {}", operation.method, operation.path);
         let answer = call(&api, &victim, &operation, Some(&format!("Bearer {nothing}"))).await;
         assert_eq!(answer.status, 403, "{told} with no capability");
         let answer = call(&api, &victim, &operation, Some(&format!("Bearer {read_only}"))).await;
         if operation.needs == Needs::Portal(Capability::ViewBase) {
-            assert_eq!(operation.method, Method::GET, "{told}: reading changes nothing");
+            let only_reads = operation.method == Method::GET || operation.path.ends_with("/msg/search");
+            assert!(only_reads, "{told}: reading changes nothing");
             assert_eq!(answer.status, 200, "{told}: {:?}", answer.body);
         } else {
             answer.expect_code(403, "permission_denied");
@@ -201,7 +222,9 @@ async fn a_portal_token_opens_what_its_capabilities_say_and_no_more() {
     let all = token(&api, "victim", "appsk_all", &Capability::ALL, week).await;
     for operation in closed() {
         let answer = match operation.needs {
-            Needs::Key => call(&api, &victim, &operation, Some(&format!("Bearer {all}"))).await,
+            Needs::Key | Needs::Holder | Needs::Operator => {
+                call(&api, &victim, &operation, Some(&format!("Bearer {all}"))).await
+            }
             _ => continue,
         };
         assert_eq!(answer.status, 403, "{} {}", operation.method, operation.path);
@@ -223,6 +246,9 @@ async fn a_portal_token_opens_what_its_capabilities_say_and_no_more() {
         "POST /api/v1/operational-webhook/endpoint",
         "GET /api/v1/operational-webhook/endpoint/{endpoint_id}/secret",
         "GET /api/v1/management/environment-settings",
+        "GET /api/v1/management/environment",
+        "POST /api/v1/management/authentication/{env_id}/api-token",
+        "POST /api/v1/auth/app/{app_id}/expire-all",
         "GET /metrics",
     ] {
         assert!(table.iter().any(|operation| operation == shut), "{shut}");
@@ -235,4 +261,115 @@ async fn a_portal_token_opens_what_its_capabilities_say_and_no_more() {
         401,
         "it ends with its application"
     );
+}
+
+/// What a caller sends to be known.
+enum Sent {
+    Nothing,
+    Bearer(String),
+    /// A session's cookie, perhaps with the origin of a page of ours.
+    Cookie(String, bool),
+}
+
+impl Sent {
+    fn on(&self, mut request: http::request::Builder) -> http::request::Builder {
+        request = request.header("host", "posthouse.test");
+        match self {
+            Self::Nothing => request,
+            Self::Bearer(token) => request.header("authorization", format!("Bearer {token}")),
+            Self::Cookie(token, is_own) => {
+                let request = request.header("cookie", format!("posthouse_session={token}"));
+                if *is_own { request.header("origin", "http://posthouse.test") } else { request }
+            }
+        }
+    }
+}
+
+/// Who may: the scopes that one holder of a key has, or the capability of a portal token.
+enum Who {
+    Nobody,
+    Holder(Scope),
+    Portal(Option<Capability>),
+}
+
+/// The same rules as the code's, told anew from their description: by scope and by path.
+fn may(who: &Who, operation: &Operation) -> bool {
+    let path = operation.path;
+    let reads = operation.method == Method::GET
+        || operation.method == Method::POST && (path.ends_with("/msg/search") || path.ends_with("/export/openapi"))
+        || operation.method == Method::POST && path.ends_with("/count");
+    match (who, operation.needs) {
+        (_, Needs::Nobody) => true,
+        (Who::Nobody, _) => false,
+        (_, Needs::Anybody) => true,
+        (Who::Portal(has), Needs::Portal(needed)) => *has == Some(needed),
+        (Who::Portal(_), needs) => needs == Needs::Token,
+        (Who::Holder(_), Needs::Token) => false,
+        (Who::Holder(scope), Needs::Operator) => *scope == Scope::Operator,
+        (Who::Holder(_), Needs::Holder) => true,
+        (Who::Holder(Scope::Full | Scope::Operator), _) => true,
+        (Who::Holder(Scope::Read), _) => reads,
+        (Who::Holder(Scope::Publish), _) => matches!(
+            (operation.method.as_str(), path),
+            ("POST", "/api/v1/app" | "/api/v1/app/{app_id}/msg") | ("GET", "/api/v1/app/{app_id}")
+        ),
+    }
+}
+
+#[tokio::test]
+async fn every_credential_opens_what_it_says_and_no_more() {
+    let api = TestApi::start().await;
+    api.post("/app", r#"{"name":"own","uid":"own"}"#).await.expect(201);
+    let nobody = Victim::nobody();
+    let mut all: Vec<(String, Sent, Who)> = vec![
+        ("nothing".to_owned(), Sent::Nothing, Who::Nobody),
+        ("a wrong key".to_owned(), Sent::Bearer("phk_wrong".to_owned()), Who::Nobody),
+        ("a wrong session".to_owned(), Sent::Bearer("phs_wrong".to_owned()), Who::Nobody),
+        ("a wrong cookie".to_owned(), Sent::Cookie("phs_wrong".to_owned(), true), Who::Nobody),
+        ("a key as a cookie".to_owned(), Sent::Cookie(KEY.to_owned(), true), Who::Nobody),
+    ];
+    for scope in Scope::ALL {
+        let key = format!("{}_key", scope.as_str());
+        api.key(&key, &[scope]).await;
+        let session = api.gateway.sign_in_with_key(&key).await.expect("a read").expect("a session");
+        all.push((key.clone(), Sent::Bearer(key.clone()), Who::Holder(scope)));
+        all.push((format!("a session of {key}"), Sent::Bearer(session.clone()), Who::Holder(scope)));
+        all.push((format!("a cookie of {key}"), Sent::Cookie(session.clone(), true), Who::Holder(scope)));
+        all.push((format!("a foreign page with a cookie of {key}"), Sent::Cookie(session, false), Who::Holder(scope)));
+    }
+    let week = Duration::from_hours(168);
+    for capability in Capability::ALL {
+        let text = format!("appsk_{}", capability.as_str());
+        let token = token(&api, "own", &text, &[capability], week).await;
+        all.push((text, Sent::Bearer(token), Who::Portal(Some(capability))));
+    }
+    let empty = token(&api, "own", "appsk_empty", &[], week).await;
+    all.push(("appsk_empty".to_owned(), Sent::Bearer(empty), Who::Portal(None)));
+    let over = token(&api, "own", "appsk_over", &Capability::ALL, Duration::ZERO).await;
+    all.push(("appsk_over".to_owned(), Sent::Bearer(over), Who::Nobody));
+
+    for (name, sent, who) in &all {
+        for operation in closed() {
+            let ends_it = operation.path.ends_with("/logout") || operation.path.ends_with("/auth/session");
+            if ends_it && operation.method != Method::GET && may(who, &operation) {
+                continue;
+            }
+            let told = format!("{name}: {} {}", operation.method, operation.path);
+            // It is about nothing that is there: who may is told 404, or what is wrong, or gets a list.
+            let request = Request::builder().method(&operation.method).uri(nobody.path(operation.path));
+            let body = if operation.method == Method::GET { "" } else { "{}" };
+            let answer = api.send(sent.on(request).body(Body::from(body)).expect("a request")).await;
+            let is_foreign = matches!(sent, Sent::Cookie(_, false)) && operation.method != Method::GET;
+            let expected = match who {
+                Who::Nobody => Some(401),
+                _ if is_foreign || !may(who, &operation) => Some(403),
+                _ => None,
+            };
+            let status = answer.status.as_u16();
+            match expected {
+                Some(expected) => assert_eq!(status, expected, "{told}"),
+                None => assert!(!matches!(status, 401 | 403) && status < 500, "{told}: {status}"),
+            }
+        }
+    }
 }

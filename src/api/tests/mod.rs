@@ -1,5 +1,6 @@
 //! The API without sockets: each operation against a store with a disk.
 
+mod access;
 mod attempted;
 mod credentials;
 mod described;
@@ -9,11 +10,13 @@ mod examples;
 mod idempotency;
 mod insight;
 mod lists;
+mod live;
 mod maintenance;
 mod messages;
 mod policies;
 mod receiving;
 mod resources;
+mod searched;
 mod support;
 mod table;
 mod ticking;

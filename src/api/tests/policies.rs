@@ -158,7 +158,7 @@ async fn settings_are_changed_as_far_as_they_can_be() {
     for (field, value) in [
         ("enableTransformations", "true"),
         ("enforceHttps", "true"),
-        ("displayName", "\"x\""),
+        ("customBaseFontSize", "12"),
         ("advancedEndpointTypes", "[\"x\"]"),
         ("disableEndpointOnFailure", "false"),
         ("retryPolicy", "[0]"),

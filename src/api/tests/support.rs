@@ -14,18 +14,19 @@ use tower_service::Service;
 use super::described::judge;
 use super::engine::{Engine, Kept, engine};
 use crate::accept::fetch::Fetcher;
+use crate::accept::key_use::KeyUse;
 use crate::accept::limited::BodyBudget;
 use crate::accept::quota::Quotas;
 use crate::accept::receive::Receiving;
 use crate::accept::{Admission, Gateway};
 use crate::api::query::asked;
 use crate::api::router;
-use crate::config::{Delivery, Limits, Retention, Server};
+use crate::config::{Delivery, Limits, Portal, Retention, Server};
 use crate::deliver::AddressGuard;
 use crate::metrics::Metrics;
 use crate::model::{
-    AppConfig, Clock, EndpointKey, EnvKey, Id, IdKind, MessageKey, Next, Outcome, OutcomeKind, SystemClock, Taken,
-    Timings, Trigger,
+    AppConfig, Clock, EndpointKey, EnvKey, Envelope, EnvironmentKind, Id, IdKind, MessageKey, Next, Outcome,
+    OutcomeKind, Scope, Scopes, SystemClock, Taken, Timings, Trigger,
 };
 use crate::store::command::{AttemptRecord, Change, ChangeRequest, Changed, Command, Done, Raised, Reply, Settle};
 use crate::store::journal::{Journal, JournalLimits, Observer};
@@ -127,10 +128,21 @@ impl TestApi {
 
     /// With what is behind URLs.
     pub(super) async fn with_fetcher(fetcher: Arc<dyn Fetcher>) -> Self {
+        Self::with(fetcher, Server::default(), Portal::default()).await
+    }
+
+    /// Reached at a URL, with pages elsewhere that may call.
+    pub(super) async fn at(public_url: &str, allowed: &[&str]) -> Self {
+        let server = Server { public_url: Some(public_url.to_owned()), ..Server::default() };
+        let allowed_origins = allowed.iter().map(|origin| origin.parse().expect("an origin")).collect();
+        Self::with(Arc::new(NoNetwork), server, Portal { allowed_origins }).await
+    }
+
+    async fn with(fetcher: Arc<dyn Fetcher>, server: Server, portal: Portal) -> Self {
         let sealer = Arc::new(Sealer::new(&[7; 32]));
         let Engine { reader, queries, open_writer, kept } = engine(&sealer);
         let (clock, metrics): (Arc<dyn Clock>, _) = (Arc::new(SystemClock), Arc::new(Metrics::new()));
-        let (limits, server) = (Limits::default(), Server::default());
+        let limits = Limits::default();
         let bounds = JournalLimits { rows_max: limits.journal_rows_max, bytes_max: limits.journal_bytes_max };
         let (journal, task) = Journal::new(bounds, Arc::clone(&metrics), Arc::clone(&clock));
         let snapshots = Arc::new(Snapshots::new(Arc::clone(&reader), 1_000));
@@ -160,10 +172,13 @@ impl TestApi {
             limits,
             server,
             listening: std::sync::OnceLock::new(),
+            streams: Arc::new(tokio::sync::Semaphore::new(crate::api::STREAMS_MAX)),
             https_only: false,
             delivery: Delivery::default(),
             lanes: Arc::default(),
             started_at: SystemClock.now_ms(),
+            portal,
+            key_use: KeyUse::default(),
             retention: Retention::default(),
         });
         let (router, env) = (router(Arc::clone(&gateway)), EnvKey(0));
@@ -174,12 +189,30 @@ impl TestApi {
 
     /// Another environment with a key.
     pub(super) async fn environment(&self, name: &str, key: &str) -> EnvKey {
-        let Changed::Environment(made) = self.change(Change::CreateEnvironment { name: name.into() }).await else {
+        let Changed::Environment(made) =
+            self.change(Change::CreateEnvironment { name: name.into(), kind: EnvironmentKind::Production }).await
+        else {
             panic!("no environment")
         };
         let (env, hash) = (EnvKey(made.id.key), Sha256::digest(key).into());
-        self.change(Change::CreateApiKey { env, name: "key".into(), hash }).await;
+        let (name, scopes, hint) = ("key".into(), Scopes::FULL, "_key".into());
+        self.change(Change::CreateApiKey { env, name, hash, scopes, hint }).await;
         env
+    }
+
+    /// Another key of the first environment; its id.
+    pub(super) async fn key(&self, key: &str, scopes: &[Scope]) -> Id {
+        let (name, hint) = (key.into(), "_key".into());
+        let (hash, scopes) = (Sha256::digest(key).into(), Scopes::of(scopes.iter().copied()));
+        let made = self.change(Change::CreateApiKey { env: self.env, name, hash, scopes, hint }).await;
+        let Changed::ApiKey(made) = made else { panic!("{made:?}") };
+        made.id
+    }
+
+    /// The token of a link of `posthouse login`.
+    pub(super) async fn one_time_token(&self) -> String {
+        let link = self.gateway.sign_in_link(self.env).await.expect("a link");
+        link.split_once("#token=").expect("a token in the fragment").1.to_owned()
     }
 
     /// An application as it is held in memory.
@@ -201,15 +234,31 @@ impl TestApi {
         asked::take();
         let answer = self.router.clone().call(request).await.unwrap_or_else(|never| match never {});
         let (parts, body) = answer.into_parts();
-        let body = self.gateway.body_budget.read(body).await.expect("a body");
+        let is_stream = parts.headers.get("content-type").is_some_and(|of| of == "text/event-stream");
+        let body = if is_stream {
+            // It goes on until its client has gone.
+            first_of(body).await
+        } else {
+            self.gateway.body_budget.read(body).await.expect("a body")
+        };
         assert_eq!(parts.headers["x-content-type-options"], "nosniff");
         let may_be_kept = path.starts_with("/jwks/") && parts.status.is_success();
         // A provider's request is answered as it expects, and by no cache.
         let is_providers = path.starts_with("/in/");
-        assert!(may_be_kept || is_providers || parts.headers["cache-control"] == "no-store");
+        let is_web_app = path == "/" || path.starts_with("/portal");
+        assert!(may_be_kept || is_providers || is_web_app || parts.headers["cache-control"] == "no-store");
         let answer = Answer { status: parts.status, headers: parts.headers, body };
         judge(&method, &path, &answer, &asked::take());
         answer
+    }
+
+    /// The events of a stream, as they come.
+    pub(super) async fn stream(&self, path: &str, authorization: &str) -> Stream {
+        let request = Request::builder().uri(format!("/api/v1{path}")).header("authorization", authorization);
+        let request = request.body(Body::empty()).expect("a request");
+        let answer = self.router.clone().call(request).await.unwrap_or_else(|never| match never {});
+        assert_eq!(answer.status(), 200);
+        Stream { body: answer.into_body() }
     }
 
     /// A call with the key. The path is put behind `/api/v1` unless it begins with two slashes.
@@ -241,6 +290,21 @@ impl TestApi {
 
     pub(super) async fn post(&self, path: &str, body: &str) -> Answer {
         self.call("POST", path, body.to_owned()).await
+    }
+
+    /// Publishes messages as fast as the journal takes them.
+    pub(super) async fn fill(&self, app: &str, messages: usize, payload: impl Fn(usize) -> String) {
+        let config = self.app(app).await;
+        let numbers: Vec<usize> = (0..messages).collect();
+        for numbers in numbers.chunks(1_000) {
+            let published = numbers.iter().map(|&i| {
+                let envelope = Envelope { event_type: "filled".into(), ..Envelope::default() };
+                self.gateway.publish(Arc::clone(&config), envelope, payload(i).into(), None, None)
+            });
+            for accepted in futures_util::future::join_all(published).await {
+                assert!(accepted.is_ok(), "a message was not taken");
+            }
+        }
     }
 
     /// Records an attempt of a pending delivery.
@@ -276,6 +340,35 @@ impl Drop for TestApi {
             let _ = writer.join();
         }
     }
+}
+
+/// An open stream of events.
+pub(super) struct Stream {
+    body: Body,
+}
+
+impl Stream {
+    /// The data of the next event; `None` where the stream has ended.
+    pub(super) async fn next(&mut self) -> Option<Value> {
+        use http_body_util::BodyExt;
+        let waited = Duration::from_secs(20);
+        loop {
+            let frame = tokio::time::timeout(waited, self.body.frame()).await.expect("an event in time");
+            let bytes = frame?.expect("a frame").into_data().expect("data");
+            let text = String::from_utf8(bytes.to_vec()).expect("text");
+            if let Some(lines) = text.strip_prefix("event: page\n") {
+                let data: Vec<&str> = lines.lines().filter_map(|line| line.strip_prefix("data: ")).collect();
+                return Some(serde_json::from_str(&data.join("\n")).expect("JSON"));
+            }
+        }
+    }
+}
+
+/// The first piece of a body.
+async fn first_of(mut body: Body) -> Bytes {
+    use http_body_util::BodyExt;
+    let frame = tokio::time::timeout(Duration::from_secs(20), body.frame()).await.expect("a frame in time");
+    frame.expect("a frame").expect("a frame").into_data().expect("data")
 }
 
 /// An answer of a receiver.

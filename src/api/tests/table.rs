@@ -12,7 +12,16 @@ use crate::config::read_capped;
 
 const CONTRACT: &str = "../shared/reference/openapi-contract.json";
 /// Ours, beside the contract.
-const OWN: [&str; 12] = [
+const OWN: &[&str] = &[
+    "POST /api/v1/auth/session",
+    "GET /api/v1/auth/session",
+    "DELETE /api/v1/auth/session",
+    "GET /api/v1/message",
+    "GET /api/v1/message/live",
+    "GET /api/v1/app/{app_id}/message",
+    "GET /api/v1/app/{app_id}/message/live",
+    "GET /api/v1/lookup/{id}",
+    "GET /api/v1/endpoint",
     "GET /api/v1/overview",
     "GET /api/v1/system",
     "POST /ingest/api/v1/source/{source_id}/log/verify-again",
@@ -35,7 +44,11 @@ async fn every_operation_asks_for_what_the_table_says() {
         let request = Request::builder().method(&operation.method).uri(&path).body(Body::empty());
         let answer = api.send(request.expect("a request")).await;
         match operation.needs {
-            Needs::Key | Needs::Portal(_) | Needs::Token => answer.expect_code(401, "authentication_failed"),
+            // Signing in is asked for a key in the body.
+            Needs::Nobody if operation.path.contains("/auth/") => continue,
+            Needs::Key | Needs::Portal(_) | Needs::Token | Needs::Holder | Needs::Operator | Needs::Anybody => {
+                answer.expect_code(401, "authentication_failed")
+            }
             Needs::Nobody => assert!(answer.status != 401, "{path}"),
         }
     }
@@ -71,7 +84,7 @@ fn the_table_is_the_contract() {
             let methods = methods.as_object().expect("methods");
             methods.keys().map(move |method| format!("{} {path}", method.to_uppercase()))
         })
-        .chain(OWN.map(str::to_owned))
+        .chain(OWN.iter().map(|operation| (*operation).to_owned()))
         .collect();
     let unique: BTreeSet<String> = unique.into_iter().map(str::to_owned).collect();
     assert_eq!(unique, theirs);

@@ -183,11 +183,19 @@ impl Inner {
             Changed::SourceDeleted { app: Some((app, endpoints)), .. } => {
                 self.application_gone(scheduler, *app, endpoints, now);
             }
+            Changed::EnvironmentDeleted { apps, .. } => {
+                for (app, endpoints) in apps {
+                    self.application_gone(scheduler, *app, endpoints, now);
+                }
+            }
             Changed::Source(..)
             | Changed::SourceDeleted { app: None, .. }
             | Changed::RequestLogged
             | Changed::Environment(_)
             | Changed::ApiKey(_)
+            | Changed::KeyUseNoted
+            | Changed::SessionOpened
+            | Changed::SessionClosed
             | Changed::Resealed(_)
             | Changed::EventType(..)
             | Changed::EventTypeDeleted(_)

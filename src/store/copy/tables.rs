@@ -91,7 +91,7 @@ pub(super) const MESSAGE_APP: usize = 2;
 pub(super) const MESSAGE_EVENT_ID: usize = 8;
 
 /// All others: copied at the end, in one transaction.
-pub(super) const SMALL: [Table; 17] = [
+pub(super) const SMALL: [Table; 18] = [
     Table {
         filter: Some("name IN ('mac_key', 'seal_check')"),
         ..Table::new("meta", 1, &[("name", Text), ("value", Bytes)])
@@ -99,7 +99,15 @@ pub(super) const SMALL: [Table; 17] = [
     Table::new(
         "environment",
         1,
-        &[("key", Int8), ("nonce", Bytes), ("name", Text), ("settings", Text), ("created_at", Int8)],
+        &[
+            ("key", Int8),
+            ("nonce", Bytes),
+            ("name", Text),
+            ("settings", Text),
+            ("created_at", Int8),
+            ("kind", Int2),
+            ("updated_at", Int8),
+        ],
     ),
     Table::new(
         "api_key",
@@ -112,6 +120,22 @@ pub(super) const SMALL: [Table; 17] = [
             ("hash", Bytes),
             ("created_at", Int8),
             ("revoked_at", Int8),
+            ("scopes", Int2),
+            ("hint", Text),
+            ("last_used_at", Int8),
+        ],
+    ),
+    Table::new(
+        "session",
+        1,
+        &[
+            ("key", Int8),
+            ("nonce", Bytes),
+            ("kind", Int2),
+            ("env", Int8),
+            ("api_key", Int8),
+            ("hash", Bytes),
+            ("expires_at", Int8),
         ],
     ),
     Table::new(
@@ -127,6 +151,7 @@ pub(super) const SMALL: [Table; 17] = [
             ("feature_flags", Text),
             ("created_at", Int8),
             ("expires_at", Int8),
+            ("session_id", Text),
         ],
     ),
     Table::new(
@@ -281,9 +306,10 @@ fn fill_slots(columns: &mut [Column]) {
 mod tests {
     use super::*;
 
-    const SQLITE: [&str; 3] = [
+    const SQLITE: [&str; 4] = [
         include_str!("../../../migrations/sqlite/0001_initial.sql"),
         include_str!("../../../migrations/sqlite/0002_sources.sql"),
+        include_str!("../../../migrations/sqlite/0003_access.sql"),
         include_str!("../../../migrations/sqlite/0005_insight.sql"),
     ];
     /// Tables of the embedded store that PostgreSQL has as indexes, or as unique keys.

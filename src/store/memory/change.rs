@@ -88,6 +88,15 @@ impl Data {
             // Nothing of it is ever at rest.
             Change::Reseal { .. } => Ok(Changed::Resealed(Resealed::default())),
             Change::CreateEnvironment { .. }
+            | Change::RenameEnvironment { .. }
+            | Change::DeleteEnvironment { .. }
+            | Change::PatchApiKey { .. }
+            | Change::NoteKeyUse { .. }
+            | Change::OpenSession { .. }
+            | Change::CreateOneTimeToken { .. }
+            | Change::RedeemOneTimeToken { .. }
+            | Change::CloseSession { .. }
+            | Change::ExpirePortalTokens { .. }
             | Change::ExpungeAttempt { .. }
             | Change::CreateApiKey { .. }
             | Change::RevokeApiKey { .. }

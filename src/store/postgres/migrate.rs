@@ -9,8 +9,10 @@ use crate::store::key_file::{self, Key};
 use crate::store::sql::db::{Db, Value};
 use crate::store::sql::reseal;
 
-const MIGRATIONS: [&str; 2] = [
+const MIGRATIONS: &[&str] = &[
     include_str!("../../../migrations/postgres/0001_initial.sql"),
+    include_str!("../../../migrations/postgres/0002_access.sql"),
+    include_str!("../../../migrations/postgres/0003_queries.sql"),
     include_str!("../../../migrations/postgres/0004_insight.sql"),
 ];
 /// The oldest PostgreSQL that may be used, as it numbers its versions.

@@ -34,6 +34,9 @@ impl Notice {
             | Changed::Expunged { .. }
             | Changed::AnswerExpunged
             | Changed::RequestLogged
+            // Nobody has asked for the hash of a session before it was made.
+            | Changed::SessionOpened
+            | Changed::KeyUseNoted
             | Changed::Task(_) => None,
             _ => Some(Self::All),
         }

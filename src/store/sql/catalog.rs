@@ -1,12 +1,11 @@
-//! Changes of what an environment has beside applications: keys, event types, settings, portal tokens.
+//! Changes of what an environment has beside applications and keys: event types, settings, portal tokens.
 
 use super::db::{Optional, Result, params};
 
 use super::change::{Changer, Stop, json};
 use super::rows;
 use crate::model::{
-    ApiKey, AppKey, AppKind, Application, ApplicationSpec, EnvKey, EnvSettings, Environment, EventType, EventTypeSpec,
-    Id, PortalToken,
+    AppKey, AppKind, Application, ApplicationSpec, EnvKey, EnvSettings, EventType, EventTypeSpec, Id, PortalToken,
 };
 use crate::store::command::{Change, Changed, EventTypePatch, Refusal, SettingsPatch, Target, Written};
 
@@ -14,63 +13,6 @@ use crate::store::command::{Change, Changed, EventTypePatch, Refusal, SettingsPa
 const EXPIRED_AT_ONCE: i64 = 100;
 
 impl Changer<'_> {
-    pub(in crate::store) fn create_environment(&mut self, name: &str) -> Result<Changed, Stop> {
-        if self.exists("SELECT 1 FROM environment WHERE name = ?", [name])? {
-            return Err(Refusal::Exists.into());
-        }
-        let id = self.state.new_id(self.at);
-        self.run(
-            "INSERT INTO environment (key, nonce, name, created_at) VALUES (?, ?, ?, ?)",
-            params![id.key, id.nonce.as_slice(), name, self.at],
-        )?;
-        let app = self.state.new_id(self.at);
-        self.run(
-            "INSERT INTO application (key, nonce, env, kind, version, spec, created_at, updated_at)
-             VALUES (?, ?, ?, ?, 1, ?, ?, ?)",
-            params![
-                app.key,
-                app.nonce.as_slice(),
-                id.key,
-                AppKind::Operational.code(),
-                json(&ApplicationSpec::default()),
-                self.at,
-                self.at
-            ],
-        )?;
-        Ok(Changed::Environment(Environment { id, name: name.to_owned(), created_at: self.at }))
-    }
-
-    pub(in crate::store) fn create_api_key(
-        &mut self,
-        env: EnvKey,
-        name: &str,
-        hash: &[u8; 32],
-    ) -> Result<Changed, Stop> {
-        if !self.exists("SELECT 1 FROM environment WHERE key = ?", [env.0])? {
-            return Err(Refusal::NotFound.into());
-        }
-        let id = self.state.new_id(self.at);
-        self.run(
-            "INSERT INTO api_key (key, nonce, env, name, hash, created_at) VALUES (?, ?, ?, ?, ?, ?)",
-            params![id.key, id.nonce.as_slice(), env.0, name, hash.as_slice(), self.at],
-        )?;
-        let key = ApiKey { id, env, name: name.to_owned(), created_at: self.at, revoked_at: None };
-        Ok(Changed::ApiKey(key))
-    }
-
-    pub(in crate::store) fn revoke_api_key(&mut self, id: Id) -> Result<Changed, Stop> {
-        self.run(
-            "UPDATE api_key SET revoked_at = coalesce(revoked_at, ?) WHERE key = ? AND nonce = ?",
-            params![self.at, id.key, id.nonce.as_slice()],
-        )?;
-        let key = self
-            .db
-            .prepare_cached(&format!("SELECT {} FROM api_key WHERE key = ? AND nonce = ?", rows::API_KEY))?
-            .query_row(params![id.key, id.nonce.as_slice()], rows::api_key)
-            .optional()?;
-        key.map(Changed::ApiKey).ok_or(Stop::Refused(Refusal::NotFound))
-    }
-
     fn event_type(&self, env: EnvKey, name: &str) -> Result<Option<EventType>> {
         self.db
             .prepare_cached(&format!("SELECT {} FROM event_type WHERE env = ? AND name = ?", rows::EVENT_TYPE))?
@@ -177,7 +119,16 @@ impl Changer<'_> {
     }
 
     pub(in crate::store) fn create_portal_token(&mut self, change: &Change) -> Result<Changed, Stop> {
-        let Change::CreatePortalToken { env, target, create, hash, capabilities, feature_flags, lifetime_ms } = change
+        let Change::CreatePortalToken {
+            env,
+            target,
+            create,
+            hash,
+            capabilities,
+            feature_flags,
+            session_id,
+            lifetime_ms,
+        } = change
         else {
             return Err(Refusal::Failed.into());
         };
@@ -192,12 +143,14 @@ impl Changer<'_> {
             app,
             capabilities: capabilities.clone(),
             feature_flags: feature_flags.clone(),
+            session_id: session_id.clone(),
             created_at: self.at,
             expires_at: self.at + lifetime_ms,
         };
         self.run(
-            "INSERT INTO portal_token (key, nonce, env, app, hash, capabilities, feature_flags, created_at, expires_at)
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO portal_token (key, nonce, env, app, hash, capabilities, feature_flags, session_id,
+               created_at, expires_at)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             params![
                 token.id.key,
                 token.id.nonce.as_slice(),
@@ -206,6 +159,7 @@ impl Changer<'_> {
                 hash.as_slice(),
                 json(&token.capabilities),
                 json(&token.feature_flags),
+                token.session_id,
                 token.created_at,
                 token.expires_at
             ],

@@ -105,9 +105,17 @@ impl Changer<'_> {
 
     fn change(&mut self, change: &Change) -> Result<Changed, Stop> {
         match change {
-            Change::CreateEnvironment { name } => self.create_environment(name),
-            Change::CreateApiKey { env, name, hash } => self.create_api_key(*env, name, hash),
-            Change::RevokeApiKey { id } => self.revoke_api_key(*id),
+            Change::CreateEnvironment { .. }
+            | Change::RenameEnvironment { .. }
+            | Change::DeleteEnvironment { .. }
+            | Change::CreateApiKey { .. }
+            | Change::PatchApiKey { .. }
+            | Change::RevokeApiKey { .. }
+            | Change::NoteKeyUse { .. }
+            | Change::OpenSession { .. }
+            | Change::CreateOneTimeToken { .. }
+            | Change::RedeemOneTimeToken { .. }
+            | Change::CloseSession { .. } => self.change_access(change),
             Change::CreateApplication { env, uid, spec, get_if_exists } => {
                 self.create_application(*env, uid.as_deref(), spec, *get_if_exists)
             }
@@ -122,6 +130,9 @@ impl Changer<'_> {
             Change::DeleteEventType { env, name, expunge } => self.delete_event_type(*env, name, *expunge),
             Change::PatchSettings { env, patch } => self.patch_settings(*env, patch),
             Change::CreatePortalToken { .. } => self.create_portal_token(change),
+            Change::ExpirePortalTokens { app, sessions, after_ms } => {
+                self.expire_portal_tokens(*app, sessions, *after_ms)
+            }
             Change::RevokePortalToken { id } => self.revoke_portal_token(*id),
             Change::CreateEndpoint { app, uid, spec, secret } => {
                 self.create_endpoint(*app, uid.as_deref(), spec, secret)

@@ -379,6 +379,21 @@ impl<'c> Db<'c> {
         rows.into_iter().flatten().map(|row| read(&Row::Postgres(row))).collect()
     }
 
+    /// The same with bounds: numbers of its own, from `$2`.
+    pub(in crate::store) fn with_numbers_between<T>(
+        self,
+        sql: &str,
+        numbers: &[i64],
+        bounds: &[i64],
+        mut read: impl FnMut(&Row<'_>) -> Result<T>,
+    ) -> Result<Vec<T>> {
+        let Self::Postgres(session) = self else { return Err(damaged(0, "only PostgreSQL has lists of numbers")) };
+        let statement = session.prepare(sql)?;
+        let values = std::iter::once(&numbers as _).chain(bounds.iter().map(|bound| bound as _)).collect();
+        let rows = session.pipeline(&[(&statement, values)])?;
+        rows.into_iter().flatten().map(|row| read(&Row::Postgres(row))).collect()
+    }
+
     /// A field of a JSON column, as text; NULL where it is not there or null.
     pub(in crate::store) fn json_field(self, column: &str, field: &str) -> String {
         match self {

@@ -5,15 +5,18 @@
 
 pub(super) mod db;
 
+mod access;
 mod app_stats;
 pub(super) mod catalog;
 pub(super) mod change;
 pub(super) mod core;
 pub(super) mod cron;
 mod deliveries;
+mod endpoint_list;
 mod expunge;
 mod health;
 pub(super) mod lines;
+mod lookup;
 pub(super) mod purged;
 mod query;
 pub(super) mod raise;
@@ -22,6 +25,7 @@ pub(super) mod reseal;
 pub(super) mod rows;
 pub(super) mod scan;
 mod sealed;
+mod search;
 pub(super) mod source;
 pub(super) mod source_log;
 mod standing;

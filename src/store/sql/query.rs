@@ -2,21 +2,25 @@
 //! short tail behind it by key, in one read transaction.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::db::{Db, NONE, Optional, Result, Row, Value, params};
 use async_trait::async_trait;
 use bytes::Bytes;
 
 use super::lines::{Line, Lines};
-use super::scan::{ATTEMPTS_OF_ENDPOINT, ATTEMPTS_OF_MESSAGE, MESSAGES_OF_APP, interval, matches, scan};
-use super::{app_stats, cron, deliveries, recover, rows, source, source_log, standing, stats, traffic};
+use super::scan::{ATTEMPTS_OF_ENDPOINT, ATTEMPTS_OF_MESSAGE, SCAN_TIME_MAX, interval, matches, scan};
+use super::{
+    access, app_stats, cron, deliveries, endpoint_list, lookup, recover, rows, search, source, source_log, standing,
+    stats, traffic,
+};
 use crate::model::cron::CronSource;
 use crate::model::id::first_key_at;
 use crate::model::trace::{self, Header};
 use crate::model::{
     ApiKey, AppKey, Application, Attempt, BackgroundTask, DeliveryState, Endpoint, EndpointKey, EnvKey, Environment,
-    EventType, Id, IdKind, Key, LoggedRequest, Message, MessageKey, OutcomeKind, Parked, PortalToken, Source,
-    SourceKey, TaskStatus, Trigger, UnixMs,
+    EventType, Id, IdKind, Key, LoggedRequest, Message, MessageKey, OutcomeKind, Parked, PortalToken, Session,
+    SessionKind, Source, SourceKey, TaskStatus, Trigger, UnixMs,
 };
 use crate::store::ReadError;
 use crate::store::maintenance::{Due, Horizon};
@@ -24,11 +28,14 @@ use crate::store::query::{
     AppAttempts, AppSpan, AttemptFilter, AttemptRow, AttemptsOf, DeliveryFilter, EndpointStats, MessageFilter, NodeRow,
     Order, Page, QUEUE_AGES_S, QueueRow, Rows, Standing, StoreQueries, StoreSize, Traffic,
 };
+use crate::store::search::{AttemptCount, EndpointRow, EndpointsIn, Looked, Search, SearchIn, SearchRow, Tallied};
 
 /// Environments, or keys, that are listed.
 const ALL_MAX: i64 = 10_000;
 /// Endpoints that wait and are looked at for those of one environment.
 const QUEUE_LOOKED_AT: usize = 10_000;
+/// Attempts that are counted in one step.
+const COUNT_STEP: usize = 5_000;
 const ATTEMPT: &str =
     "attempt.key, attempt.nonce, attempt.message, message.nonce, attempt.endpoint, endpoint_url.nonce,
     endpoint_url.url, attempt.kind, attempt.status, attempt.manual, attempt.started_at, attempt.duration_ms,
@@ -94,7 +101,7 @@ pub(in crate::store) fn message_of(db: Db<'_>, key: Key, with_content: bool) -> 
 }
 
 /// A page of a table that is ordered by a column of its own: one row more than asked for tells whether it is done.
-fn page_of<T>(
+pub(super) fn page_of<T>(
     db: Db<'_>,
     sql: &str,
     mut values: Vec<Value<'_>>,
@@ -124,7 +131,7 @@ fn paged(
     (sql, vec![Value::Integer(value), Value::Integer(after)])
 }
 
-fn comparison(order: Order) -> (&'static str, &'static str) {
+pub(super) fn comparison(order: Order) -> (&'static str, &'static str) {
     match order {
         Order::Ascending => (">", "ASC"),
         Order::Descending => ("<", "DESC"),
@@ -135,7 +142,7 @@ fn comparison(order: Order) -> (&'static str, &'static str) {
 impl<L: Lines> StoreQueries for L {
     async fn environments(&self) -> Result<Vec<Environment>, ReadError> {
         self.read(Line::Lists, |db, _| {
-            db.prepare_cached("SELECT key, nonce, name, created_at FROM environment ORDER BY key LIMIT ?")?
+            db.prepare_cached(&format!("SELECT {} FROM environment ORDER BY key LIMIT ?", rows::ENVIRONMENT))?
                 .query_map([ALL_MAX], rows::environment)?
                 .collect()
         })
@@ -146,12 +153,12 @@ impl<L: Lines> StoreQueries for L {
         let named = named.to_owned();
         self.read(Line::Lists, move |db, _| {
             let mut statement =
-                db.prepare_cached("SELECT key, nonce, name, created_at FROM environment WHERE name = ?")?;
+                db.prepare_cached(&format!("SELECT {} FROM environment WHERE name = ?", rows::ENVIRONMENT))?;
             if let Some(found) = statement.query_row([&named], rows::environment).optional()? {
                 return Ok(Some(found));
             }
             let Some(id) = Id::parse(IdKind::Environment, &named) else { return Ok(None) };
-            db.prepare_cached("SELECT key, nonce, name, created_at FROM environment WHERE key = ? AND nonce = ?")?
+            db.prepare_cached(&format!("SELECT {} FROM environment WHERE key = ? AND nonce = ?", rows::ENVIRONMENT))?
                 .query_row(params![id.key, id.nonce.as_slice()], rows::environment)
                 .optional()
         })
@@ -170,11 +177,27 @@ impl<L: Lines> StoreQueries for L {
 
     async fn api_key_by_hash(&self, hash: [u8; 32]) -> Result<Option<ApiKey>, ReadError> {
         self.read(Line::Core, move |db, _| {
-            db.prepare_cached(&format!("SELECT {} FROM api_key WHERE hash = ? AND revoked_at IS NULL", rows::API_KEY))?
+            db.prepare_cached(&format!("SELECT {} FROM api_key WHERE hash = ?", rows::API_KEY))?
                 .query_row([hash.as_slice()], rows::api_key)
                 .optional()
         })
         .await
+    }
+
+    async fn environments_page(&self, page: Page<Key>) -> Result<Rows<Environment>, ReadError> {
+        self.read(Line::Lists, move |db, _| access::environments(db, page)).await
+    }
+
+    async fn api_keys_page(&self, env: EnvKey, page: Page<Key>, now: UnixMs) -> Result<Rows<ApiKey>, ReadError> {
+        self.read(Line::Lists, move |db, _| access::api_keys(db, env, page, now)).await
+    }
+
+    async fn api_key(&self, env: EnvKey, id: Id) -> Result<Option<ApiKey>, ReadError> {
+        self.read(Line::Lists, move |db, _| access::api_key(db, env, id)).await
+    }
+
+    async fn session_by_hash(&self, kind: SessionKind, hash: [u8; 32]) -> Result<Option<Session>, ReadError> {
+        self.read(Line::Core, move |db, _| access::session_by_hash(db, kind, &hash)).await
     }
 
     async fn portal_token_by_hash(&self, hash: [u8; 32]) -> Result<Option<PortalToken>, ReadError> {
@@ -298,20 +321,42 @@ impl<L: Lines> StoreQueries for L {
         page: Page<Key>,
         filter: MessageFilter,
     ) -> Result<Rows<Message>, ReadError> {
-        self.read(Line::Lists, move |db, _| {
-            let bounds = interval(&page, filter.before, filter.after);
-            let find = |key| {
-                let found = message_of(db, key, false)?;
-                Ok(found.filter(|message| matches(&filter, message)))
-            };
-            scan(db, &MESSAGES_OF_APP, app.0, bounds, &page, find, |message| {
-                if filter.with_content {
-                    read_content(db, message)?;
-                }
-                Ok(message.payload.as_ref().map_or(0, Bytes::len))
-            })
+        let wanted = Search::of(SearchIn::Application(app), filter);
+        self.read(Line::Lists, move |db, _| search::list(db, &page, &wanted)).await
+    }
+
+    async fn search(&self, page: Page<Key>, wanted: Search) -> Result<Rows<SearchRow>, ReadError> {
+        self.read(Line::Lists, move |db, _| search::search(db, &page, &wanted)).await
+    }
+
+    async fn newest_message(&self) -> Result<Option<Key>, ReadError> {
+        self.read(Line::Lists, |db, _| {
+            let sql = "SELECT key FROM message ORDER BY key DESC LIMIT 1";
+            db.prepare_cached(sql)?.query_row(NONE, |row| row.get(0)).optional()
         })
         .await
+    }
+
+    async fn tallies(&self, messages: Vec<MessageKey>) -> Result<Vec<Tallied>, ReadError> {
+        self.read(Line::Lists, move |db, _| search::of_keys(db, &messages)).await
+    }
+
+    async fn lookup(&self, env: EnvKey, named: &str) -> Result<Option<Looked>, ReadError> {
+        let named = named.to_owned();
+        self.read(Line::Lists, move |db, _| lookup::look_up(db, env, &named)).await
+    }
+
+    async fn endpoints_in(
+        &self,
+        env: EnvKey,
+        page: Page<Key>,
+        state: EndpointsIn,
+    ) -> Result<Rows<EndpointRow>, ReadError> {
+        self.read(Line::Lists, move |db, sealer| endpoint_list::of_env(db, sealer, env, &page, state)).await
+    }
+
+    async fn attempt_count(&self, endpoint: EndpointKey, filter: AttemptFilter) -> Result<AttemptCount, ReadError> {
+        self.read(Line::Lists, move |db, _| attempt_count(db, endpoint, &filter)).await
     }
 
     async fn attempts(
@@ -320,47 +365,7 @@ impl<L: Lines> StoreQueries for L {
         page: Page<Key>,
         filter: AttemptFilter,
     ) -> Result<Rows<AttemptRow>, ReadError> {
-        self.read(Line::Lists, move |db, _| {
-            let (list, leading, only) = match of {
-                AttemptsOf::Message(message, endpoint) => (&ATTEMPTS_OF_MESSAGE, message.0, endpoint),
-                AttemptsOf::Endpoint(endpoint) => (&ATTEMPTS_OF_ENDPOINT, endpoint.0, None),
-            };
-            let sql = format!("SELECT {ATTEMPT} {ATTEMPT_FROM} WHERE attempt.key = ?");
-            let needs_message = filter.with_message
-                || filter.message.channel.is_some()
-                || filter.message.tag.is_some()
-                || !filter.message.event_types.is_empty();
-            let bounds = interval(&page, filter.message.before, filter.message.after);
-            let find = |key| {
-                let found = db.prepare_cached(&sql)?.query_row([key], attempt).optional()?;
-                let Some(attempt) = found.filter(|attempt| wanted(&filter, only, attempt)) else {
-                    return Ok(None);
-                };
-                let message = if needs_message {
-                    let message = message_of(db, attempt.message.key, false)?;
-                    match message.filter(|message| matches(&filter.message, message)) {
-                        None => return Ok(None),
-                        message => message.filter(|_| filter.with_message),
-                    }
-                } else {
-                    None
-                };
-                Ok(Some((attempt, message)))
-            };
-            scan(db, list, leading, bounds, &page, find, |(attempt, message)| {
-                let mut bytes = 0;
-                if filter.with_content {
-                    attempt.response = response(db, attempt.id.key)?;
-                    bytes += attempt.response.len();
-                }
-                if let Some(message) = message.as_mut().filter(|_| filter.message.with_content) {
-                    read_content(db, message)?;
-                    bytes += message.payload.as_ref().map_or(0, Bytes::len);
-                }
-                Ok(bytes)
-            })
-        })
-        .await
+        self.read(Line::Lists, move |db, _| attempts(db, of, &page, &filter)).await
     }
 
     async fn attempt(&self, message: MessageKey, id: Id) -> Result<Option<Attempt>, ReadError> {
@@ -536,6 +541,64 @@ impl<L: Lines> StoreQueries for L {
             Db::Postgres(_) => db.prepare_cached("SELECT 'ok'::text")?.query_row(NONE, |row| row.get(0)),
         })
         .await
+    }
+}
+
+/// Attempts, in the order of their keys.
+fn attempts(db: Db<'_>, of: AttemptsOf, page: &Page<Key>, filter: &AttemptFilter) -> Result<Rows<AttemptRow>> {
+    let (list, leading, only) = match of {
+        AttemptsOf::Message(message, endpoint) => (&ATTEMPTS_OF_MESSAGE, message.0, endpoint),
+        AttemptsOf::Endpoint(endpoint) => (&ATTEMPTS_OF_ENDPOINT, endpoint.0, None),
+    };
+    let sql = format!("SELECT {ATTEMPT} {ATTEMPT_FROM} WHERE attempt.key = ?");
+    let needs_message = filter.with_message
+        || filter.message.channel.is_some()
+        || filter.message.tag.is_some()
+        || !filter.message.event_types.is_empty();
+    let bounds = interval(page, filter.message.before, filter.message.after);
+    let find = |key| {
+        let found = db.prepare_cached(&sql)?.query_row([key], attempt).optional()?;
+        let Some(attempt) = found.filter(|attempt| wanted(filter, only, attempt)) else {
+            return Ok(None);
+        };
+        let message = if needs_message {
+            let message = message_of(db, attempt.message.key, false)?;
+            match message.filter(|message| matches(&filter.message, message)) {
+                None => return Ok(None),
+                message => message.filter(|_| filter.with_message),
+            }
+        } else {
+            None
+        };
+        Ok(Some((attempt, message)))
+    };
+    scan(db, list, leading, bounds, page, find, |(attempt, message)| {
+        let mut bytes = 0;
+        if filter.with_content {
+            attempt.response = response(db, attempt.id.key)?;
+            bytes += attempt.response.len();
+        }
+        if let Some(message) = message.as_mut().filter(|_| filter.message.with_content) {
+            read_content(db, message)?;
+            bytes += message.payload.as_ref().map_or(0, Bytes::len);
+        }
+        Ok(bytes)
+    })
+}
+
+/// How many attempts at an endpoint match: page after page of its list, without answers, as long as it takes
+/// no longer than a page may.
+fn attempt_count(db: Db<'_>, endpoint: EndpointKey, filter: &AttemptFilter) -> Result<AttemptCount> {
+    let mut page = Page { after: None, order: Order::Descending, limit: COUNT_STEP };
+    let (mut count, began) = (0, Instant::now());
+    loop {
+        let rows = attempts(db, AttemptsOf::Endpoint(endpoint), &page, filter)?;
+        count += rows.rows.len() as u64;
+        page.after = rows.resume.or_else(|| rows.rows.last().map(|(attempt, _)| attempt.id.key));
+        let is_cut = rows.resume.is_some() || began.elapsed() >= SCAN_TIME_MAX;
+        if rows.done || is_cut {
+            return Ok(AttemptCount { count, approximated: !rows.done });
+        }
     }
 }
 

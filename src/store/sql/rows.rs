@@ -9,7 +9,8 @@ use serde::de::DeserializeOwned;
 use super::{sealed, source_log};
 use crate::model::{
     ApiKey, AppConfig, AppKey, AppKind, Application, Endpoint, EndpointKey, EnvKey, EnvPolicy, Envelope, Environment,
-    EventType, Failing, Id, Message, MessageKey, PortalToken, SourceKey, Trigger, UnixMs, Waiting,
+    EnvironmentKind, EventType, Failing, Id, Message, MessageKey, PortalToken, Scopes, Session, SourceKey, Trigger,
+    UnixMs, Waiting,
 };
 use crate::store::seal::Sealer;
 
@@ -17,9 +18,13 @@ pub(in crate::store) const APPLICATION: &str = "key, nonce, env, kind, uid, vers
 pub(in crate::store) const ENDPOINT: &str =
     "key, nonce, app, uid, url_id, spec, secret, failing_since, failing_warned, created_at, updated_at";
 pub(in crate::store) const PORTAL_TOKEN: &str =
-    "key, nonce, env, app, capabilities, feature_flags, created_at, expires_at";
+    "key, nonce, env, app, capabilities, feature_flags, created_at, expires_at, session_id";
 pub(in crate::store) const EVENT_TYPE: &str = "name, spec, created_at, updated_at";
-pub(in crate::store) const API_KEY: &str = "key, nonce, env, name, created_at, revoked_at";
+pub(in crate::store) const API_KEY: &str = "key, nonce, env, name, created_at, revoked_at, scopes, hint, last_used_at";
+pub(in crate::store) const ENVIRONMENT: &str = "key, nonce, name, created_at, kind, updated_at";
+/// Of `session` and, where it stands in for a key, of that; in place of a key that is gone `NULL`.
+pub(in crate::store) const SESSION: &str = "session.key, session.nonce, session.env, session.api_key, \
+     session.expires_at, api_key.scopes, api_key.revoked_at";
 pub(in crate::store) const MESSAGE: &str = "message.key, message.nonce, message.app, event_type, content_type, channels, tags, event_id, deliver_at, \
      message.source";
 
@@ -40,7 +45,14 @@ pub(in crate::store) fn id(row: &Row<'_>, column: usize) -> Result<Id> {
 }
 
 pub(in crate::store) fn environment(row: &Row<'_>) -> Result<Environment> {
-    Ok(Environment { id: id(row, 0)?, name: row.get(2)?, created_at: row.get(3)? })
+    let (created_at, updated_at): (UnixMs, UnixMs) = (row.get(3)?, row.get(5)?);
+    Ok(Environment {
+        id: id(row, 0)?,
+        name: row.get(2)?,
+        kind: EnvironmentKind::from_code(row.get(4)?),
+        created_at,
+        updated_at: updated_at.max(created_at),
+    })
 }
 
 pub(in crate::store) fn api_key(row: &Row<'_>) -> Result<ApiKey> {
@@ -50,7 +62,22 @@ pub(in crate::store) fn api_key(row: &Row<'_>) -> Result<ApiKey> {
         name: row.get(3)?,
         created_at: row.get(4)?,
         revoked_at: row.get(5)?,
+        scopes: Scopes::from_code(row.get(6)?),
+        hint: row.get(7)?,
+        last_used_at: row.get(8)?,
     })
+}
+
+/// A session: columns [`SESSION`]. One whose key is gone opens nothing.
+pub(in crate::store) fn session(row: &Row<'_>) -> Result<Session> {
+    let (api_key, end): (Option<i64>, UnixMs) = (row.get(3)?, row.get(4)?);
+    let (scopes, revoked_at): (Option<i64>, Option<UnixMs>) = (row.get(5)?, row.get(6)?);
+    let (scopes, expires_at) = match (api_key, scopes) {
+        (None, _) => (Scopes::OPERATOR, end),
+        (Some(_), Some(scopes)) => (Scopes::from_code(scopes), revoked_at.map_or(end, |revoked| revoked.min(end))),
+        (Some(_), None) => (Scopes::of([]), 0),
+    };
+    Ok(Session { id: id(row, 0)?, env: EnvKey(row.get(2)?), api_key, scopes, expires_at })
 }
 
 pub(in crate::store) fn application(row: &Row<'_>) -> Result<Application> {
@@ -94,6 +121,7 @@ pub(in crate::store) fn portal_token(row: &Row<'_>) -> Result<PortalToken> {
         feature_flags: json(row, 5)?,
         created_at: row.get(6)?,
         expires_at: row.get(7)?,
+        session_id: row.get(8)?,
     })
 }
 

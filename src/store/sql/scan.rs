@@ -12,7 +12,7 @@ const SCAN_MAX: usize = 20_000;
 /// Rows looked at in one step of a scan.
 const SCAN_STEP: usize = 256;
 /// How long one page goes on looking.
-pub(in crate::store) const SCAN_TIME_MAX: Duration = Duration::from_secs(2);
+pub(in crate::store) const SCAN_TIME_MAX: Duration = Duration::from_millis(200);
 /// Bytes of payloads and answers at which a page ends. One row more may go beyond it.
 pub(in crate::store) const CONTENT_BYTES_MAX: usize = 16 * 1024 * 1024;
 
@@ -164,6 +164,7 @@ pub(in crate::store) fn scan<T>(
 pub(in crate::store) fn matches(filter: &MessageFilter, message: &Message) -> bool {
     let envelope = &message.envelope;
     filter.channel.as_ref().is_none_or(|channel| envelope.channels.contains(channel))
+        && (filter.channels.is_empty() || filter.channels.iter().any(|one| envelope.channels.contains(one)))
         && filter.tag.as_ref().is_none_or(|tag| envelope.tags.contains(tag))
         && (filter.event_types.is_empty() || filter.event_types.contains(&envelope.event_type))
         && filter.source.is_none_or(|source| message.source == Some(source))

@@ -75,6 +75,7 @@ impl WriterState {
             "SELECT max(key) FROM message",
             "SELECT max(key) FROM attempt",
             "SELECT max(key) FROM portal_token",
+            "SELECT max(key) FROM session",
             "SELECT max(key) FROM background_task",
             "SELECT max(key) FROM source",
             "SELECT max(key) FROM source_log",

@@ -35,9 +35,10 @@ pub use writer::SqliteWriter;
 
 /// The oldest SQLite that may run: 3.51.3 mends a fault by which a reset of the log could lose data.
 const SQLITE_VERSION_MIN: i32 = 3_051_003;
-const MIGRATIONS: [&str; 3] = [
+const MIGRATIONS: &[&str] = &[
     include_str!("../../../migrations/sqlite/0001_initial.sql"),
     include_str!("../../../migrations/sqlite/0002_sources.sql"),
+    include_str!("../../../migrations/sqlite/0003_access.sql"),
     include_str!("../../../migrations/sqlite/0005_insight.sql"),
 ];
 /// The version of a store that the first of them has made. Stores of lower versions were made before

@@ -5,6 +5,7 @@ use crate::api::openapi::describe::{Described, Pages, Tag};
 use crate::model::IdKind;
 
 const BY_ENDPOINT: &str = "/api/v1/app/{app_id}/attempt/endpoint/{endpoint_id}";
+const COUNT: &str = "/api/v1/app/{app_id}/attempt/endpoint/{endpoint_id}/count";
 const BY_MESSAGE: &str = "/api/v1/app/{app_id}/attempt/msg/{msg_id}";
 const ONE: &str = "/api/v1/app/{app_id}/msg/{msg_id}/attempt/{attempt_id}";
 const HEADERS: &str = "/api/v1/app/{app_id}/msg/{msg_id}/attempt/{attempt_id}/headers";
@@ -32,6 +33,10 @@ pub(super) fn described() -> Vec<Described> {
                 "expanded_statuses",
             ])
             .answers(200, "ListResponse_MessageAttemptOut_"),
+        get(COUNT, "v1.message-attempt.count-by-endpoint", TAG)
+            .says("Count an endpoint's attempts", "For a fraction of a second at most; then `approximated` is true.")
+            .query(&["status", "status_code_class", "channel", "tag", "event_types", "before", "after"])
+            .answers(200, "CountOut"),
         get(BY_MESSAGE, "v1.message-attempt.list-by-msg", TAG)
             .says("List a message's attempts", "The newest come first.")
             .pages(Pages::Ids(IdKind::Attempt))

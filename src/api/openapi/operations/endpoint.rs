@@ -21,6 +21,14 @@ pub(super) fn described() -> Vec<Described> {
             .pages(Pages::Ids(IdKind::Endpoint))
             .query(&["order"])
             .answers(200, "ListResponse_EndpointOut_"),
+        get("/api/v1/endpoint", "v1.endpoint.list-all", TAG)
+            .says(
+                "List the endpoints of all applications",
+                "The newest come first, each with what waits for it. An addition of this server.",
+            )
+            .pages(Pages::Ids(IdKind::Endpoint))
+            .query(&["state"])
+            .answers(200, "ListResponse_EndpointRowOut_"),
         post(ALL, "v1.endpoint.create", TAG)
             .says(
                 "Create an endpoint",

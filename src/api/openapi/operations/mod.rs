@@ -1,5 +1,6 @@
 //! What is said of each operation, one file a resource.
 
+mod access;
 mod application;
 mod attempt;
 mod endpoint;
@@ -28,6 +29,7 @@ pub(super) fn all() -> Vec<Described> {
         task::described(),
         source::described(),
         portal::described(),
+        access::described(),
         settings::described(),
         operational::described(),
         insight::described(),

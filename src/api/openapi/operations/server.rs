@@ -15,6 +15,9 @@ pub(super) fn described() -> Vec<Described> {
             .says("Whether the server takes messages", "For load balancers: 503 while it drains or cannot store.")
             .answers(200, "Ready")
             .answers(503, "Ready"),
+        get("/api/v1/lookup/{id}", "v1.lookup.get", Tag::Server)
+            .says("What an id stands for", "Whatever kind it is of. An addition of this server.")
+            .answers(200, "LookupOut"),
         get("/jwks/{endpoint_id}", "server.jwks", Tag::Server)
             .says(
                 "An endpoint's public keys",

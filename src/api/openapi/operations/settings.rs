@@ -11,6 +11,9 @@ pub(super) fn described() -> Vec<Described> {
         get(PATH, "v1.management.environment-settings.get", TAG)
             .says("Get the settings", "")
             .answers(200, "SettingsInternalOut"),
+        get("/api/v1/environment/settings", "v1.environment.get-settings", TAG)
+            .says("What the portal is told", "How it looks, and whether it is for reading only.")
+            .answers(200, "EnvironmentSettingsOut"),
         put(PATH, "v1.management.environment-settings.update", TAG)
             .says("Replace the settings", "What the body leaves out goes back to its default.")
             .body("SettingsInternalIn")

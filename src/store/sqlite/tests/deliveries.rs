@@ -2,7 +2,8 @@
 
 use super::*;
 use crate::model::{DeliveryState, DeliveryStatus, EndpointKey, Key, Parked};
-use crate::store::query::{DeliveryFilter, Order, Page, StoreQueries};
+use crate::store::query::{DeliveryFilter, MessageFilter, Order, Page, StoreQueries};
+use crate::store::search::{Search, SearchIn, Standing, Tally};
 
 /// More than one window of waiting deliveries.
 const MESSAGES: usize = 10_000;
@@ -90,12 +91,82 @@ async fn deliveries_are_told_wherever_the_watermark_stands() {
             let with = expected.iter().filter(|(_, state)| state.status() == status).copied().collect::<Vec<_>>();
             assert!(found == with, "{status:?}, tended {tended}");
         }
+        for standing in Standing::ALL {
+            let with = |state: &DeliveryState| {
+                let mut tally = Tally::default();
+                tally.add(*state);
+                (tally.has(standing)).then_some(tally)
+            };
+            let mut with: Vec<(Key, Option<Tally>)> =
+                expected.iter().filter_map(|(key, state)| with(state).map(|tally| (*key, Some(tally)))).collect();
+            with.reverse();
+            for within in [SearchIn::Application(config.app.key()), SearchIn::Environment(config.app.env)] {
+                let mut found = searched(&store, within, standing).await;
+                found.retain(|(key, _)| expected.binary_search_by_key(key, |(key, _)| *key).is_ok());
+                assert!(found == with, "{standing:?} in {within:?}, tended {tended}");
+            }
+        }
         for (key, state) in expected.iter().take(7).chain(expected.iter().rev().take(7)) {
             let (own, foreign) = (config.endpoints[0].key(), other.endpoints[0].key());
             let page = first_page(Order::Descending, 9);
             let rows = store.reader.deliveries_of(MessageKey(*key), vec![own, foreign, EndpointKey(1)], page).await;
             assert_eq!(rows.expect("read").rows, [(own, *state)]);
         }
+    }
+}
+
+/// Messages with a delivery that stands so, and all that is counted of them.
+async fn searched(store: &Store, within: SearchIn, standing: Standing) -> Vec<(Key, Option<Tally>)> {
+    let (mut found, mut page) = (Vec::new(), first_page(Order::Descending, 250));
+    loop {
+        let status = Some(standing);
+        let search = Search { status, with_deliveries: true, ..Search::of(within, MessageFilter::default()) };
+        let rows = store.reader.search(page, search).await.expect("read");
+        found.extend(rows.rows.iter().map(|row| (row.message.id.key, row.tally)));
+        page.after = rows.resume.or(found.last().map(|(key, _)| *key));
+        if rows.done {
+            return found;
+        }
+    }
+}
+
+/// More waits for the endpoint than is read at once: what is due last is looked for where it must be.
+#[tokio::test]
+async fn what_waits_behind_very_many_others_is_known_to_wait() {
+    const WAITING: usize = 21_000;
+    let mut store = Store::new();
+    let config = store.app();
+    let mut expected: Vec<(Key, UnixMs)> = Vec::new();
+    for _ in 0..WAITING / 500 {
+        let publish: Vec<_> = (0..500).map(|_| Command::Publish(Box::new(store.message(&config)))).collect();
+        let keys: Vec<MessageKey> = store.commit(&publish).iter().map(published).collect();
+        let mut settles = Vec::new();
+        for key in keys {
+            // Those that were made last are due last.
+            let due = NOW + 1_000_000 + expected.len() as i64;
+            let Command::Settle(mut settle) = store.success(&config, key) else { panic!("no settle") };
+            settle.next = Next::Retry { due, attempts: 1 };
+            if let Some(attempt) = &mut settle.attempt {
+                attempt.outcome.kind = OutcomeKind::Status;
+            }
+            settles.push(Command::Settle(settle));
+            expected.push((key.0, due));
+        }
+        store.commit(&settles);
+    }
+    store.tend_to_the_end();
+    let within = SearchIn::Application(config.app.key());
+    for order in [Order::Ascending, Order::Descending] {
+        let search = Search { with_deliveries: true, ..Search::of(within, MessageFilter::default()) };
+        let rows = store.reader.search(first_page(order, 100), search).await.expect("read");
+        if order == Order::Descending {
+            expected.reverse();
+        }
+        for (row, (key, due)) in rows.rows.iter().zip(&expected) {
+            let tally = Tally { sending: 1, next_attempt: Some(*due), ..Tally::default() };
+            assert_eq!((row.message.id.key, row.tally), (*key, Some(tally)));
+        }
+        assert_eq!(rows.rows.len(), 100);
     }
 }
 

@@ -184,6 +184,7 @@ fn no_key_is_given_twice_whatever_was_made_last_and_whatever_the_clock_does() {
     let config = store.app();
     let (app, endpoint) = (config.app.key(), config.endpoints[0].key());
     let token = Change::CreatePortalToken {
+        session_id: None,
         env: EnvKey(1),
         target: crate::store::command::Target::Id(config.app.id),
         create: None,

@@ -1,7 +1,7 @@
 //! Lists are complete and in order wherever the watermarks stand.
 
 use super::*;
-use crate::model::{EndpointKey, IdKind, Key};
+use crate::model::{EndpointKey, EnvironmentKind, IdKind, Key};
 use crate::store::query::{AttemptFilter, AttemptsOf, MessageFilter, Order, Page, StoreQueries};
 
 const APPS: usize = 300;
@@ -218,7 +218,7 @@ async fn an_environment_is_found_by_name_or_id() {
     let mut store = Store::new();
     let mut made = Vec::new();
     for name in ["one", "two"] {
-        let changed = store.change(Change::CreateEnvironment { name: name.into() });
+        let changed = store.change(Change::CreateEnvironment { name: name.into(), kind: EnvironmentKind::Production });
         let Changed::Environment(environment) = changed else { panic!("{changed:?}") };
         made.push(environment);
     }
@@ -234,7 +234,7 @@ async fn an_environment_is_found_by_name_or_id() {
     for unknown in ["three", "", "env_"] {
         assert_eq!(store.reader.environment_named(unknown).await.expect("read"), None);
     }
-    let changed = store.change(Change::CreateEnvironment { name: id.clone() });
+    let changed = store.change(Change::CreateEnvironment { name: id.clone(), kind: EnvironmentKind::Production });
     let Changed::Environment(confusing) = changed else { panic!("{changed:?}") };
     assert_eq!(store.reader.environment_named(&id).await.expect("read"), Some(confusing));
 }

@@ -1,7 +1,7 @@
 //! What is in memory of an environment's policy, as changes are committed.
 
 use super::*;
-use crate::model::{EnvPolicy, EventTypeSpec};
+use crate::model::{EnvPolicy, EnvironmentKind, EventTypeSpec};
 use crate::store::command::EventTypePatch;
 use crate::store::snapshots::Snapshots;
 
@@ -12,7 +12,9 @@ async fn policy(snapshots: &Snapshots, env: EnvKey) -> Arc<EnvPolicy> {
 #[tokio::test]
 async fn only_another_schedule_of_an_event_type_is_another_policy() {
     let mut store = Store::new();
-    let Changed::Environment(made) = store.change(Change::CreateEnvironment { name: "test".into() }) else {
+    let Changed::Environment(made) =
+        store.change(Change::CreateEnvironment { name: "test".into(), kind: EnvironmentKind::Production })
+    else {
         panic!("no environment")
     };
     let env = EnvKey(made.id.key);

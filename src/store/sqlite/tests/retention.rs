@@ -4,7 +4,7 @@
 use std::io::Read as _;
 
 use super::*;
-use crate::model::{AppKey, EndpointKey, Key};
+use crate::model::{AppKey, EndpointKey, EnvironmentKind, Key};
 use crate::store::command::EndpointPatch;
 use crate::store::query::{AttemptFilter, AttemptsOf, MessageFilter, Order, Page, StoreQueries};
 
@@ -176,7 +176,9 @@ fn a_slice_that_is_rolled_back_is_done_again() {
 fn operational_webhooks_are_kept_as_long_as_other_messages() {
     let mut store = Store::new();
     store.writer = store.writer.keeping_own_payloads(7);
-    let Changed::Environment(made) = store.change(Change::CreateEnvironment { name: "test".into() }) else {
+    let Changed::Environment(made) =
+        store.change(Change::CreateEnvironment { name: "test".into(), kind: EnvironmentKind::Production })
+    else {
         panic!("no environment")
     };
     let sql = "SELECT key FROM application WHERE kind = 1";

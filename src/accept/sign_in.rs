@@ -1,0 +1,79 @@
+//! Signing in: a key, or a one-time token, is exchanged for a session. Tokens have 256 random bits, are
+//! shown once, and are stored as their SHA-256, which tells nothing of them.
+
+use rand::Rng;
+use sha2::{Digest, Sha256};
+
+use super::{Gateway, NotAccepted};
+use crate::model::{EnvKey, ONE_TIME_MS, SessionKind};
+use crate::store::command::{Change, Refusal};
+
+/// What tokens of sessions begin with.
+pub const SESSION_PREFIX: &str = "phs_";
+/// What one-time tokens begin with.
+pub const ONE_TIME_PREFIX: &str = "pho_";
+/// What environment keys begin with.
+pub const KEY_PREFIX: &str = "phk_";
+/// Random bytes of each.
+const SECRET_BYTES: usize = 32;
+/// Characters at the end of a key that are shown with it: 16 of its 256 bits.
+const HINT_CHARACTERS: usize = 4;
+
+/// A new secret.
+pub fn draw(prefix: &str) -> String {
+    let mut bytes = [0; SECRET_BYTES];
+    rand::rng().fill_bytes(&mut bytes);
+    format!("{prefix}{}", crate::store::seal::hex(&bytes))
+}
+
+/// As which a secret is stored.
+pub fn hash(secret: &str) -> [u8; 32] {
+    Sha256::digest(secret).into()
+}
+
+/// The end of a key, by which its holder tells it from others.
+pub fn hint(secret: &str) -> String {
+    secret.chars().skip(secret.len().saturating_sub(HINT_CHARACTERS)).collect()
+}
+
+impl Gateway {
+    /// A session's token for a key; `None` where the key opens nothing.
+    pub async fn sign_in_with_key(&self, key: &str) -> Result<Option<String>, NotAccepted> {
+        let now = self.clock.now_ms();
+        let Some(key) = self.snapshots.api_key(&*self.queries, hash(key), now).await? else { return Ok(None) };
+        let token = draw(SESSION_PREFIX);
+        let change = Change::OpenSession { api_key: key.id.key, hash: hash(&token) };
+        self.signed_in(change, token).await
+    }
+
+    /// A session's token for a one-time token; `None` where that is not known, over, or was exchanged.
+    pub async fn sign_in_once(&self, one_time: &str) -> Result<Option<String>, NotAccepted> {
+        let one_time = hash(one_time);
+        let now = self.clock.now_ms();
+        let found = self.queries.session_by_hash(SessionKind::OneTime, one_time).await?;
+        // A guess costs a read, and no commit.
+        if found.is_none_or(|found| found.expires_at <= now) {
+            return Ok(None);
+        }
+        let token = draw(SESSION_PREFIX);
+        let change = Change::RedeemOneTimeToken { one_time, hash: hash(&token) };
+        self.signed_in(change, token).await
+    }
+
+    async fn signed_in(&self, change: Change, token: String) -> Result<Option<String>, NotAccepted> {
+        match self.change(change, None).await {
+            Ok(_) => Ok(Some(token)),
+            // It was there a moment ago.
+            Err(NotAccepted::Refused(Refusal::NotFound)) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// A link that signs the operator of this machine in, once.
+    pub async fn sign_in_link(&self, env: EnvKey) -> Result<String, NotAccepted> {
+        let token = draw(ONE_TIME_PREFIX);
+        let change = Change::CreateOneTimeToken { env, hash: hash(&token), lifetime_ms: ONE_TIME_MS };
+        self.change(change, None).await?;
+        Ok(format!("{}/login#token={token}", self.public_url()))
+    }
+}
