@@ -9,7 +9,7 @@ use quick_cache::sync::Cache;
 
 use super::Gateway;
 use crate::model::{Key, UnixMs};
-use crate::store::command::Change;
+use crate::store::command::{AccessChange, Change};
 
 /// Keys whose use is kept. Of one beyond, what was not written yet is lost.
 const KEYS_MAX: usize = 10_000;
@@ -72,7 +72,7 @@ impl KeyUse {
             if used.is_empty() {
                 return;
             }
-            if let Err(error) = gateway.change(Change::NoteKeyUse { used }, None).await {
+            if let Err(error) = gateway.change(Change::Access(AccessChange::NoteKeyUse { used }), None).await {
                 tracing::debug!(%error, "when keys were last used was not stored");
                 return;
             }

@@ -8,6 +8,7 @@ pub mod limited;
 pub mod quota;
 pub mod receive;
 pub mod sign_in;
+pub mod trying;
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -82,6 +83,8 @@ pub struct Gateway {
     pub lanes: Arc<LaneBook>,
     /// When this process opened the store.
     pub started_at: UnixMs,
+    /// Attempts that somebody waits for.
+    pub trying: trying::Trying,
 }
 
 /// Why something was not accepted.

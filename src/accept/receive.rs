@@ -5,6 +5,7 @@
 //! nothing of the cause.
 
 mod again;
+mod sample;
 
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -18,6 +19,7 @@ use serde_json::Value;
 use tokio::sync::oneshot;
 
 pub use again::VerifiedAgain;
+pub use sample::{Sampled, SampledAs};
 
 use super::fetch::Fetcher;
 use super::limited::BodyError;
@@ -90,8 +92,9 @@ impl Answer {
 /// What a request became.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Became {
-    Message,
-    Duplicate,
+    Message(Id),
+    /// Of this one.
+    Duplicate(Id),
     /// Its application is gone.
     Nothing,
 }
@@ -407,15 +410,15 @@ impl Gateway {
         };
         let _pass = self.admission.enter().map_err(NotAccepted::Closed)?;
         match self.journal.commit(Command::Publish(Box::new(publish))).await?? {
-            Done::Published(_) => {
+            Done::Published(published) => {
                 self.metrics.messages_accepted.inc();
                 let first_answer = first_answer.zip(source.spec.sync.map(|sync| sync.timeout_ms));
-                Ok(Accepted { became: Became::Message, answer, first_answer })
+                Ok(Accepted { became: Became::Message(published.id), answer, first_answer })
             }
-            Done::Duplicate(_) => {
+            Done::Duplicate(first) => {
                 self.metrics.requests_duplicate.inc();
                 prepared.allowance.duplicates.take(now);
-                Ok(Accepted::plainly(Became::Duplicate, answer))
+                Ok(Accepted::plainly(Became::Duplicate(first), answer))
             }
             _ => Err(Refusal::Failed.into()),
         }

@@ -6,7 +6,7 @@ use sha2::{Digest, Sha256};
 
 use super::{Gateway, NotAccepted};
 use crate::model::{EnvKey, ONE_TIME_MS, SessionKind};
-use crate::store::command::{Change, Refusal};
+use crate::store::command::{AccessChange, Change, Refusal};
 
 /// What tokens of sessions begin with.
 pub const SESSION_PREFIX: &str = "phs_";
@@ -42,7 +42,7 @@ impl Gateway {
         let now = self.clock.now_ms();
         let Some(key) = self.snapshots.api_key(&*self.queries, hash(key), now).await? else { return Ok(None) };
         let token = draw(SESSION_PREFIX);
-        let change = Change::OpenSession { api_key: key.id.key, hash: hash(&token) };
+        let change = Change::Access(AccessChange::OpenSession { api_key: key.id.key, hash: hash(&token) });
         self.signed_in(change, token).await
     }
 
@@ -56,7 +56,7 @@ impl Gateway {
             return Ok(None);
         }
         let token = draw(SESSION_PREFIX);
-        let change = Change::RedeemOneTimeToken { one_time, hash: hash(&token) };
+        let change = Change::Access(AccessChange::RedeemOneTimeToken { one_time, hash: hash(&token) });
         self.signed_in(change, token).await
     }
 
@@ -72,7 +72,8 @@ impl Gateway {
     /// A link that signs the operator of this machine in, once.
     pub async fn sign_in_link(&self, env: EnvKey) -> Result<String, NotAccepted> {
         let token = draw(ONE_TIME_PREFIX);
-        let change = Change::CreateOneTimeToken { env, hash: hash(&token), lifetime_ms: ONE_TIME_MS };
+        let change =
+            Change::Access(AccessChange::CreateOneTimeToken { env, hash: hash(&token), lifetime_ms: ONE_TIME_MS });
         self.change(change, None).await?;
         Ok(format!("{}/login#token={token}", self.public_url()))
     }

@@ -19,7 +19,7 @@ use super::time::Time;
 use super::validate::has_form_of;
 use crate::accept::sign_in::{self, KEY_PREFIX};
 use crate::model::{ApiKey, EnvKey, Id, IdKind, Scope, Scopes, UnixMs};
-use crate::store::command::{Change, Changed};
+use crate::store::command::{AccessChange, Change, Changed};
 use crate::store::query::Order;
 
 type Answer = Result<Response<Body>, ApiError>;
@@ -114,7 +114,7 @@ pub(super) async fn create(call: Call, body: Body) -> Answer {
     check_scopes(&call, scopes)?;
     let secret = sign_in::draw(KEY_PREFIX);
     let hint = sign_in::hint(&secret);
-    let change = Change::CreateApiKey { env, name, hash: sign_in::hash(&secret), scopes, hint };
+    let change = Change::Access(AccessChange::CreateApiKey { env, name, hash: sign_in::hash(&secret), scopes, hint });
     change::commit(&call, change, &body, move |changed| match changed {
         Changed::ApiKey(key) => change::rendered(
             200,
@@ -168,7 +168,7 @@ async fn patch_with(call: &Call, body: &[u8], name: Option<String>, scopes: Opti
         check_scopes(call, scopes)?;
     }
     let used = call.gateway.key_use.last(key.id.key);
-    let change = Change::PatchApiKey { env: key.env, id: key.id, name, scopes };
+    let change = Change::Access(AccessChange::PatchApiKey { env: key.env, id: key.id, name, scopes });
     change::commit(call, change, body, move |changed| match changed {
         Changed::ApiKey(key) => change::rendered(200, &CensoredOut::of(key, used)),
         other => change::nothing(other),
@@ -188,7 +188,8 @@ pub(super) async fn expire(call: Call, body: Body) -> Answer {
     fields.finish()?;
     let key = changeable(&call).await?;
     let after_ms = i64::from(after_s.value().unwrap_or(0)) * 1_000;
-    change::commit(&call, Change::RevokeApiKey { id: key.id, after_ms }, &body, change::nothing).await
+    change::commit(&call, Change::Access(AccessChange::RevokeApiKey { id: key.id, after_ms }), &body, change::nothing)
+        .await
 }
 
 /// Scopes of a body.

@@ -103,7 +103,7 @@ impl From<Timings> for TimingsOut {
 }
 
 impl<'a> AttemptOut<'a> {
-    fn of(attempt: &'a Attempt, url: &'a str) -> Self {
+    pub(super) fn of(attempt: &'a Attempt, url: &'a str) -> Self {
         let succeeded = attempt.kind == crate::model::OutcomeKind::Success;
         Self {
             id: attempt.id.format(IdKind::Attempt),
@@ -223,6 +223,30 @@ pub(super) async fn resend(call: Call, body: Body) -> Answer {
 
 fn resent(_: &Changed) -> Rendered {
     (202, "{}".to_owned())
+}
+
+/// How many were sent again.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "ResendFailedOut")]
+pub(super) struct ResentOut {
+    /// Endpoints to which an attempt is under way.
+    resent: usize,
+}
+
+/// `POST /app/{app_id}/msg/{msg_id}/resend-failed`: one attempt by hand to each enabled endpoint where it failed or
+/// is held.
+pub(super) async fn resend_failed(call: Call, body: Body) -> Answer {
+    call.param("app_id")?;
+    call.param("msg_id")?;
+    let body = call.read(body).await?;
+    let app = call.app().await?;
+    let message = call.message(&app, false).await?.key();
+    let resend = Change::ResendFailed { app: app.app.key(), message };
+    change::commit(&call, resend, &body, |changed| match changed {
+        Changed::ResentFailed { resent, .. } => change::rendered(202, &ResentOut { resent: resent.len() }),
+        other => change::nothing(other),
+    })
+    .await
 }
 
 /// Reads page and filters; no filter where no attempt can match.

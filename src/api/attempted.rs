@@ -21,6 +21,8 @@ type Answer = Result<Response<Body>, ApiError>;
 const HELD_REASON: &str = "endpoint_disabled";
 /// What is quarantined failed inside us.
 const QUARANTINED_REASON: &str = "internal_error";
+/// What was cancelled at the request of a caller.
+const WITHDRAWN_REASON: &str = "cancelled_by_request";
 /// What is cancelled has lost its content: expired, or deleted.
 const CANCELLED_REASON: &str = "content_gone";
 
@@ -55,6 +57,7 @@ impl StateOut {
         let reason = match state {
             DeliveryState::Quarantined => Some(QUARANTINED_REASON),
             DeliveryState::Cancelled => Some(CANCELLED_REASON),
+            DeliveryState::Withdrawn => Some(WITHDRAWN_REASON),
             _ => None,
         };
         Self { status, status_text, next_attempt, held_reason, reason }
@@ -73,7 +76,7 @@ const fn on_the_wire(status: DeliveryStatus) -> (u16, &'static str) {
 }
 
 /// The statuses, each at its number.
-const STATUSES: [DeliveryStatus; 5] = [
+pub(super) const STATUSES: [DeliveryStatus; 5] = [
     DeliveryStatus::Success,
     DeliveryStatus::Pending,
     DeliveryStatus::Fail,

@@ -105,7 +105,11 @@ pub(super) fn read_patch(
 
 /// The URL, as the parser writes it. One that came out of an answer, with its password masked,
 /// keeps the password that it had, as long as it leads to the same place.
-fn url(fields: &mut Reader<'_>, guard: &AddressGuard, existing: Option<&Endpoint>) -> Given<String> {
+pub(super) fn url<const N: usize>(
+    fields: &mut Fields<'_, N>,
+    guard: &AddressGuard,
+    existing: Option<&Endpoint>,
+) -> Given<String> {
     let given = fields.text("url", Null::Refused, |text| {
         if (1..=URL_BYTES_MAX).contains(&text.len()) { Ok(()) } else { Err("must have 1 to 65536 bytes") }
     });

@@ -14,7 +14,7 @@ use super::page::{self, PageQuery};
 use super::time::Time;
 use super::validate::has_form_of;
 use crate::model::{EnvKey, Environment, EnvironmentKind, Id, IdKind, Scope};
-use crate::store::command::{Change, Changed};
+use crate::store::command::{AccessChange, Change, Changed};
 use crate::store::query::{Order, Rows};
 
 type Answer = Result<Response<Body>, ApiError>;
@@ -86,7 +86,7 @@ pub(super) async fn create(call: Call, body: Body) -> Answer {
     let kind = fields.require("type", given);
     fields.finish()?;
     let kind = kind.and_then(|text| kind_named(&text)).unwrap_or(EnvironmentKind::Production);
-    let change = Change::CreateEnvironment { name: name.unwrap_or_default(), kind };
+    let change = Change::Access(AccessChange::CreateEnvironment { name: name.unwrap_or_default(), kind });
     change::commit(&call, change, &body, |changed| rendered(201, changed)).await
 }
 
@@ -104,7 +104,10 @@ pub(super) async fn put(call: Call, body: Body) -> Answer {
     let name = name(&mut fields).unwrap_or_default();
     fields.finish()?;
     let env = EnvKey(named(&call).await?.id.key);
-    change::commit(&call, Change::RenameEnvironment { env, name }, &body, |changed| rendered(200, changed)).await
+    change::commit(&call, Change::Access(AccessChange::RenameEnvironment { env, name }), &body, |changed| {
+        rendered(200, changed)
+    })
+    .await
 }
 
 /// `DELETE /management/environment/{env_id}`: it goes with all that it holds.
@@ -114,7 +117,7 @@ pub(super) async fn delete(call: Call, _: Body) -> Answer {
         let detail = "The key of this call belongs to the environment: delete it with another's";
         return Err(ApiError::Coded(Code::Conflict, detail.into()));
     }
-    change::commit(&call, Change::DeleteEnvironment { env }, &[], change::nothing).await
+    change::commit(&call, Change::Access(AccessChange::DeleteEnvironment { env }), &[], change::nothing).await
 }
 
 fn rendered(status: u16, changed: &Changed) -> change::Rendered {

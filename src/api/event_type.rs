@@ -25,7 +25,7 @@ pub(super) const SCHEDULE_FIELDS: [&str; 1] = ["retrySchedule"];
 /// Bytes of the schemas of one event type: lists of event types hold them all.
 pub(super) const SCHEMAS_BYTES_MAX: usize = 128 * 1024;
 /// Levels of schemas, which are kept inside other JSON.
-const SCHEMA_DEPTH_MAX: usize = 100;
+pub(super) const SCHEMA_DEPTH_MAX: usize = 100;
 pub(super) const FEATURE_FLAGS_MAX: usize = 100;
 
 /// An event type.

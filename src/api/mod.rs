@@ -26,6 +26,8 @@ mod endpoint_list;
 mod environment;
 mod error;
 mod event_type;
+mod event_type_export;
+mod event_type_import;
 mod events;
 mod example;
 mod first_sdks;
@@ -51,6 +53,7 @@ mod raw;
 mod receive;
 mod recover;
 mod routes;
+mod sample;
 mod scope;
 mod searched;
 mod secret;
@@ -63,6 +66,8 @@ mod system;
 #[cfg(test)]
 mod tests;
 mod time;
+mod try_out;
+mod usage;
 mod validate;
 
 pub(crate) use live::STREAMS_MAX;

@@ -14,9 +14,9 @@ use super::call::Call;
 use super::error::{ApiError, Code};
 use super::{
     api_token, application, attempt, attempt_headers, attempted, background_task, content, docs, endpoint,
-    endpoint_list, environment, event_type, events, example, first_sdks, headers, health, hosted, jwks, live, lookup,
-    message, metrics, openapi, origin, overview, portal, raw, receive, recover, scope, searched, secret, session,
-    settings, source, source_log, stats, system,
+    endpoint_list, environment, event_type, event_type_export, event_type_import, events, example, first_sdks, headers,
+    health, hosted, jwks, live, lookup, message, metrics, openapi, origin, overview, portal, raw, receive, recover,
+    sample, scope, searched, secret, session, settings, source, source_log, stats, system, try_out, usage,
 };
 use crate::accept::Gateway;
 use crate::model::{Capability, EnvKey, PortalToken};
@@ -126,6 +126,9 @@ pub(super) fn implemented() -> Vec<Operation> {
         PATCH "/api/v1/app/{app_id}/endpoint/{endpoint_id}/headers" Manage headers::patch;
         GET "/api/v1/event-type" View event_type::list;
         POST "/api/v1/event-type" Key event_type::create;
+        POST "/api/v1/event-type/import/openapi" Key event_type_import::import;
+        POST "/api/v1/event-type/export/openapi" Key event_type_export::start;
+        GET "/api/v1/event-type/export/openapi" Key event_type_export::get;
         GET "/api/v1/event-type/{event_type_name}" View event_type::get;
         PUT "/api/v1/event-type/{event_type_name}" Key event_type::put;
         PATCH "/api/v1/event-type/{event_type_name}" Key event_type::patch;
@@ -149,6 +152,9 @@ pub(super) fn implemented() -> Vec<Operation> {
         GET "/api/v1/app/{app_id}/attempt/msg/{msg_id}" View attempt::list_by_message;
         GET "/api/v1/app/{app_id}/msg/{msg_id}/attempt/{attempt_id}" View attempt::get;
         GET "/api/v1/app/{app_id}/msg/{msg_id}/attempt/{attempt_id}/headers" View attempt_headers::get;
+        POST "/api/v1/app/{app_id}/msg/{msg_id}/resend-failed" Send attempt::resend_failed;
+        POST "/api/v1/app/{app_id}/msg/{msg_id}/try" Manage try_out::try_out;
+        POST "/api/v1/app/{app_id}/endpoint/{endpoint_id}/msg/test-attempt" Send try_out::test_attempt;
         POST "/api/v1/app/{app_id}/msg/{msg_id}/endpoint/{endpoint_id}/resend" Send attempt::resend;
         GET "/api/v1/app/{app_id}/endpoint/{endpoint_id}/msg" View attempted::messages;
         GET "/api/v1/app/{app_id}/msg/{msg_id}/endpoint" View attempted::destinations;
@@ -156,14 +162,22 @@ pub(super) fn implemented() -> Vec<Operation> {
         POST "/api/v1/app/{app_id}/endpoint/{endpoint_id}/send-example" Send example::send;
         GET "/api/v1/app/{app_id}/endpoint/{endpoint_id}/stats" View stats::get;
         POST "/api/v1/app/{app_id}/endpoint/{endpoint_id}/recover" Send recover::recover;
+        POST "/api/v1/app/{app_id}/endpoint/{endpoint_id}/recover/count" Send recover::count_recover;
+        POST "/api/v1/app/{app_id}/endpoint/{endpoint_id}/replay-missing" Send recover::replay_missing;
+        POST "/api/v1/app/{app_id}/endpoint/{endpoint_id}/replay-missing/count" Send recover::count_missing;
+        POST "/api/v1/app/{app_id}/endpoint/{endpoint_id}/bulk-replay" Send recover::bulk_replay;
+        POST "/api/v1/app/{app_id}/endpoint/{endpoint_id}/bulk-replay/count" Send recover::count_bulk;
+        POST "/api/v1/app/{app_id}/endpoint/{endpoint_id}/cancel-msgs" Send recover::cancel;
         DELETE "/api/v1/app/{app_id}/msg/{msg_id}/content" Key content::expunge_message;
         DELETE "/api/v1/app/{app_id}/msg/{msg_id}/attempt/{attempt_id}/content" Key content::expunge_attempt;
         GET "/api/v1/app/{app_id}/stats/attempts" View stats::app_attempts;
         GET "/api/v1/stats/app/{app_id}/attempt" View stats::attempts_over_time;
         GET "/api/v1/stats/endpoint/count" Key stats::count_endpoints;
         GET "/api/v1/app/stats/count-active" Key stats::count_active;
+        PUT "/api/v1/stats/usage/event-types" Key usage::event_types;
+        POST "/api/v1/stats/usage/app" Key usage::applications;
         GET "/api/v1/background-task" Key background_task::list;
-        GET "/api/v1/background-task/{task_id}" Key background_task::get;
+        GET "/api/v1/background-task/{task_id}" View background_task::get;
         POST "/api/v1/auth/app-portal-access/{app_id}" Key portal::access;
         POST "/api/v1/auth/logout" Token portal::logout;
         POST "/api/v1/auth/app/{app_id}/expire-all" Key portal::expire_all;
@@ -204,6 +218,7 @@ pub(super) fn implemented() -> Vec<Operation> {
         PATCH "/ingest/api/v1/source/{source_id}" Key source::patch;
         DELETE "/ingest/api/v1/source/{source_id}" Key source::delete;
         POST "/ingest/api/v1/source/{source_id}/token/rotate" Key source::rotate;
+        POST "/ingest/api/v1/source/{source_id}/sample" Key sample::send;
         GET "/ingest/api/v1/source/{source_id}/log" Key source_log::log;
         POST "/ingest/api/v1/source/{source_id}/log/verify-again" Key source_log::verify_again;
         GET "/ingest/api/v1/source/{source_id}/endpoint" Key endpoint::list;

@@ -18,7 +18,7 @@ use super::origin;
 use super::time::Time;
 use crate::accept::NotAccepted;
 use crate::model::{Capability, Id, IdKind, SESSION_MS};
-use crate::store::command::{Change, Refusal};
+use crate::store::command::{AccessChange, Change, Refusal};
 
 type Answer = Result<Response<Body>, ApiError>;
 
@@ -152,7 +152,7 @@ pub(super) async fn get(call: Call, _: Body) -> Answer {
 /// `DELETE /auth/session`: the session opens nothing any more. A key stays as it is.
 pub(super) async fn close(call: Call, _: Body) -> Answer {
     if let Some(session) = call.holder.as_ref().and_then(|holder| holder.session.as_ref()) {
-        match call.gateway.change(Change::CloseSession { id: session.id }, None).await {
+        match call.gateway.change(Change::Access(AccessChange::CloseSession { id: session.id }), None).await {
             // Another request was first.
             Ok(_) | Err(NotAccepted::Refused(Refusal::NotFound)) => {}
             Err(error) => return Err(error.into()),

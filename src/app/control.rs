@@ -22,7 +22,7 @@ use crate::accept::sign_in::{self, KEY_PREFIX};
 use crate::accept::{ChangeAccepted, Gateway};
 use crate::config::Config;
 use crate::model::{ApiKey, EnvKey, EnvironmentKind, Id, IdKind, ONE_TIME_MS, Scope, Scopes};
-use crate::store::command::{Change, Changed};
+use crate::store::command::{AccessChange, Change, Changed};
 
 /// The environment that the first start makes, and commands mean when none is named.
 pub const DEFAULT_ENVIRONMENT: &str = "default";
@@ -266,7 +266,7 @@ async fn handle(gateway: &Gateway, rotation: &Rotation, request: &Request) -> an
         Request::ListKeys => Ok(gateway.queries.api_keys(None).await?.iter().map(key_json).collect()),
         Request::RevokeKey { id } => {
             let id = Id::parse(IdKind::ApiKey, id).context("this is no id of a key: it looks like key_…")?;
-            match change(gateway, Change::RevokeApiKey { id, after_ms: 0 }).await.context("revoking the key")? {
+            match access(gateway, AccessChange::RevokeApiKey { id, after_ms: 0 }).await.context("revoking the key")? {
                 Changed::ApiKey(key) => Ok(key_json(&key)),
                 other => bail!("unexpected answer: {other:?}"),
             }
@@ -291,8 +291,8 @@ async fn handle(gateway: &Gateway, rotation: &Rotation, request: &Request) -> an
     }
 }
 
-async fn change(gateway: &Gateway, change: Change) -> anyhow::Result<Changed> {
-    match gateway.change(change, None).await? {
+async fn access(gateway: &Gateway, change: AccessChange) -> anyhow::Result<Changed> {
+    match gateway.change(Change::Access(change), None).await? {
         ChangeAccepted::New(changed) => Ok(*changed),
         ChangeAccepted::Repeated(..) => bail!("unexpected answer"),
     }
@@ -308,8 +308,8 @@ fn check_name(name: &str) -> anyhow::Result<()> {
 /// Makes an environment.
 pub(super) async fn create_environment(gateway: &Gateway, name: &str) -> anyhow::Result<Id> {
     check_name(name)?;
-    let created =
-        change(gateway, Change::CreateEnvironment { name: name.to_owned(), kind: EnvironmentKind::Production }).await;
+    let (name, kind) = (name.to_owned(), EnvironmentKind::Production);
+    let created = access(gateway, AccessChange::CreateEnvironment { name: name.clone(), kind }).await;
     match created.with_context(|| format!("making the environment {name}"))? {
         Changed::Environment(environment) => Ok(environment.id),
         other => bail!("unexpected answer: {other:?}"),
@@ -333,8 +333,8 @@ pub(super) async fn create_key(
         None => bail!("there is no environment {wanted}; `posthouse environment list` shows them"),
     };
     let secret = sign_in::draw(KEY_PREFIX);
-    let (hash, hint) = (sign_in::hash(&secret), sign_in::hint(&secret));
-    match change(gateway, Change::CreateApiKey { env, name: name.to_owned(), hash, scopes, hint }).await? {
+    let (name, hash, hint) = (name.to_owned(), sign_in::hash(&secret), sign_in::hint(&secret));
+    match access(gateway, AccessChange::CreateApiKey { env, name, hash, scopes, hint }).await? {
         Changed::ApiKey(key) => Ok(NewKey { key, secret }),
         other => bail!("unexpected answer: {other:?}"),
     }

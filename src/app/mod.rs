@@ -33,6 +33,7 @@ use crate::accept::key_use::{self, KeyUse};
 use crate::accept::limited::BodyBudget;
 use crate::accept::quota::Quotas;
 use crate::accept::receive::Receiving;
+use crate::accept::trying::Trying;
 use crate::accept::{Admission, Gateway};
 use crate::config::{AttemptLines, Config, LogFormat};
 use crate::deliver::http::HttpDeliver;
@@ -137,6 +138,7 @@ impl App {
             ),
             quotas: Quotas::new(config.limits.requests_per_second_per_key),
             receiving: Receiving::new(Arc::new(fetcher)),
+            trying: Trying::new(deliver.clone()),
             limits: config.limits.clone(),
             server: config.server.clone(),
             listening: std::sync::OnceLock::new(),

@@ -518,17 +518,19 @@ impl Scheduler {
         self.collect_lost(endpoint);
     }
 
-    /// A resend of this message succeeded: its retry, or its first attempt, has nothing left to do.
-    /// Reads what the lane has in memory; resends are by hand.
-    pub fn withdraw(&mut self, endpoint: EndpointKey, message: MessageKey) {
-        self.readings.note(endpoint, message);
+    /// Retries and first attempts of these messages have nothing left to do: a resend has succeeded, or they have
+    /// another place in line. Reads what the lane has in memory; resends are by hand, and stay.
+    pub fn withdraw(&mut self, endpoint: EndpointKey, messages: &FxHashSet<MessageKey>) {
+        for message in messages {
+            self.readings.note(endpoint, *message);
+        }
         let Some(lane) = self.lanes.get_mut(&endpoint) else { return };
         let before = lane.in_memory();
-        lane.fresh.retain(|(fresh, _)| *fresh != message);
-        lane.waiting.retain(|place, _| place.1 != message);
-        lane.bodies.remove(&message);
+        lane.fresh.retain(|(fresh, _)| !messages.contains(fresh));
+        lane.waiting.retain(|place, _| !messages.contains(&place.1));
+        lane.bodies.retain(|message, _| !messages.contains(message));
         if lane.loading {
-            lane.withdrawn_while_loading.insert(message);
+            lane.withdrawn_while_loading.extend(messages);
         }
         self.in_memory -= before - lane.in_memory();
     }

@@ -1,4 +1,4 @@
-//! What keeps the store tidy while it works: retention, purging of what was deleted, recovery.
+//! What keeps the store tidy while it works: retention, purging of what was deleted, background tasks.
 //!
 //! One task. It looks whether there is work, which costs a read and no commit, and does it slice by
 //! slice through the journal, in the same transactions as everything else. A slice grows and
@@ -19,7 +19,7 @@ use tokio::time::Instant;
 
 use crate::config::Retention;
 use crate::dispatch::ownership::Ownership;
-use crate::model::{Clock, Slot, UnixMs};
+use crate::model::{Clock, Slot, SlotSet, UnixMs};
 use crate::store::ReadError;
 use crate::store::command::{Command, Done, Refusal};
 use crate::store::journal::{Journal, NotTaken};
@@ -27,7 +27,7 @@ use crate::store::maintenance::{Horizon, Maintained, Maintenance, Work};
 use crate::store::query::StoreQueries;
 use pace::Pace;
 
-/// How often it is looked whether something was deleted or is to be recovered.
+/// How often it is looked whether something was deleted or asked for.
 const LOOK: Duration = Duration::from_secs(1);
 /// How often it is looked whether something is too old.
 const LOOK_FOR_OLD: Duration = Duration::from_mins(1);
@@ -35,7 +35,8 @@ const LOOK_FOR_OLD: Duration = Duration::from_mins(1);
 const AFTER_FAILURE: Duration = Duration::from_secs(5);
 /// Slices of one kind of work in a row: then the others have their turn.
 const SLICES_MAX: usize = 64;
-/// Of several nodes, the one that holds this slot does the work.
+/// Of several nodes, the one that holds this slot does the work; background tasks are done where the slot of their
+/// endpoint is held.
 const SLOT: Slot = Slot(0);
 const DAY_MS: i64 = 86_400_000;
 /// Days that a background task is listed after it ended.
@@ -74,13 +75,16 @@ impl Maintainer {
         let mut leftovers = true;
         let mut looked_for_old: Option<Instant> = None;
         loop {
-            if !self.ownership.may_work(SLOT) {
+            let is_whole = self.ownership.may_work(SLOT);
+            if !is_whole {
                 // Who had it before may have been interrupted, too.
                 (leftovers, looked_for_old) = (true, None);
+            }
+            if self.slots().is_empty() {
                 tokio::time::sleep(LOOK).await;
                 continue;
             }
-            let for_old = looked_for_old.is_none_or(|at| at.elapsed() >= LOOK_FOR_OLD);
+            let for_old = is_whole && looked_for_old.is_none_or(|at| at.elapsed() >= LOOK_FOR_OLD);
             let pause = match self.round(&mut pace, for_old, &mut leftovers).await {
                 Ok(more) => {
                     if for_old && !more {
@@ -105,8 +109,8 @@ impl Maintainer {
         let due = self.queries.maintenance_due(horizon).await?;
         let (attempts, messages) = (horizon.attempts, horizon.messages);
         let works = [
-            (due.recover, Work::Recover),
-            (due.purge, Work::Purge),
+            (due.tasks_running, Work::RunTasks { slots: horizon.slots }),
+            (self.ownership.may_work(SLOT) && due.purge, Work::Purge),
             (for_old && due.payloads, Work::Payloads),
             (for_old && due.attempts, Work::Attempts { before: attempts }),
             (for_old && due.hours, Work::Hours { before: attempts }),
@@ -142,14 +146,28 @@ impl Maintainer {
             messages: before(self.retention.message_days),
             tasks: before(TASK_DAYS),
             source_logs: before(self.retention.payload_days),
+            slots: self.slots(),
         }
     }
 
+    /// The slots whose background tasks are done here.
+    fn slots(&self) -> SlotSet {
+        if self.ownership.is_over() { SlotSet::EMPTY } else { self.ownership.slots() }
+    }
+
     /// Slices of one kind of work, with pauses, until it is done or the others have their turn.
-    async fn slices(&self, work: Work, pace: &mut Pace) -> Result<Maintained, Undone> {
+    async fn slices(&self, mut work: Work, pace: &mut Pace) -> Result<Maintained, Undone> {
         let mut all = Maintained::default();
         for _ in 0..SLICES_MAX {
-            if !self.ownership.may_work(SLOT) {
+            let is_here = match &mut work {
+                // What was given away meanwhile is another's.
+                Work::RunTasks { slots } => {
+                    *slots = self.slots();
+                    !slots.is_empty()
+                }
+                _ => self.ownership.may_work(SLOT),
+            };
+            if !is_here {
                 break;
             }
             let done = self.slice(work, pace.rows(work), self.clock.now_ms()).await?;

@@ -43,6 +43,7 @@ impl Pace {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::SlotSet;
 
     #[test]
     fn slices_grow_to_the_target_and_shrink_at_once() {
@@ -53,7 +54,7 @@ mod tests {
             pace.fed(Work::Purge, took);
         }
         assert!((450..=550).contains(&pace.rows(Work::Purge)), "{}", pace.rows(Work::Purge));
-        assert_eq!(pace.rows(Work::Recover), ROWS_FIRST, "each kind has its own");
+        assert_eq!(pace.rows(Work::RunTasks { slots: SlotSet::FULL }), ROWS_FIRST, "each kind has its own");
         let pause = pace.fed(Work::Purge, Duration::from_millis(50));
         assert_eq!(pause, Duration::from_millis(150));
         assert!(pace.rows(Work::Purge) <= 140, "{}", pace.rows(Work::Purge));

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use super::*;
 use crate::dispatch::ownership::BootClock;
 use crate::metrics::Metrics;
-use crate::model::{AppConfig, ApplicationSpec, EndpointSpec, EnvKey, Envelope, SecretBytes, SlotSet};
+use crate::model::{AppConfig, ApplicationSpec, EndpointSpec, EnvKey, Envelope, SecretBytes, SlotSet, TaskAsk};
 use crate::store::StoreWriter;
-use crate::store::command::{Change, ChangeRequest, Changed, Publish, Raised, Reply};
+use crate::store::command::{Change, ChangeRequest, Changed, NewTask, Publish, Raised, Reply};
 use crate::store::journal::{JournalLimits, Observer};
 use crate::store::seal::Sealer;
 use crate::store::sqlite::{SqliteOptions, SqliteReader, SqliteWriter, prepare};
@@ -47,7 +47,7 @@ fn fill(writer: &mut SqliteWriter) {
     let secret = SecretBytes::new(vec![1; 24]);
     let made = change(writer, Change::CreateEndpoint { app: app.key(), uid: None, spec, secret });
     let Changed::Endpoint(endpoint, _) = made else { panic!("{made:?}") };
-    change(writer, Change::Recover { app: app.key(), endpoint: endpoint.key(), since: 0, until: NOW });
+    change(writer, NewTask::to(env, (app.key(), endpoint.key()), TaskAsk::Recover, (0, NOW)).into_change());
     let config = Arc::new(AppConfig { app, endpoints: vec![endpoint] });
     let publish = Publish {
         routes: Vec::new(),
@@ -96,7 +96,7 @@ async fn a_kind_of_work_that_fails_does_not_keep_the_others_from_their_turn() {
     assert!(matches!(left, Ok(false)), "the slot is not held: {left:?}");
     assert_eq!(payloads(), Ok(1));
     own.begin(1, i64::MAX - 1);
-    own.hold(&SlotSet::from_iter([SLOT]));
+    own.hold(&SlotSet::FULL);
     let failed = maintainer.round(&mut Pace::default(), true, &mut false).await;
     assert!(matches!(failed, Err(Undone::Refused(Refusal::Failed))), "{failed:?}");
     assert_eq!(payloads(), Ok(0), "the recovery comes first, and has failed");

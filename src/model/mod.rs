@@ -44,6 +44,6 @@ pub use source::{
     SourceSync,
 };
 pub use state::{DeliveryState, DeliveryStatus, Traces, Tried};
-pub use task::{BackgroundTask, TaskStatus};
+pub use task::{BackgroundTask, ReplayFilter, TaskAsk, TaskKind, TaskLine, TaskStatus};
 pub use time::{Clock, SystemClock, UnixMs};
 pub use trace::{Phase, Timings};

@@ -36,7 +36,7 @@ fn to(endpoint: &Endpoint) -> Route {
 
 /// An endpoint without event types takes all, one without channels takes all; one with channels
 /// takes only messages that share one.
-fn wants(endpoint: &Endpoint, event_type: &str, channels: &[String]) -> bool {
+pub fn wants(endpoint: &Endpoint, event_type: &str, channels: &[String]) -> bool {
     let by_type = endpoint.spec.event_types.as_ref().is_none_or(|types| types.iter().any(|t| t == event_type));
     let by_channel =
         endpoint.spec.channels.as_ref().is_none_or(|wanted| wanted.iter().any(|channel| channels.contains(channel)));

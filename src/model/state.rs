@@ -1,5 +1,7 @@
 //! The state of a delivery as it is shown: nowhere stored, derived from the rows that there are.
 
+use serde::{Deserialize, Serialize};
+
 use super::delivery::Parked;
 use super::time::UnixMs;
 
@@ -50,10 +52,13 @@ pub enum DeliveryState {
     Quarantined,
     /// Its content is gone: it is never sent.
     Cancelled,
+    /// It was given up by hand; its content is there.
+    Withdrawn,
 }
 
 /// States as the API tells them apart.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum DeliveryStatus {
     /// The receiver has it.
     Success,
@@ -96,7 +101,7 @@ impl DeliveryState {
             Self::Pending | Self::Held => DeliveryStatus::Pending,
             Self::Failed | Self::Quarantined => DeliveryStatus::Fail,
             Self::Waiting { .. } => DeliveryStatus::Sending,
-            Self::Cancelled => DeliveryStatus::Cancelled,
+            Self::Cancelled | Self::Withdrawn => DeliveryStatus::Cancelled,
         }
     }
 }
@@ -141,6 +146,7 @@ mod tests {
             (DeliveryState::Quarantined, DeliveryStatus::Fail),
             (DeliveryState::Waiting { due: 1 }, DeliveryStatus::Sending),
             (DeliveryState::Cancelled, DeliveryStatus::Cancelled),
+            (DeliveryState::Withdrawn, DeliveryStatus::Cancelled),
         ] {
             assert_eq!(state.status(), status, "{state:?}");
         }

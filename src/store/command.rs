@@ -10,11 +10,13 @@ use crate::model::operational::MessageHappening;
 use crate::model::routing::{Route, route, route_only};
 use crate::model::{
     ApiKey, AppConfig, AppKey, Application, ApplicationSpec, BackgroundTask, Capability, DisabledReason, Endpoint,
-    EndpointKey, EndpointSpec, EnvKey, EnvSettings, Envelope, Environment, EnvironmentKind, EventType, EventTypeSpec,
-    Id, Key, Message, MessageKey, Next, Outcome, PortalToken, Scopes, SecretBytes, Source, SourceKey, SourceSecret,
-    SourceSpec, Taken, Trigger, UnixMs, Waiting,
+    EndpointKey, EndpointSpec, EnvKey, EnvSettings, Envelope, Environment, EventType, EventTypeSpec, Id, Message,
+    MessageKey, Next, Outcome, PortalToken, SecretBytes, Source, SourceKey, SourceSecret, SourceSpec, Taken, Trigger,
+    UnixMs, Waiting,
 };
 
+pub use super::access::AccessChange;
+pub use super::asked::{NewTask, ResealPlace, Resealed};
 pub use super::inbound::{DedupeKey, Inbound, LogRequest, Tick};
 pub use super::patch::{
     ApplicationPatch, EndpointPatch, EventTypePatch, Field, HEADER_BYTES_MAX, HEADERS_MAX, HeadersPatch, LookPatch,
@@ -199,89 +201,8 @@ impl std::fmt::Debug for RememberedAs {
 /// Changes of configuration. They are judged inside the writer, against what is stored then.
 #[derive(Debug, Clone)]
 pub enum Change {
-    /// A new environment.
-    CreateEnvironment {
-        /// Its unique name.
-        name: String,
-        /// What it is used for.
-        kind: EnvironmentKind,
-    },
-    /// Another name of an environment.
-    RenameEnvironment {
-        /// Which.
-        env: EnvKey,
-        /// Its unique name from now on.
-        name: String,
-    },
-    /// An environment goes with all that it holds.
-    DeleteEnvironment {
-        /// Which.
-        env: EnvKey,
-    },
-    /// A new environment key.
-    CreateApiKey {
-        /// The environment that it opens.
-        env: EnvKey,
-        /// What it is called.
-        name: String,
-        /// SHA-256 of the key.
-        hash: [u8; 32],
-        /// What it may do.
-        scopes: Scopes,
-        /// The last characters of the key.
-        hint: String,
-    },
-    /// Another name of a key, or other scopes.
-    PatchApiKey {
-        /// Whose.
-        env: EnvKey,
-        /// Which.
-        id: Id,
-        /// What it is called from now on.
-        name: Option<String>,
-        /// What it may do from now on.
-        scopes: Option<Scopes>,
-    },
-    /// An environment key opens nothing any more, nor do the sessions that stand in for it.
-    RevokeApiKey {
-        /// Which.
-        id: Id,
-        /// After how many milliseconds; 0 at once.
-        after_ms: i64,
-    },
-    /// When keys were last used: at most 1,000 at once.
-    NoteKeyUse {
-        /// The keys of the keys, and when.
-        used: Vec<(Key, UnixMs)>,
-    },
-    /// A session that stands in for a key.
-    OpenSession {
-        /// The key of the key.
-        api_key: Key,
-        /// SHA-256 of the session's token.
-        hash: [u8; 32],
-    },
-    /// A token that the operator of the machine can exchange for a session, once.
-    CreateOneTimeToken {
-        /// The environment that the session opens at first.
-        env: EnvKey,
-        /// SHA-256 of the token.
-        hash: [u8; 32],
-        /// How long it can be exchanged, in milliseconds.
-        lifetime_ms: i64,
-    },
-    /// A one-time token is exchanged for a session.
-    RedeemOneTimeToken {
-        /// SHA-256 of the one-time token.
-        one_time: [u8; 32],
-        /// SHA-256 of the session's token.
-        hash: [u8; 32],
-    },
-    /// A session opens nothing any more.
-    CloseSession {
-        /// Which.
-        id: Id,
-    },
+    /// Who may call.
+    Access(AccessChange),
     /// A new application.
     CreateApplication {
         /// Where.
@@ -351,6 +272,15 @@ pub enum Change {
         name: String,
         /// Nothing of it is kept.
         expunge: bool,
+    },
+    /// Event types are as a document says.
+    ImportEventTypes {
+        /// Where.
+        env: EnvKey,
+        /// In the order of their names, each once.
+        types: Vec<(String, EventTypeSpec)>,
+        /// Those that are not among them are archived.
+        replace_all: bool,
     },
     /// Some settings of an environment.
     PatchSettings {
@@ -466,23 +396,21 @@ pub enum Change {
         /// Which.
         attempt: Id,
     },
-    /// What failed or is held at an endpoint is sent again, as a task.
-    Recover {
-        /// Whose.
-        app: AppKey,
-        /// To where.
-        endpoint: EndpointKey,
-        /// Messages made from then on.
-        since: UnixMs,
-        /// And before then.
-        until: UnixMs,
-    },
+    /// Work that goes on as a task.
+    StartTask(Box<NewTask>),
     /// One attempt by hand.
     Resend {
         /// Whose.
         app: AppKey,
         /// To where.
         endpoint: EndpointKey,
+        /// Which message.
+        message: MessageKey,
+    },
+    /// One attempt by hand to each endpoint where the delivery of a message failed or is held.
+    ResendFailed {
+        /// Whose.
+        app: AppKey,
         /// Which message.
         message: MessageKey,
     },
@@ -534,20 +462,6 @@ pub enum Change {
         /// Where this slice begins.
         from: ResealPlace,
     },
-}
-
-/// How far all sealed values have been looked at, in the order in which the engine keeps them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ResealPlace {
-    /// Which of the engine's columns.
-    pub column: usize,
-    /// Behind which row of it.
-    pub after: i64,
-}
-
-impl ResealPlace {
-    /// Before the first value.
-    pub const START: Self = Self { column: 0, after: i64::MIN };
 }
 
 /// Each command succeeds or fails for itself.
@@ -635,6 +549,8 @@ pub enum Changed {
     EventType(EnvKey, EventType, Written),
     /// An event type is gone.
     EventTypeDeleted(EnvKey),
+    /// Event types were created, changed or archived: these.
+    EventTypesImported(EnvKey, Vec<String>),
     /// Settings of an environment.
     Settings(EnvKey, EnvSettings),
     /// A portal token was made; its application, if that was made with it.
@@ -683,6 +599,13 @@ pub enum Changed {
         /// Its place in the order of due times.
         waiting: Waiting,
     },
+    /// Resends of one message have their places.
+    ResentFailed {
+        /// Whose.
+        app: AppKey,
+        /// To where, and their places in the order of due times.
+        resent: Vec<(EndpointKey, Waiting)>,
+    },
 }
 
 /// What a change of an event type made new.
@@ -703,17 +626,6 @@ pub enum Became {
     Changed,
     /// It was disabled, and is enabled now: its first delivery is a probe.
     Enabled,
-}
-
-/// What a slice of resealing did.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Resealed {
-    /// Values that are sealed with the newest key now, and were not before.
-    pub resealed: u64,
-    /// Values that no key opens; the log names them.
-    pub unreadable: u64,
-    /// Where the next slice begins, if there is one.
-    pub next: Option<ResealPlace>,
 }
 
 /// Why a command was not applied. Expected: the caller's to mend.

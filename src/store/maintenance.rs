@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::model::{AppKey, EndpointKey, Pending, UnixMs};
+use crate::model::{AppKey, EndpointKey, Pending, SlotSet, UnixMs};
 
 /// One slice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,13 +54,17 @@ pub enum Work {
     },
     /// Rows of what was deleted.
     Purge,
-    /// Recoveries: the one that has waited longest. Moves [`RECOVER_ROWS_MAX`] deliveries at most.
-    Recover,
+    /// Background tasks: of those whose endpoint lies in these slots, the one that has waited longest. Moves
+    /// [`TASK_ROWS_MAX`] deliveries at most.
+    RunTasks {
+        /// Lanes are told by whoever holds them, so that they hear of it in the same moment.
+        slots: SlotSet,
+    },
 }
 
-/// Deliveries that one slice of a recovery moves.
-pub const RECOVER_ROWS_MAX: usize = 1_000;
-/// Recoveries of one environment that are not finished.
+/// Deliveries that one slice of a task moves.
+pub const TASK_ROWS_MAX: usize = 1_000;
+/// Tasks of one environment that are not finished.
 pub const TASKS_RUNNING_MAX: usize = 1_000;
 /// The same of one application, so that one customer leaves room for the others.
 pub const TASKS_RUNNING_PER_APP_MAX: usize = 100;
@@ -76,11 +80,13 @@ pub struct Maintained {
     pub took: Duration,
     /// Deliveries that are no more.
     pub withdrawn: Vec<Pending>,
+    /// Deliveries that have another place in line now; resends of the same message have theirs still.
+    pub moved_up: Vec<Pending>,
     /// Deliveries that are due now.
     pub recovered: Option<Recovered>,
 }
 
-/// Deliveries that a recovery has moved.
+/// Deliveries that a task has put in line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Recovered {
     /// Whose.
@@ -104,6 +110,8 @@ pub struct Horizon {
     pub tasks: UnixMs,
     /// Requests in the logs of sources, which are kept with their bytes.
     pub source_logs: UnixMs,
+    /// Slots whose background tasks are looked for.
+    pub slots: SlotSet,
 }
 
 /// Which kinds of work there are.
@@ -123,6 +131,6 @@ pub struct Due {
     pub source_logs: bool,
     /// [`Work::Purge`]
     pub purge: bool,
-    /// [`Work::Recover`]
-    pub recover: bool,
+    /// [`Work::RunTasks`]
+    pub tasks_running: bool,
 }

@@ -9,6 +9,8 @@
 //! Deliberately absent: a queue beside the store, a transaction that is open across a call to
 //! the outside, and any assumption that there is one process or one writer.
 
+mod access;
+mod asked;
 pub mod command;
 #[cfg(test)]
 mod conformance;

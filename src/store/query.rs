@@ -1,6 +1,8 @@
 //! The list queries: what the API and the command line show. Every list has a limit, and a scan
 //! that finds little goes on in the next page instead of for ever.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 
 use super::ReadError;
@@ -10,7 +12,7 @@ use crate::model::cron::CronSource;
 use crate::model::{
     ApiKey, AppKey, Application, Attempt, BackgroundTask, DeliveryState, DeliveryStatus, Endpoint, EndpointKey, EnvKey,
     Environment, EventType, Id, Key, Latencies, LoggedRequest, Message, MessageKey, PortalToken, Session, SessionKind,
-    Source, SourceKey, TaskStatus, UnixMs,
+    Source, SourceKey, TaskAsk, TaskKind, TaskLine, TaskStatus, UnixMs,
 };
 
 /// Which way a list runs.
@@ -276,6 +278,15 @@ pub struct StoreSize {
 /// Bounds of the columns of [`QueueRow::by_age`], in seconds.
 pub const QUEUE_AGES_S: [i64; 6] = [10, 60, 600, 3_600, 21_600, 86_400];
 
+/// How many there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Counted {
+    /// As many were seen.
+    pub count: u64,
+    /// And these are all.
+    pub is_whole: bool,
+}
+
 /// The list queries of an engine.
 #[async_trait]
 pub trait StoreQueries: Send + Sync + 'static {
@@ -400,13 +411,27 @@ pub trait StoreQueries: Send + Sync + 'static {
     async fn cron_source(&self, source: SourceKey) -> Result<Option<CronSource>, ReadError>;
     /// Requests that became no message of their own, in a source's log.
     async fn source_log(&self, source: SourceKey, page: Page<Key>) -> Result<Rows<LoggedRequest>, ReadError>;
-    /// Background tasks of an environment, perhaps of one status.
+    /// Background tasks of an environment, perhaps of one status, or of one kind. Without a kind those that the
+    /// contract has no word for are left out.
     async fn background_tasks(
         &self,
         env: EnvKey,
         page: Page<Key>,
         status: Option<TaskStatus>,
+        kind: Option<TaskKind>,
     ) -> Result<Rows<BackgroundTask>, ReadError>;
+    /// What a task has found out, by name; `limit` lines at most.
+    async fn task_lines(&self, id: Id, limit: usize) -> Result<Vec<TaskLine>, ReadError>;
+    /// How many messages made from `since` until before `until` a task would send to an endpoint at `at`. A
+    /// bounded look: of many it says how many it has seen.
+    async fn count_for_task(
+        &self,
+        endpoint: Arc<Endpoint>,
+        ask: TaskAsk,
+        since: UnixMs,
+        until: UnixMs,
+        at: UnixMs,
+    ) -> Result<Counted, ReadError>;
     /// One background task.
     async fn background_task(&self, env: EnvKey, id: Id) -> Result<Option<BackgroundTask>, ReadError>;
     /// Which kinds of maintenance have work: some seeks.

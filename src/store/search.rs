@@ -138,7 +138,7 @@ impl Tally {
             DeliveryState::Waiting { .. } => &mut self.sending,
             DeliveryState::Failed | DeliveryState::Quarantined => &mut self.fail,
             DeliveryState::Held => &mut self.held,
-            DeliveryState::Cancelled => &mut self.cancelled,
+            DeliveryState::Cancelled | DeliveryState::Withdrawn => &mut self.cancelled,
         };
         *place += 1;
         if let DeliveryState::Waiting { due } = state {

@@ -329,6 +329,7 @@ impl Snapshots {
             | Changed::Environment(_)
             | Changed::Resealed(_)
             | Changed::Resent { .. }
+            | Changed::ResentFailed { .. }
             | Changed::Expunged { .. }
             | Changed::AnswerExpunged
             | Changed::RequestLogged
@@ -345,7 +346,10 @@ impl Snapshots {
                 // Keys, uids, policies: it happens once in a blue moon.
                 self.forget_all();
             }
-            Changed::EventType(env, ..) | Changed::EventTypeDeleted(env) | Changed::Settings(env, _) => {
+            Changed::EventType(env, ..)
+            | Changed::EventTypeDeleted(env)
+            | Changed::EventTypesImported(env, _)
+            | Changed::Settings(env, _) => {
                 self.epoch.fetch_add(1, Ordering::AcqRel);
                 self.policies.remove(env);
             }

@@ -76,6 +76,7 @@ async fn what_is_changed_holds_on_all_also_where_nobody_is_told() {
 
 async fn everything(world: &World) {
     revoked(world).await;
+    signed_out(world).await;
     join_all((0..ROUNDS).map(async |round| {
         tokio::join!(made(world, round), disabled(world, round), rotated(world, round));
     }))
@@ -173,5 +174,36 @@ async fn revoked(world: &World) {
             .await;
         }
         println!("a revoked key is refused on all nodes after {:?}", revoked_at.elapsed());
+    }
+}
+
+/// A session that was signed out at one node, or whose key was revoked there, is refused at all; and a
+/// one-time token works once, whichever nodes it is shown to at once.
+async fn signed_out(world: &World) {
+    for round in 0..3 {
+        let (here, there) = world.two(round);
+        let output = here.cli(&["login", "--json"]);
+        let link: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+        let token = link["url"].as_str().and_then(|url| url.split_once("#token=")).expect("a token").1;
+        let body = json!({ "oneTimeToken": token });
+        let exchange =
+            async |node: &TestApp| node.client.with_key(None).post("/api/v1/auth/one-time-token", body.clone()).await;
+        let (one, other) = tokio::join!(exchange(here), exchange(there));
+        let mut statuses = [one.status, other.status];
+        statuses.sort_unstable();
+        assert_eq!(statuses, [200, 401]);
+        let won = if one.status == 200 { one } else { other };
+        let session = won.json()["token"].as_str().expect("a session").to_owned();
+        let clients: Vec<_> = world.cluster.nodes.iter().map(|node| node.client.with_key(Some(&session))).collect();
+        for client in &clients {
+            client.get("/api/v1/app").await.expect(200);
+        }
+        here.client.with_key(Some(&session)).delete("/api/v1/auth/session").await.expect(204);
+        for client in &clients {
+            eventually("the session is refused", world.holds_within, async || {
+                when(client.get("/api/v1/app").await.status == 401)
+            })
+            .await;
+        }
     }
 }

@@ -75,6 +75,37 @@ async fn a_resend_and_a_recovery_may_be_asked_for_at_any_node() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_in_line_at_one_node_may_be_cancelled_at_any() {
+    const MESSAGES: usize = 30;
+    let (cluster, sink) = (Cluster::three().await, Receiver::start().await);
+    for (turn, node) in cluster.nodes.iter().enumerate() {
+        let app = node.application(&format!("cancel-{turn}")).await;
+        let path = format!("/cancel/{turn}");
+        let endpoint = node.endpoint_with(&app, &sink.url(&path), json!({ "throttleRate": 1 })).await;
+        for number in 0..MESSAGES {
+            node.publish_numbered(&app, number).await;
+        }
+        sink.wait_for(&path, 1, SOON).await;
+        let cancel = format!("/api/v1/app/{app}/endpoint/{endpoint}/cancel-msgs");
+        let asked = &cluster.nodes[(turn + 1) % 3];
+        asked.client.post(cancel, json!({ "createdBefore": "2100-01-01T00:00:00Z" })).await.expect(204);
+        eventually("nothing is in line", SOON, async || {
+            when(cluster.psql("select (select count(*) from pending) + (select count(*) from waiting)") == "0")
+        })
+        .await;
+        let before = sink.received(&path).len();
+        let last = node.publish_numbered(&app, MESSAGES).await;
+        eventually("the next message arrives", SOON, async || {
+            when(sink.received(&path).iter().any(|request| request.message_id() == last))
+        })
+        .await;
+        // What was in flight may have arrived; nothing that the lane had in memory has.
+        let arrived = sink.received(&path).len();
+        assert!(arrived <= before + 2 && before < MESSAGES, "{before}, then {arrived}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_for_later_arrives_in_time_wherever_it_was_accepted() {
     let (cluster, sink) = (Cluster::three().await, Receiver::start().await);
     let mut due = Vec::new();

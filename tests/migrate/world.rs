@@ -138,6 +138,7 @@ impl World {
         app.client.delete(format!("/api/v1/app/{gone}")).await.expect(204);
         let recover = format!("/api/v1/app/{app_id}/endpoint/{}/recover", self.failing);
         app.client.post(recover, json!({ "since": "2020-01-01T00:00:00Z" })).await.expect(202);
+        app.client.post("/api/v1/event-type/export/openapi", json!({})).await.expect(202);
         app.endpoint(app_id, &self.receiver.url("/slow")).await;
     }
 

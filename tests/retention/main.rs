@@ -6,3 +6,4 @@ mod support;
 mod deletion;
 mod expiry;
 mod recovery;
+mod replays;

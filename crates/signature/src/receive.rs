@@ -18,6 +18,7 @@ mod hmac;
 mod jwt;
 mod lookup;
 mod reading;
+mod sample;
 mod settings;
 #[cfg(test)]
 mod tests_families;
@@ -32,6 +33,7 @@ pub use cause::Cause;
 pub use config::{ConfigError, config_schema, effective_fields};
 pub use describe::{Described, EVENT_ID_BYTES_MAX, EVENT_TYPE_BYTES_MAX};
 pub use hmac::Signed;
+pub use sample::Sample;
 pub use settings::Settings;
 pub use verifier::{SetupError, Verifier};
 

@@ -86,8 +86,8 @@ impl Gateway {
             ..head.clone()
         });
         match self.accept(prepared, &request, received, &body, Some(logged.id)).await.map(|accepted| accepted.became) {
-            Ok(Became::Message) => counted.accepted += 1,
-            Ok(Became::Duplicate) => counted.duplicates += 1,
+            Ok(Became::Message(_)) => counted.accepted += 1,
+            Ok(Became::Duplicate(_)) => counted.duplicates += 1,
             // Somebody else had it verified at the same time.
             Ok(Became::Nothing) | Err(NotAccepted::Refused(Refusal::NotFound)) => {}
             Err(error) => return Err(error),

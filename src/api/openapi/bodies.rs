@@ -5,8 +5,8 @@ use serde_json::{Map, Value, json};
 
 use super::properties::property;
 use crate::api::{
-    api_token, application, endpoint_in, environment, event_type, example, headers, message_in, portal, recover,
-    searched, secret, session, settings, source,
+    api_token, application, endpoint_in, environment, event_type, event_type_import, example, headers, message_in,
+    portal, recover, searched, secret, session, settings, source, try_out, usage,
 };
 
 /// A body.
@@ -53,6 +53,9 @@ pub(super) fn all() -> Vec<BodyOf> {
     all.push(body("VerifyAgainIn", &recover::FIELDS, &["since"], since));
     all.extend(of_access());
     all.push(body("MessageSearchIn", &searched::FIELDS, &[], json!({ "text": "in_1", "limit": 50 })));
+    let usage = json!({ "since": "2030-01-01T00:00:00Z", "until": "2030-02-01T00:00:00Z", "appIds": ["acme"] });
+    all.push(body("AppUsageStatsIn", &usage::FIELDS, &["since", "until"], usage));
+    all.push(body("MessageTryIn", &try_out::FIELDS, &["url"], json!({ "url": "https://example.com/new" })));
     all.extend(of_endpoints());
     all.extend(of_event_types());
     all
@@ -75,7 +78,7 @@ fn of_access() -> [BodyOf; 9] {
     ]
 }
 
-fn of_endpoints() -> [BodyOf; 16] {
+fn of_endpoints() -> [BodyOf; 19] {
     const URL: &str = "https://example.com/webhooks";
     let endpoint: &[&str] = &endpoint_in::FIELDS;
     let headers = json!({ "headers": { "x-region": "eu" } });
@@ -109,15 +112,32 @@ fn of_endpoints() -> [BodyOf; 16] {
         body("EndpointHeadersPatchIn", &headers::PATCH_FIELDS, &["headers"], patch),
         body("OperationalWebhookEndpointHeadersIn", &headers::PUT_FIELDS, &["headers"], headers),
         body("RecoverIn", &recover::FIELDS, &["since"], json!({ "since": "2030-01-31T08:00:00Z" })),
+        body("ReplayIn", &recover::FIELDS, &["since"], json!({ "since": "2030-01-31T08:00:00Z" })),
+        body(
+            "BulkReplayIn",
+            &recover::BULK_FIELDS,
+            &["since"],
+            json!({ "since": "2030-01-31T08:00:00Z", "eventTypes": ["invoice.paid"], "status": 2 }),
+        ),
+        body(
+            "CancelMsgsIn",
+            &recover::CANCEL_FIELDS,
+            &["createdBefore"],
+            json!({ "createdBefore": "2030-01-31T08:00:00Z" }),
+        ),
         body("EventExampleIn", &example::FIELDS, &["eventType"], json!({ "eventType": "invoice.paid" })),
         body("EndpointSecretRotateIn", &secret::FIELDS, &[], json!({ "gracePeriodSeconds": 3600 })),
         body("OperationalWebhookEndpointSecretIn", &secret::FIELDS, &[], json!({ "gracePeriodSeconds": 3600 })),
     ]
 }
 
-fn of_event_types() -> [BodyOf; 4] {
+fn of_event_types() -> [BodyOf; 5] {
     let fields = &event_type::FIELDS;
     let says = "An invoice was paid in full.";
+    let document = json!({ "spec": {
+        "openapi": "3.1.0", "info": { "title": "Events", "version": "1" },
+        "webhooks": { "invoice.paid": { "post": { "description": says } } },
+    } });
     let schedule = json!({ "retrySchedule": [{ "secs": 5, "nanos": 0 }, { "secs": 300, "nanos": 0 }] });
     [
         body("EventTypeIn", fields, &["name", "description"], json!({ "name": "invoice.paid", "description": says })),
@@ -126,6 +146,7 @@ fn of_event_types() -> [BodyOf; 4] {
             ..body("EventTypeUpsertIn", fields, &["description"], json!({ "description": says }))
         },
         BodyOf { passed_over: &["name"], ..body("EventTypePatch", fields, &[], json!({ "deprecated": true })) },
+        body("EventTypeImportOpenApiIn", &event_type_import::FIELDS, &[], document),
         body("RetryScheduleInOut", &event_type::SCHEDULE_FIELDS, &[], schedule),
     ]
 }

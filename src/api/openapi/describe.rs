@@ -57,6 +57,7 @@ impl Tag {
             Self::Events => "Events",
             Self::Attempt => "Message Attempt",
             Self::Task => "Background Task",
+            Self::Statistics => "Statistics",
             Self::Source => "Ingest Source",
             Self::SourceEndpoint => "Ingest Endpoint",
             Self::SourceLog => "Ingest Logs",
@@ -64,7 +65,6 @@ impl Tag {
             Self::Environment => "Environment-Settings",
             Self::Environments => "Environment",
             Self::Operational => "Webhook Endpoint",
-            Self::Statistics => "Statistics",
             Self::Health => "Health",
             Self::Server => "Server",
         }

@@ -4,8 +4,9 @@ use serde_json::{Value, json};
 
 use super::access;
 use super::values::{nullable, number, text, texts};
+use crate::api::message::EVENT_TYPES_MAX;
 use crate::api::validate::{self, TEXT_BYTES_MAX};
-use crate::api::{endpoint_in, event_type, look, message_in, portal, secret, settings};
+use crate::api::{endpoint_in, event_type, look, message_in, portal, secret, settings, usage};
 use crate::model::Capability;
 use crate::store::command::HEADERS_MAX;
 
@@ -28,7 +29,10 @@ pub(super) fn property(body: &str, name: &str) -> Option<Value> {
             secret_property(name)
         }
         "EventTypeIn" | "EventTypeUpsertIn" | "EventTypePatch" => event_type_property(name),
-        "RecoverIn" | "VerifyAgainIn" => recover_property(name),
+        "RecoverIn" | "VerifyAgainIn" | "ReplayIn" | "BulkReplayIn" | "CancelMsgsIn" => recover_property(name),
+        "AppUsageStatsIn" => usage_property(name),
+        "MessageTryIn" => try_property(name),
+        "EventTypeImportOpenApiIn" => import_property(name),
         "EventExampleIn" => example_property(name),
         "RetryScheduleInOut" => schedule_property(name),
         "IngestSourceIn" | "IngestSourcePatch" => source_property(name),
@@ -224,6 +228,59 @@ fn recover_property(name: &str) -> Option<Value> {
     match name {
         "since" => Some(time("What is older is left as it is.")),
         "until" => Some(nullable(time("What is younger is left as it is; now, if left out. After `since`."))),
+        "createdBefore" => Some(time("What is younger is left as it is.")),
+        "eventTypes" => Some(nullable(texts(
+            text(&validate::EVENT_TYPE, "Of these types; all, if left out."),
+            (0, EVENT_TYPES_MAX),
+        ))),
+        "channel" => Some(nullable(text(&validate::CHANNEL, "With this channel."))),
+        "tag" => Some(nullable(text(&validate::TAG, "With this tag."))),
+        "status" => Some(nullable(number((0_u16, 4), "Whose delivery to the endpoint stands so."))),
+        "statusCodeClass" => Some(json!({
+            "type": ["integer", "null"], "enum": [0, 100, 200, 300, 400, 500, null],
+            "description": "Whose last attempt was answered with this class; 0 without an answer.",
+        })),
+        _ => None,
+    }
+}
+
+fn usage_property(name: &str) -> Option<Value> {
+    let time = |says: &str| json!({ "type": "string", "format": "date-time", "description": says });
+    match name {
+        "since" => Some(time("Messages made from then on are counted.")),
+        "until" => Some(time("And before then.")),
+        "appIds" => Some(nullable(texts(
+            text(&validate::UID, "Only these applications, by id or uid; all, if left out."),
+            (0, usage::APPS_MAX),
+        ))),
+        _ => None,
+    }
+}
+
+fn try_property(name: &str) -> Option<Value> {
+    match name {
+        "url" => Some(json!({
+            "type": "string", "format": "uri", "minLength": 1, "maxLength": endpoint_in::URL_BYTES_MAX,
+            "description": "Where the message is posted to, once.",
+        })),
+        "endpointId" => {
+            Some(nullable(text(&validate::UID, "Whose secret and headers are used; without one a secret is drawn.")))
+        }
+        _ => None,
+    }
+}
+
+fn import_property(name: &str) -> Option<Value> {
+    match name {
+        "dryRun" => Some(json!({ "type": "boolean", "description": "Nothing is changed." })),
+        "replaceAll" => Some(
+            json!({ "type": "boolean", "description": "Event types that the document does not have are archived." }),
+        ),
+        "spec" => Some(nullable(json!({
+            "type": "object", "additionalProperties": true,
+            "description": "An OpenAPI 3.1 document; its `webhooks` (or `x-webhooks`) are read.",
+        }))),
+        "specRaw" => Some(json!({ "type": ["string", "null"], "description": "The same as a text of JSON." })),
         _ => None,
     }
 }

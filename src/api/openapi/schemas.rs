@@ -11,8 +11,8 @@ use super::values::{id, nullable, text, texts};
 use crate::api::error::Code;
 use crate::api::{
     api_token, application, attempt, attempt_headers, attempted, background_task, endpoint, endpoint_list, environment,
-    event_type, headers, health, jwks, lookup, message_in, overview, portal, raw, searched, secret, session, settings,
-    source, source_log, stats, system, validate,
+    event_type, event_type_import, headers, health, jwks, lookup, message_in, overview, portal, raw, recover, sample,
+    searched, secret, session, settings, source, source_log, stats, system, try_out, usage, validate,
 };
 use crate::model::IdKind;
 
@@ -78,6 +78,12 @@ fn answers() -> Map<String, Value> {
     generator.subschema_for::<stats::OverTimeOut>();
     generator.subschema_for::<stats::EndpointCountOut>();
     generator.subschema_for::<stats::ActiveAppCount>();
+    generator.subschema_for::<recover::CountOut>();
+    generator.subschema_for::<usage::AppUsageOut>();
+    generator.subschema_for::<attempt::ResentOut>();
+    generator.subschema_for::<try_out::TryOut<'_>>();
+    generator.subschema_for::<event_type_import::ImportOut>();
+    generator.subschema_for::<sample::SampleOut>();
     generator.subschema_for::<health::Ready>();
     generator.subschema_for::<overview::OverviewOut>();
     generator.subschema_for::<system::SystemOut>();

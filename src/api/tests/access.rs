@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::support::{Answer, KEY, TestApi};
 use crate::accept::sign_in;
 use crate::model::{EnvKey, IdKind, Scope};
-use crate::store::command::Change;
+use crate::store::command::{AccessChange, Change};
 
 const ORIGIN: (&str, &str) = ("origin", "http://posthouse.test");
 const HOST: (&str, &str) = ("host", "posthouse.test");
@@ -100,7 +100,8 @@ async fn nothing_wrong_signs_in() {
     let session = cookie.strip_prefix("posthouse_session=").expect("a token");
     let over = "pho_over";
     let env = EnvKey(api.kept.numbers("SELECT key FROM environment")[0][0]);
-    api.change(Change::CreateOneTimeToken { env, hash: sign_in::hash(over), lifetime_ms: 0 }).await;
+    api.change(Change::Access(AccessChange::CreateOneTimeToken { env, hash: sign_in::hash(over), lifetime_ms: 0 }))
+        .await;
     for body in [
         json!({ "key": "wrong" }),
         json!({ "key": link }),
@@ -174,13 +175,13 @@ async fn sessions_are_swept_and_bounded() {
     let count = || api.kept.numbers("SELECT count(*) FROM session")[0][0];
     for i in 0..5 {
         let hash = sign_in::hash(&format!("over {i}"));
-        api.change(Change::CreateOneTimeToken { env, hash, lifetime_ms: -1 }).await;
+        api.change(Change::Access(AccessChange::CreateOneTimeToken { env, hash, lifetime_ms: -1 })).await;
     }
     api.one_time_token().await;
     assert_eq!(count(), 1, "those that were over are gone");
     for i in 0..1_100 {
         let hash = sign_in::hash(&format!("{i}"));
-        api.change(Change::CreateOneTimeToken { env, hash, lifetime_ms: 60_000 }).await;
+        api.change(Change::Access(AccessChange::CreateOneTimeToken { env, hash, lifetime_ms: 60_000 })).await;
     }
     assert_eq!(count(), 1_000);
 }

@@ -20,6 +20,7 @@ struct Victim {
     attempt: String,
     env: String,
     key: String,
+    task: String,
 }
 
 impl Victim {
@@ -39,14 +40,17 @@ impl Victim {
         let env = api.get("/auth/session").await.expect(200)["envId"].as_str().expect("an id").to_owned();
         let keys = api.get(&format!("/management/authentication/{env}/api-token")).await.expect(200);
         let key = id(&keys["data"][0]);
-        Self { app: id(&app), endpoint: id(&endpoint), message: id(&message), attempt, env, key }
+        let path = "/app/victim/endpoint/".to_owned() + &id(&endpoint) + "/recover";
+        let task = api.post(&path, r#"{"since":"2020-01-01T00:00:00Z"}"#).await.expect(202);
+        Self { app: id(&app), endpoint: id(&endpoint), message: id(&message), attempt, env, key, task: id(&task) }
     }
 
     /// Names of nothing.
     fn nobody() -> Self {
         let id = |prefix: &str| format!("{prefix}_{}", "0".repeat(27));
         let (app, endpoint) = (id("app"), id("ep"));
-        Self { app, endpoint, message: id("msg"), attempt: id("atmpt"), env: id("env"), key: id("key") }
+        let (env, key, task) = (id("env"), id("key"), id("qtask"));
+        Self { app, endpoint, message: id("msg"), attempt: id("atmpt"), env, key, task }
     }
 
     fn path(&self, pattern: &str) -> String {
@@ -58,7 +62,7 @@ impl Victim {
             .replace("{env_id}", &self.env)
             .replace("{key_id}", &self.key)
             .replace("{event_type_name}", "victim.type")
-            .replace("{task_id}", &format!("qtask_{}", "0".repeat(27)))
+            .replace("{task_id}", &self.task)
     }
 
     /// All that an owner sees.
@@ -118,12 +122,21 @@ fn body(operation: &Operation) -> &'static str {
         (_, path) if path.ends_with("/msg") => r#"{"eventType":"e","payload":{"text":"taken"}}"#,
         (_, path) if path.ends_with("/event-type") => r#"{"name":"taken.type","description":"taken"}"#,
         (_, path) if path.contains("retry-schedule") => r#"{"retrySchedule":[{"secs":1,"nanos":0}]}"#,
-        (_, path) if path.contains("event-type") => r#"{"description":"taken"}"#,
-        (_, path) if path.contains("recover") => r#"{"since":"2020-01-01T00:00:00Z"}"#,
+        (_, path) if path.contains("recover") || path.contains("replay") => r#"{"since":"2020-01-01T00:00:00Z"}"#,
+        (_, path) if path.ends_with("/test-attempt") => r#"{"eventType":"e","payload":{"text":"taken"}}"#,
+        (_, path) if path.ends_with("/try") => r#"{"url":"https://taken.example/"}"#,
+        (_, path) if path.ends_with("/import/openapi") => {
+            r#"{"spec":{"webhooks":{"taken.type":{"post":{"description":"taken"}}}}}"#
+        }
+        (_, path) if path.ends_with("/usage/app") => {
+            r#"{"since":"2020-01-01T00:00:00Z","until":"2020-01-02T00:00:00Z"}"#
+        }
+        (_, path) if path.contains("cancel-msgs") => r#"{"createdBefore":"2020-01-01T00:00:00Z"}"#,
         (_, path) if path.contains("send-example") => r#"{"eventType":"victim.type"}"#,
         (_, path) if path.ends_with("/environment") => r#"{"name":"taken","type":"production"}"#,
         (_, path) if path.contains("{env_id}") => r#"{"name":"taken"}"#,
         (_, path) if path.contains("environment-settings") => r#"{"whitelabelHeaders":false}"#,
+        (_, path) if path.contains("event-type") => r#"{"description":"taken"}"#,
         _ => "{}",
     }
 }
@@ -185,8 +198,9 @@ async fn no_operation_shows_or_changes_anything_of_others() {
             let answer = call(&api, &victim, &operation, Some(&stranger)).await;
             let text = String::from_utf8_lossy(&answer.body).into_owned();
             assert!(!text.contains("victim-"), "{told} shows a stranger {text}");
-            let names_victim = operation.path.contains("{app_id}") || operation.path.contains("{env_id}");
-            if names_victim && !operation.path.contains("app-portal-access") {
+            let names = ["{app_id}", "{env_id}", "{task_id}"];
+            let is_named = names.iter().any(|name| operation.path.contains(name));
+            if is_named && !operation.path.contains("app-portal-access") {
                 assert!(matches!(answer.status.as_u16(), 403 | 404), "{told}: {} {text}", answer.status);
             }
         }

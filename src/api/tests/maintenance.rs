@@ -3,8 +3,6 @@
 use serde_json::{Value, json};
 
 use super::support::{TestApi, answered};
-use crate::store::command::{Command, Done};
-use crate::store::maintenance::{Maintenance, Work};
 
 /// An application `a` with an endpoint `e`, and a message.
 async fn with_message(api: &TestApi) -> (Value, Value) {
@@ -16,14 +14,6 @@ async fn with_message(api: &TestApi) -> (Value, Value) {
 async fn publish(api: &TestApi, event_id: &str) -> Value {
     let body = json!({ "eventType": "a.b", "eventId": event_id, "payload": { "name": "secret" } });
     api.post("/app/a/msg", &body.to_string()).await.expect(202)
-}
-
-async fn slice(api: &TestApi) -> bool {
-    let slice = Maintenance { at: api.gateway.clock.now_ms(), work: Work::Recover, rows: 100 };
-    match api.gateway.journal.commit(Command::Maintain(slice)).await {
-        Ok(Ok(Done::Maintained(done))) => done.more,
-        other => panic!("{other:?}"),
-    }
 }
 
 #[tokio::test]
@@ -41,17 +31,17 @@ async fn a_recovery_is_a_task_that_shows_how_far_it_is() {
     );
     let shown = api.get(&format!("/background-task/{id}")).await.expect(200);
     assert_eq!((&shown["status"], &shown["data"]), (&json!("running"), &json!({"messagesSent": 0})));
-    while slice(&api).await {}
+    api.run_tasks(100).await;
     let shown = api.get(&format!("/background-task/{id}")).await.expect(200);
     assert_eq!((&shown["status"], &shown["data"]), (&json!("finished"), &json!({"messagesSent": 1})));
-    assert_eq!(shown["task"], "endpoint.recover");
+    assert_eq!((&shown["task"], &shown["progress"]), (&json!("endpoint.recover"), &json!({"done": 1, "total": 1})));
 
     let second = api.post(path, r#"{"since":"2020-01-01T00:00:00Z","until":"2021-01-01T00:00:00Z"}"#).await.expect(202);
     let list = api.get("/background-task").await.expect(200);
     assert_eq!(
         list["data"],
-        json!([{"data": {"messagesSent": 0}, "id": second["id"], "status": "running",
-        "task": "endpoint.recover", "updatedAt": second["updatedAt"]}, shown])
+        json!([{"data": {"messagesSent": 0}, "id": second["id"], "status": "running", "task": "endpoint.recover",
+            "updatedAt": second["updatedAt"], "progress": {"done": 0, "total": 0}}, shown])
     );
     for (query, expected) in [
         ("?status=finished", vec![&shown["id"]]),

@@ -1,6 +1,7 @@
 //! The API without sockets: each operation against a store with a disk.
 
 mod access;
+mod actions;
 mod attempted;
 mod credentials;
 mod described;
@@ -15,6 +16,7 @@ mod maintenance;
 mod messages;
 mod policies;
 mod receiving;
+mod replays;
 mod resources;
 mod searched;
 mod support;

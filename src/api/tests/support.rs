@@ -18,18 +18,23 @@ use crate::accept::key_use::KeyUse;
 use crate::accept::limited::BodyBudget;
 use crate::accept::quota::Quotas;
 use crate::accept::receive::Receiving;
+use crate::accept::trying::Trying;
 use crate::accept::{Admission, Gateway};
 use crate::api::query::asked;
 use crate::api::router;
 use crate::config::{Delivery, Limits, Portal, Retention, Server};
 use crate::deliver::AddressGuard;
+use crate::dispatch::runner::{Deliver, Letter};
 use crate::metrics::Metrics;
 use crate::model::{
-    AppConfig, Clock, EndpointKey, EnvKey, Envelope, EnvironmentKind, Id, IdKind, MessageKey, Next, Outcome,
-    OutcomeKind, Scope, Scopes, SystemClock, Taken, Timings, Trigger,
+    AppConfig, Clock, Endpoint, EndpointKey, EnvKey, Envelope, EnvironmentKind, Id, IdKind, MessageKey, Next, Outcome,
+    OutcomeKind, Scope, Scopes, SlotSet, SystemClock, Taken, Timings, Trigger,
 };
-use crate::store::command::{AttemptRecord, Change, ChangeRequest, Changed, Command, Done, Raised, Reply, Settle};
+use crate::store::command::{
+    AccessChange, AttemptRecord, Change, ChangeRequest, Changed, Command, Done, Raised, Reply, Settle,
+};
 use crate::store::journal::{Journal, JournalLimits, Observer};
+use crate::store::maintenance::{Maintained, Maintenance, Work};
 use crate::store::seal::Sealer;
 use crate::store::snapshots::Snapshots;
 
@@ -57,6 +62,21 @@ impl Fetcher for NoNetwork {
     }
 
     async fn call(&self, _: &str) {}
+}
+
+/// Answers with what it is sent: the URL, the id, the secrets, headers and body. A URL with `busy` answers 503.
+struct Echo;
+
+#[async_trait::async_trait]
+impl Deliver for Echo {
+    async fn attempt(&self, endpoint: &Arc<Endpoint>, letter: Letter<'_>) -> Outcome {
+        let headers = &endpoint.spec.headers;
+        let body = format!("{} {} {headers:?} ", endpoint.spec.url, letter.id);
+        let body = [body.as_bytes(), letter.payload].concat();
+        let busy = endpoint.spec.url.contains("busy");
+        let (kind, status) = if busy { (OutcomeKind::Status, 503) } else { (OutcomeKind::Success, 200) };
+        Outcome { body: body.into(), ..Outcome { kind, status, ..answered(200, b"") } }
+    }
 }
 
 impl Observer for Follow {
@@ -169,6 +189,7 @@ impl TestApi {
             ),
             quotas: Quotas::new(limits.requests_per_second_per_key),
             receiving: Receiving::new(fetcher),
+            trying: Trying::new(Arc::new(Echo)),
             limits,
             server,
             listening: std::sync::OnceLock::new(),
@@ -189,14 +210,18 @@ impl TestApi {
 
     /// Another environment with a key.
     pub(super) async fn environment(&self, name: &str, key: &str) -> EnvKey {
-        let Changed::Environment(made) =
-            self.change(Change::CreateEnvironment { name: name.into(), kind: EnvironmentKind::Production }).await
+        let Changed::Environment(made) = self
+            .change(Change::Access(AccessChange::CreateEnvironment {
+                name: name.into(),
+                kind: EnvironmentKind::Production,
+            }))
+            .await
         else {
             panic!("no environment")
         };
         let (env, hash) = (EnvKey(made.id.key), Sha256::digest(key).into());
         let (name, scopes, hint) = ("key".into(), Scopes::FULL, "_key".into());
-        self.change(Change::CreateApiKey { env, name, hash, scopes, hint }).await;
+        self.change(Change::Access(AccessChange::CreateApiKey { env, name, hash, scopes, hint })).await;
         env
     }
 
@@ -204,7 +229,8 @@ impl TestApi {
     pub(super) async fn key(&self, key: &str, scopes: &[Scope]) -> Id {
         let (name, hint) = (key.into(), "_key".into());
         let (hash, scopes) = (Sha256::digest(key).into(), Scopes::of(scopes.iter().copied()));
-        let made = self.change(Change::CreateApiKey { env: self.env, name, hash, scopes, hint }).await;
+        let made =
+            self.change(Change::Access(AccessChange::CreateApiKey { env: self.env, name, hash, scopes, hint })).await;
         let Changed::ApiKey(made) = made else { panic!("{made:?}") };
         made.id
     }
@@ -307,13 +333,39 @@ impl TestApi {
         }
     }
 
-    /// Records an attempt of a pending delivery.
+    /// Does all that background tasks have to do, `rows` at a time.
+    pub(super) async fn run_tasks(&self, rows: usize) -> Vec<Maintained> {
+        let mut all = Vec::new();
+        loop {
+            let work = Work::RunTasks { slots: SlotSet::FULL };
+            let slice = Maintenance { at: self.gateway.clock.now_ms(), work, rows };
+            match self.gateway.journal.commit(Command::Maintain(slice)).await {
+                Ok(Ok(Done::Maintained(done))) if done.more => all.push(*done),
+                Ok(Ok(Done::Maintained(_))) => return all,
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
+    /// Records an attempt of a pending delivery, after which no other follows.
     pub(super) async fn attempt(&self, app: &str, endpoint: &Value, message: &Value, outcome: Outcome) {
+        let next = if outcome.is_success() { Next::Done } else { Next::Park(crate::model::Parked::Failed) };
+        self.attempt_then(app, endpoint, message, outcome, next).await;
+    }
+
+    /// Records an attempt of a pending delivery, and what follows.
+    pub(super) async fn attempt_then(
+        &self,
+        app: &str,
+        endpoint: &Value,
+        message: &Value,
+        outcome: Outcome,
+        next: Next,
+    ) {
         let key = |kind, value: &Value| Id::parse(kind, value["id"].as_str().unwrap_or_default()).expect("an id").key;
         let endpoint = EndpointKey(key(IdKind::Endpoint, endpoint));
         let config = self.app(app).await;
         let url_id = config.endpoint(endpoint).expect("an endpoint").url_id;
-        let next = if outcome.is_success() { Next::Done } else { Next::Park(crate::model::Parked::Failed) };
         let settle = Settle {
             app: config.app.key(),
             endpoint,

@@ -119,7 +119,7 @@ impl Inner {
             scheduler.wait(settle.endpoint, settle.app, waiting, now);
         }
         if let (true, Trigger::Manual, Next::Done) = (settled.applied, settle.trigger, settle.next) {
-            scheduler.withdraw(settle.endpoint, settle.message);
+            scheduler.withdraw(settle.endpoint, &FxHashSet::from_iter([settle.message]));
         }
         if let Some(endpoint) = &settled.endpoint {
             if endpoint.spec.disabled.is_none() {
@@ -174,6 +174,13 @@ impl Inner {
                     scheduler.wait(*endpoint, *app, *waiting, now);
                 }
             }
+            Changed::ResentFailed { app, resent } => {
+                for (endpoint, waiting) in resent {
+                    if self.is_ours(*endpoint, Elsewhere::Waiting(*app, waiting.due), after) {
+                        scheduler.wait(*endpoint, *app, *waiting, now);
+                    }
+                }
+            }
             Changed::Expunged { message, endpoints } => {
                 self.expunged.add(*message);
                 for endpoint in endpoints {
@@ -198,6 +205,7 @@ impl Inner {
             | Changed::SessionClosed
             | Changed::Resealed(_)
             | Changed::EventType(..)
+            | Changed::EventTypesImported(..)
             | Changed::EventTypeDeleted(_)
             | Changed::Settings(..)
             | Changed::PortalToken(..)
@@ -223,6 +231,13 @@ impl Inner {
         }
         for (endpoint, messages) in &gone {
             scheduler.forget(*endpoint, messages);
+        }
+        let mut moved: HashMap<EndpointKey, FxHashSet<MessageKey>> = HashMap::new();
+        for pending in &maintained.moved_up {
+            moved.entry(pending.endpoint).or_default().insert(pending.message);
+        }
+        for (endpoint, messages) in &moved {
+            scheduler.withdraw(*endpoint, messages);
         }
         if let Some(Recovered { app, endpoint, due }) = maintained.recovered
             && self.is_ours(endpoint, Elsewhere::Waiting(app, due), after)

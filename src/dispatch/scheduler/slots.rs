@@ -290,7 +290,7 @@ mod tests {
         scheduler.finish(&ticket, Feedback::Answered, None, NOW);
         scheduler.stored_outcome(ENDPOINT, ticket.message, ticket.taken);
         scheduler.forget(ENDPOINT, &FxHashSet::from_iter([MessageKey(2)]));
-        scheduler.withdraw(ENDPOINT, MessageKey(3));
+        scheduler.withdraw(ENDPOINT, &FxHashSet::from_iter([MessageKey(3)]));
         assert_eq!(scheduler.take_up((reading, &holdings), offers(1..=4), NOW).count, 1);
         assert_eq!(scheduler.take(NOW).map(|ticket| ticket.message), Some(MessageKey(4)));
         scheduler.end_reading(reading);

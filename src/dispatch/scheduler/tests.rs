@@ -75,6 +75,33 @@ fn what_is_recovered_does_not_wait_for_the_retries_in_memory() {
 }
 
 #[test]
+fn what_has_another_place_leaves_its_own_and_resends_stay() {
+    let mut scheduler = scheduler();
+    for message in [1, 2] {
+        scheduler.wait(ENDPOINT, APP, waiting(NOW + 60_000, message), NOW);
+    }
+    let resend = Waiting { trigger: Trigger::Manual, ..waiting(NOW + 60_000, 1) };
+    scheduler.wait(ENDPOINT, APP, resend, NOW);
+    // A page is on its way that was read before the replay.
+    scheduler.stored(ENDPOINT, APP, NOW - 5, NOW);
+    assert_eq!(scheduler.take_loads().len(), 1);
+    scheduler.withdraw(ENDPOINT, &[MessageKey(1)].into_iter().collect());
+    scheduler.stored(ENDPOINT, APP, NOW, NOW);
+    scheduler.loaded(&LOAD, &[waiting(NOW + 60_000, 1), waiting(NOW + 60_000, 2)], NOW);
+    assert_eq!(scheduler.in_memory(), 2, "the resend, and the other message");
+    let loads = scheduler.take_loads();
+    assert_eq!(loads, [Load { from: Some((NOW, MessageKey(i64::MIN))), ..LOAD }]);
+    scheduler.loaded(&loads[0], &[waiting(NOW, 1), waiting(NOW + 60_000, 2)], NOW);
+    let mut left = Vec::new();
+    while let Some(ticket) = scheduler.take(NOW) {
+        left.push((ticket.message.0, ticket.trigger));
+        scheduler.finish(&ticket, Feedback::Answered, None, NOW);
+        scheduler.stored_outcome(ENDPOINT, ticket.message, ticket.taken);
+    }
+    assert_eq!(left, [(1, Trigger::Manual), (1, Trigger::Scheduled)]);
+}
+
+#[test]
 fn what_is_forgotten_is_in_no_part_of_a_lane() {
     let mut scheduler = scheduler();
     for message in [1, 2] {

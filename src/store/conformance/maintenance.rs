@@ -1,19 +1,20 @@
 //! Content that is deleted, and what is recovered.
 
 use super::*;
-use crate::model::TaskStatus;
+use crate::model::{TaskAsk, TaskStatus};
+use crate::store::command::NewTask;
 use crate::store::maintenance::{Maintained, Maintenance, Recovered, TASKS_RUNNING_PER_APP_MAX, Work};
 
 fn recover(store: &mut Fixture, config: &AppConfig, since: UnixMs) -> Result<crate::model::BackgroundTask, Refusal> {
     let (app, endpoint, until) = (config.app.key(), config.endpoints[0].key(), store.now + 1);
-    match store.change(Change::Recover { app, endpoint, since, until })? {
+    match store.change(NewTask::to(config.app.env, (app, endpoint), TaskAsk::Recover, (since, until)).into_change())? {
         Changed::Task(task) => Ok(task),
         other => panic!("{other:?}"),
     }
 }
 
 fn slice(store: &mut Fixture, rows: usize) -> Maintained {
-    let slice = Maintenance { at: store.now, work: Work::Recover, rows };
+    let slice = Maintenance { at: store.now, work: Work::RunTasks { slots: SlotSet::FULL }, rows };
     match store.one(Command::Maintain(slice)) {
         Ok(Done::Maintained(done)) => *done,
         other => panic!("{other:?}"),
@@ -98,7 +99,7 @@ fn a_recovery_ends_where_its_endpoint_does_and_tasks_are_bounded() {
         assert_eq!(slice(store, 10).rows, 1);
         recover(store, &config, 0).expect("room again");
         assert_eq!(store.waiting(endpoint).await[0].message, message);
-        let gone = Change::Recover { app, endpoint: EndpointKey(1), since: 0, until: 1 };
+        let gone = NewTask::to(config.app.env, (app, EndpointKey(1)), TaskAsk::Recover, (0, 1)).into_change();
         assert!(matches!(store.change(gone), Err(Refusal::NotFound)));
     });
 }

@@ -91,7 +91,7 @@ pub(super) const MESSAGE_APP: usize = 2;
 pub(super) const MESSAGE_EVENT_ID: usize = 8;
 
 /// All others: copied at the end, in one transaction.
-pub(super) const SMALL: [Table; 18] = [
+pub(super) const SMALL: [Table; 19] = [
     Table {
         filter: Some("name IN ('mac_key', 'seal_check')"),
         ..Table::new("meta", 1, &[("name", Text), ("value", Bytes)])
@@ -237,8 +237,14 @@ pub(super) const SMALL: [Table; 18] = [
             ("done_to", Int8),
             ("moved", Int8),
             ("updated_at", Int8),
+            ("kind", Int2),
+            ("ask", Text),
+            ("total", Int8),
+            ("stage", Int2),
+            ("place", Int8),
         ],
     ),
+    Table::new("task_result", 2, &[("task", Int8), ("name", Text), ("count", Int8), ("body", Text)]),
     Table::new(
         "source",
         1,
@@ -311,6 +317,7 @@ mod tests {
         include_str!("../../../migrations/sqlite/0002_sources.sql"),
         include_str!("../../../migrations/sqlite/0003_access.sql"),
         include_str!("../../../migrations/sqlite/0005_insight.sql"),
+        include_str!("../../../migrations/sqlite/0006_actions.sql"),
     ];
     /// Tables of the embedded store that PostgreSQL has as indexes, or as unique keys.
     const NOT_COPIED: [&str; 5] =

@@ -64,7 +64,7 @@ impl Data {
                 Ok(Changed::EndpointDeleted { app: *app, endpoint: *endpoint })
             }
             Change::ExpungeMessage { app, message } => self.expunge_message(*app, *message),
-            Change::Recover { app, endpoint, since, until } => self.recover(*app, *endpoint, *since, *until, at),
+            Change::StartTask(new) => self.recover(new, at),
             Change::Resend { app, endpoint, message } => self.resend(*app, *endpoint, *message, at),
             Change::PatchSettings { env, patch } => {
                 let policy = self.policies.entry(env.0).or_default();
@@ -87,22 +87,14 @@ impl Data {
             }
             // Nothing of it is ever at rest.
             Change::Reseal { .. } => Ok(Changed::Resealed(Resealed::default())),
-            Change::CreateEnvironment { .. }
-            | Change::RenameEnvironment { .. }
-            | Change::DeleteEnvironment { .. }
-            | Change::PatchApiKey { .. }
-            | Change::NoteKeyUse { .. }
-            | Change::OpenSession { .. }
-            | Change::CreateOneTimeToken { .. }
-            | Change::RedeemOneTimeToken { .. }
-            | Change::CloseSession { .. }
+            Change::Access(_)
             | Change::ExpirePortalTokens { .. }
             | Change::ExpungeAttempt { .. }
-            | Change::CreateApiKey { .. }
-            | Change::RevokeApiKey { .. }
             | Change::CreateEventType { .. }
             | Change::PatchEventType { .. }
             | Change::PutEventType { .. }
+            | Change::ImportEventTypes { .. }
+            | Change::ResendFailed { .. }
             | Change::DeleteEventType { .. }
             | Change::CreatePortalToken { .. }
             | Change::CreateSource { .. }

@@ -2,10 +2,12 @@
 
 use super::data::Data;
 use crate::model::id::first_key_at;
-use crate::model::{AppKey, BackgroundTask, EndpointKey, MessageKey, Parked, TaskStatus, Trigger, UnixMs};
-use crate::store::command::{Changed, Refusal};
+use crate::model::{
+    AppKey, BackgroundTask, EndpointKey, MessageKey, Parked, TaskAsk, TaskKind, TaskStatus, Trigger, UnixMs,
+};
+use crate::store::command::{Changed, NewTask, Refusal};
 use crate::store::maintenance::{
-    Maintained, Maintenance, RECOVER_ROWS_MAX, Recovered, TASKS_RUNNING_MAX, TASKS_RUNNING_PER_APP_MAX, Work,
+    Maintained, Maintenance, Recovered, TASK_ROWS_MAX, TASKS_RUNNING_MAX, TASKS_RUNNING_PER_APP_MAX, Work,
 };
 
 /// A recovery: messages before this key, those up to that one are done.
@@ -39,14 +41,9 @@ impl Data {
         Ok(Changed::Expunged { message: key, endpoints })
     }
 
-    pub(super) fn recover(
-        &mut self,
-        app: AppKey,
-        endpoint: EndpointKey,
-        since: UnixMs,
-        until: UnixMs,
-        at: UnixMs,
-    ) -> Result<Changed, Refusal> {
+    /// Begins a recovery; other tasks there are none.
+    pub(super) fn recover(&mut self, new: &NewTask, at: UnixMs) -> Result<Changed, Refusal> {
+        let (TaskAsk::Recover, Some((app, endpoint))) = (&new.ask, new.endpoint) else { return Err(Refusal::Failed) };
         let found = self.endpoints.get(&endpoint.0).filter(|found| found.app == app).ok_or(Refusal::NotFound)?;
         if found.spec.disabled.is_some() {
             return Err(Refusal::EndpointDisabled);
@@ -59,18 +56,21 @@ impl Data {
             return Err(Refusal::TooManyTasks);
         }
         let id = self.new_id(at);
-        let task = BackgroundTask { id, env, app, endpoint, status: TaskStatus::Running, moved: 0, updated_at: at };
-        let stored = StoredTask { task: task.clone(), before: first_key_at(until), done_to: first_key_at(since) - 1 };
+        let (kind, status) = (TaskKind::Recover, TaskStatus::Running);
+        let task = BackgroundTask { id, env, app, endpoint, kind, status, moved: 0, total: None, updated_at: at };
+        let stored =
+            StoredTask { task: task.clone(), before: first_key_at(new.until), done_to: first_key_at(new.since) - 1 };
         self.tasks.insert(id.key, stored);
         Ok(Changed::Task(task))
     }
 
     /// Recoveries only: the rest of what maintenance does is a matter of disks.
     pub(super) fn maintain(&mut self, slice: Maintenance) -> Maintained {
-        if slice.work != Work::Recover {
-            return Maintained::default();
-        }
-        let running = self.tasks.values_mut().filter(|stored| stored.task.status == TaskStatus::Running);
+        let Work::RunTasks { slots } = slice.work else { return Maintained::default() };
+        let running = self
+            .tasks
+            .values_mut()
+            .filter(|stored| stored.task.status == TaskStatus::Running && slots.contains_key(stored.task.endpoint.0));
         let Some(stored) = running.min_by_key(|stored| (stored.task.updated_at, stored.task.id.key)) else {
             return Maintained::default();
         };
@@ -80,7 +80,7 @@ impl Data {
             stored.task.status = TaskStatus::Failed;
             return Maintained { more: true, ..Maintained::default() };
         }
-        let budget = slice.rows.clamp(1, RECOVER_ROWS_MAX);
+        let budget = slice.rows.clamp(1, TASK_ROWS_MAX);
         let range = (endpoint.0, stored.done_to + 1)..(endpoint.0, stored.before);
         let found: Vec<(i64, Parked)> =
             self.parked.range(range).take(budget).map(|(&(_, message), state)| (message, *state)).collect();

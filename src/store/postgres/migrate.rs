@@ -14,6 +14,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../../migrations/postgres/0002_access.sql"),
     include_str!("../../../migrations/postgres/0003_queries.sql"),
     include_str!("../../../migrations/postgres/0004_insight.sql"),
+    include_str!("../../../migrations/postgres/0005_actions.sql"),
 ];
 /// The oldest PostgreSQL that may be used, as it numbers its versions.
 const SERVER_VERSION_MIN: i64 = 150_000;

@@ -31,6 +31,7 @@ impl Notice {
             Changed::EndpointDeleted { app, .. } => Some(Self::Application(*app)),
             Changed::Resealed(_)
             | Changed::Resent { .. }
+            | Changed::ResentFailed { .. }
             | Changed::Expunged { .. }
             | Changed::AnswerExpunged
             | Changed::RequestLogged

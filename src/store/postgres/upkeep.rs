@@ -8,6 +8,7 @@ use crate::model::id::first_key_at;
 use crate::store::maintenance::{Due, Horizon, Maintained};
 use crate::store::sql::db::{Db, Error, Result, Value};
 use crate::store::sql::stats::HOUR_MS;
+use crate::store::sql::task;
 use crate::store::sql::traffic::{self, Gathered, Span};
 
 /// Unique keys and answers to changes that one sweep removes.
@@ -59,7 +60,7 @@ pub(in crate::store) fn due(db: Db<'_>, horizon: Horizon) -> Result<Due> {
         tasks: any("SELECT 1 FROM background_task WHERE status <> 0 AND updated_at < ? LIMIT 1", horizon.tasks)?,
         source_logs: any("SELECT 1 FROM source_log WHERE key < ? LIMIT 1", first_key_at(horizon.source_logs))?,
         purge: any("SELECT 1 FROM purge WHERE next_at <= ? LIMIT 1", horizon.now)?,
-        recover: any("SELECT 1 FROM background_task WHERE status = 0 AND key > ? LIMIT 1", 0)?,
+        tasks_running: task::any_running(db, horizon.slots)?,
     })
 }
 
@@ -105,6 +106,11 @@ pub(super) fn hours(db: Db<'_>, before: UnixMs, budget: usize) -> Result<Maintai
 
 /// Background tasks that ended before.
 pub(super) fn tasks(db: Db<'_>, before: UnixMs, budget: usize) -> Result<Maintained> {
+    db.prepare_cached(
+        "DELETE FROM task_result WHERE task IN
+           (SELECT key FROM background_task WHERE status <> 0 AND updated_at < ? ORDER BY updated_at LIMIT ?)",
+    )?
+    .execute([before, budget as i64])?;
     swept(
         db,
         "DELETE FROM background_task WHERE key IN

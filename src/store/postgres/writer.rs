@@ -258,7 +258,7 @@ impl PgWriter {
         let (began, db) = (Instant::now(), Db::Postgres(session));
         let done = match slice.work {
             Work::Purge => purge::slice(db, slice.at, slice.rows)?,
-            Work::Recover => self.changer(session, slice.at).recover_slice(slice.rows)?,
+            Work::RunTasks { slots } => self.changer(session, slice.at).task_slice(slots, slice.rows)?,
             Work::Tasks { before } => upkeep::tasks(db, before, slice.rows)?,
             Work::SourceLogs { before } => upkeep::source_logs(db, before, slice.rows)?,
             Work::Hours { before } => upkeep::hours(db, before, slice.rows)?,

@@ -8,7 +8,7 @@ use crate::model::{
     ApiKey, AppKey, AppKind, ApplicationSpec, EnvKey, Environment, EnvironmentKind, Id, Key, SESSION_MS, Scopes,
     Session, SessionKind, UnixMs,
 };
-use crate::store::command::{Change, Changed, Refusal};
+use crate::store::command::{AccessChange, Changed, Refusal};
 use crate::store::query::{Order, Page, Rows};
 
 /// Sessions and one-time tokens that are removed along with the making of one.
@@ -63,22 +63,23 @@ pub(in crate::store) fn session_by_hash(db: Db<'_>, kind: SessionKind, hash: &[u
 
 impl Changer<'_> {
     /// Changes of who may call.
-    pub(in crate::store) fn change_access(&mut self, change: &Change) -> Result<Changed, Stop> {
+    pub(in crate::store) fn change_access(&mut self, change: &AccessChange) -> Result<Changed, Stop> {
         match change {
-            Change::CreateEnvironment { name, kind } => self.create_environment(name, *kind),
-            Change::RenameEnvironment { env, name } => self.rename_environment(*env, name),
-            Change::DeleteEnvironment { env } => self.delete_environment(*env),
-            Change::CreateApiKey { .. } => self.create_api_key(change),
-            Change::PatchApiKey { env, id, name, scopes } => self.patch_api_key(*env, *id, name.as_deref(), *scopes),
-            Change::RevokeApiKey { id, after_ms } => self.revoke_api_key(*id, *after_ms),
-            Change::NoteKeyUse { used } => self.note_key_use(used),
-            Change::OpenSession { api_key, hash } => self.open_session(*api_key, hash),
-            Change::CreateOneTimeToken { env, hash, lifetime_ms } => {
+            AccessChange::CreateEnvironment { name, kind } => self.create_environment(name, *kind),
+            AccessChange::RenameEnvironment { env, name } => self.rename_environment(*env, name),
+            AccessChange::DeleteEnvironment { env } => self.delete_environment(*env),
+            AccessChange::CreateApiKey { .. } => self.create_api_key(change),
+            AccessChange::PatchApiKey { env, id, name, scopes } => {
+                self.patch_api_key(*env, *id, name.as_deref(), *scopes)
+            }
+            AccessChange::RevokeApiKey { id, after_ms } => self.revoke_api_key(*id, *after_ms),
+            AccessChange::NoteKeyUse { used } => self.note_key_use(used),
+            AccessChange::OpenSession { api_key, hash } => self.open_session(*api_key, hash),
+            AccessChange::CreateOneTimeToken { env, hash, lifetime_ms } => {
                 self.create_one_time_token(*env, hash, *lifetime_ms)
             }
-            Change::RedeemOneTimeToken { one_time, hash } => self.redeem_one_time_token(one_time, hash),
-            Change::CloseSession { id } => self.close_session(*id),
-            _ => Err(Refusal::Failed.into()),
+            AccessChange::RedeemOneTimeToken { one_time, hash } => self.redeem_one_time_token(one_time, hash),
+            AccessChange::CloseSession { id } => self.close_session(*id),
         }
     }
 
@@ -163,8 +164,8 @@ impl Changer<'_> {
         Ok(Changed::EnvironmentDeleted { env, apps })
     }
 
-    fn create_api_key(&mut self, change: &Change) -> Result<Changed, Stop> {
-        let Change::CreateApiKey { env, name, hash, scopes, hint } = change else {
+    fn create_api_key(&mut self, change: &AccessChange) -> Result<Changed, Stop> {
+        let AccessChange::CreateApiKey { env, name, hash, scopes, hint } = change else {
             return Err(Refusal::Failed.into());
         };
         if !self.exists("SELECT 1 FROM environment WHERE key = ?", [env.0])? {

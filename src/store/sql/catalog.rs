@@ -110,6 +110,41 @@ impl Changer<'_> {
         Ok(Changed::EventTypeDeleted(env))
     }
 
+    /// Event types, in the order of their names, are as a document says; what each had of retry schedules it keeps.
+    pub(in crate::store) fn import_event_types(
+        &mut self,
+        env: EnvKey,
+        types: &[(String, EventTypeSpec)],
+        replace_all: bool,
+    ) -> Result<Changed, Stop> {
+        let mut modified = Vec::new();
+        for (name, spec) in types {
+            let existing = self.event_type(env, name)?;
+            let retry_schedule = existing.as_ref().and_then(|existing| existing.spec.retry_schedule.clone());
+            let spec = EventTypeSpec { retry_schedule, ..spec.clone() };
+            if existing.as_ref().is_none_or(|existing| existing.spec != spec) {
+                self.store_event_type(env, name, spec, existing.as_ref())?;
+                modified.push(name.clone());
+            }
+        }
+        if replace_all {
+            let known: Vec<String> = self
+                .db
+                .prepare_cached("SELECT name FROM event_type WHERE env = ? ORDER BY name")?
+                .query_map([env.0], |row| row.get(0))?
+                .collect::<Result<_>>()?;
+            for name in known.into_iter().filter(|name| types.binary_search_by(|(kept, _)| kept.cmp(name)).is_err()) {
+                let existing = self.event_type(env, &name)?.filter(|existing| !existing.spec.archived);
+                if let Some(existing) = existing {
+                    let spec = EventTypeSpec { archived: true, ..existing.spec.clone() };
+                    self.store_event_type(env, &name, spec, Some(&existing))?;
+                    modified.push(name);
+                }
+            }
+        }
+        Ok(Changed::EventTypesImported(env, modified))
+    }
+
     pub(in crate::store) fn patch_settings(&mut self, env: EnvKey, patch: &SettingsPatch) -> Result<Changed, Stop> {
         let policy = rows::env_policy(self.db, env)?.ok_or(Refusal::NotFound)?;
         let mut settings: EnvSettings = policy.settings;

@@ -12,7 +12,7 @@ use crate::model::operational::Happening;
 use crate::model::url::masked;
 use crate::model::{
     AppKey, AppKind, Application, ApplicationSpec, Endpoint, EndpointKey, EndpointSpec, EnvKey, Id, SecretBytes,
-    SigningSecret, Trigger, UnixMs, Waiting,
+    SigningSecret, UnixMs,
 };
 use crate::store::command::{
     ApplicationPatch, Became, Change, ChangeRequest, Changed, Done, EndpointPatch, HeadersPatch, Refusal, Reply, Target,
@@ -105,17 +105,7 @@ impl Changer<'_> {
 
     fn change(&mut self, change: &Change) -> Result<Changed, Stop> {
         match change {
-            Change::CreateEnvironment { .. }
-            | Change::RenameEnvironment { .. }
-            | Change::DeleteEnvironment { .. }
-            | Change::CreateApiKey { .. }
-            | Change::PatchApiKey { .. }
-            | Change::RevokeApiKey { .. }
-            | Change::NoteKeyUse { .. }
-            | Change::OpenSession { .. }
-            | Change::CreateOneTimeToken { .. }
-            | Change::RedeemOneTimeToken { .. }
-            | Change::CloseSession { .. } => self.change_access(change),
+            Change::Access(change) => self.change_access(change),
             Change::CreateApplication { env, uid, spec, get_if_exists } => {
                 self.create_application(*env, uid.as_deref(), spec, *get_if_exists)
             }
@@ -128,6 +118,7 @@ impl Changer<'_> {
             Change::PatchEventType { env, name, patch } => self.patch_event_type(*env, name, patch),
             Change::PutEventType { env, name, spec } => self.put_event_type(*env, name, spec),
             Change::DeleteEventType { env, name, expunge } => self.delete_event_type(*env, name, *expunge),
+            Change::ImportEventTypes { env, types, replace_all } => self.import_event_types(*env, types, *replace_all),
             Change::PatchSettings { env, patch } => self.patch_settings(*env, patch),
             Change::CreatePortalToken { .. } => self.create_portal_token(change),
             Change::ExpirePortalTokens { app, sessions, after_ms } => {
@@ -148,8 +139,9 @@ impl Changer<'_> {
             Change::DeleteEndpoint { app, endpoint } => self.delete_endpoint(*app, *endpoint),
             Change::ExpungeMessage { app, message } => self.expunge_message(*app, *message),
             Change::ExpungeAttempt { message, attempt } => self.expunge_attempt(*message, *attempt),
-            Change::Recover { app, endpoint, since, until } => self.recover(*app, *endpoint, *since, *until),
-            Change::Resend { app, endpoint, message } => self.resend(*app, *endpoint, message.0),
+            Change::StartTask(new) => self.start_task(new),
+            Change::Resend { app, endpoint, message } => self.resend(*app, *endpoint, *message),
+            Change::ResendFailed { app, message } => self.resend_failed(*app, *message),
             Change::CreateSource { env, app, uid, spec, secret } => {
                 self.create_source(*env, *app, uid.as_deref(), spec, secret)
             }
@@ -515,30 +507,6 @@ impl Changer<'_> {
             [self.state.keys.last()],
         )?;
         Ok(())
-    }
-
-    fn resend(&mut self, app: AppKey, endpoint: EndpointKey, message: i64) -> Result<Changed, Stop> {
-        let found = self.endpoint(app, endpoint)?.ok_or(Refusal::NotFound)?;
-        if !self.exists("SELECT 1 FROM message WHERE key = ? AND app = ?", [message, app.0])? {
-            return Err(Refusal::NotFound.into());
-        }
-        if found.spec.disabled.is_some() {
-            return Err(Refusal::EndpointDisabled.into());
-        }
-        if !self
-            .exists("SELECT 1 FROM message JOIN payload ON payload.id = message.payload WHERE key = ?", [message])?
-        {
-            return Err(Refusal::ContentGone.into());
-        }
-        let mut due = self.at;
-        let sql = "INSERT INTO waiting (endpoint, due, message, attempts, manual) VALUES (?, ?, ?, 0, 1) ON CONFLICT DO NOTHING";
-        // Another delivery of the same message may have its place there: the next millisecond is as good.
-        while self.run(sql, params![endpoint.0, due, message])? == 0 {
-            due += 1;
-        }
-        let waiting =
-            Waiting { due, message: crate::model::MessageKey(message), attempts: 0, trigger: Trigger::Manual };
-        Ok(Changed::Resent { app, endpoint, waiting })
     }
 }
 

@@ -116,7 +116,16 @@ impl Delivery<'_> {
                 Dues { due: traces.due, resend_due: traces.resend_due } = dues()?;
             }
         }
-        Ok(DeliveryState::of(&traces))
+        Ok(match DeliveryState::of(&traces) {
+            Some(DeliveryState::Cancelled) if self.has_content()? => Some(DeliveryState::Withdrawn),
+            state => state,
+        })
+    }
+
+    fn has_content(&self) -> Result<bool> {
+        self.db
+            .prepare_cached("SELECT 1 FROM message JOIN payload ON payload.id = message.payload WHERE key = ?")?
+            .exists([self.message.0])
     }
 
     fn is_pending(&self) -> Result<bool> {

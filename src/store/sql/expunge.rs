@@ -139,7 +139,7 @@ impl Changer<'_> {
         Ok(found)
     }
 
-    fn park_cancelled(&self, endpoint: EndpointKey, message: MessageKey) -> Result<()> {
+    pub(super) fn park_cancelled(&self, endpoint: EndpointKey, message: MessageKey) -> Result<()> {
         self.run(
             "INSERT INTO parked (endpoint, message, state, at) VALUES (?, ?, ?, ?)
              ON CONFLICT (endpoint, message) DO UPDATE SET state = excluded.state, at = excluded.at",

@@ -11,8 +11,8 @@ use bytes::Bytes;
 use super::lines::{Line, Lines};
 use super::scan::{ATTEMPTS_OF_ENDPOINT, ATTEMPTS_OF_MESSAGE, SCAN_TIME_MAX, interval, matches, scan};
 use super::{
-    access, app_stats, cron, deliveries, endpoint_list, lookup, recover, rows, search, source, source_log, standing,
-    stats, traffic,
+    access, app_stats, cron, deliveries, endpoint_list, lookup, replay, rows, search, source, source_log, standing,
+    stats, task, traffic,
 };
 use crate::model::cron::CronSource;
 use crate::model::id::first_key_at;
@@ -20,13 +20,13 @@ use crate::model::trace::{self, Header};
 use crate::model::{
     ApiKey, AppKey, Application, Attempt, BackgroundTask, DeliveryState, Endpoint, EndpointKey, EnvKey, Environment,
     EventType, Id, IdKind, Key, LoggedRequest, Message, MessageKey, OutcomeKind, Parked, PortalToken, Session,
-    SessionKind, Source, SourceKey, TaskStatus, Trigger, UnixMs,
+    SessionKind, Source, SourceKey, TaskAsk, TaskKind, TaskLine, TaskStatus, Trigger, UnixMs,
 };
 use crate::store::ReadError;
 use crate::store::maintenance::{Due, Horizon};
 use crate::store::query::{
-    AppAttempts, AppSpan, AttemptFilter, AttemptRow, AttemptsOf, DeliveryFilter, EndpointStats, MessageFilter, NodeRow,
-    Order, Page, QUEUE_AGES_S, QueueRow, Rows, Standing, StoreQueries, StoreSize, Traffic,
+    AppAttempts, AppSpan, AttemptFilter, AttemptRow, AttemptsOf, Counted, DeliveryFilter, EndpointStats, MessageFilter,
+    NodeRow, Order, Page, QUEUE_AGES_S, QueueRow, Rows, Standing, StoreQueries, StoreSize, Traffic,
 };
 use crate::store::search::{AttemptCount, EndpointRow, EndpointsIn, Looked, Search, SearchIn, SearchRow, Tallied};
 
@@ -450,28 +450,49 @@ impl<L: Lines> StoreQueries for L {
         env: EnvKey,
         page: Page<Key>,
         status: Option<TaskStatus>,
+        kind: Option<TaskKind>,
     ) -> Result<Rows<BackgroundTask>, ReadError> {
         self.read(Line::Lists, move |db, _| {
             let (sign, direction) = comparison(page.order);
             let filter = if status.is_some() { "status = ?" } else { "status >= ?" };
             let sql = format!(
-                "SELECT {} FROM background_task WHERE env = ? AND key {sign} ? AND {filter}
+                "SELECT {} FROM background_task WHERE env = ? AND key {sign} ? AND {filter} AND {}
                  ORDER BY key {direction} LIMIT ?",
-                recover::TASK
+                task::TASK,
+                task::listed(kind)
             );
             let after = page.after.unwrap_or(if page.order == Order::Ascending { 0 } else { Key::MAX });
             let values =
                 vec![Value::Integer(env.0), Value::Integer(after), Value::Integer(status.map_or(0, TaskStatus::code))];
-            page_of(db, &sql, values, page.limit, recover::task)
+            page_of(db, &sql, values, page.limit, task::task)
         })
         .await
     }
 
     async fn background_task(&self, env: EnvKey, id: Id) -> Result<Option<BackgroundTask>, ReadError> {
         self.read(Line::Lists, move |db, _| {
-            let sql = format!("SELECT {} FROM background_task WHERE key = ? AND env = ?", recover::TASK);
-            let found = db.prepare_cached(&sql)?.query_row([id.key, env.0], recover::task).optional()?;
+            let sql = format!("SELECT {} FROM background_task WHERE key = ? AND env = ?", task::TASK);
+            let found = db.prepare_cached(&sql)?.query_row([id.key, env.0], task::task).optional()?;
             Ok(found.filter(|task| task.id == id))
+        })
+        .await
+    }
+
+    async fn task_lines(&self, id: Id, limit: usize) -> Result<Vec<TaskLine>, ReadError> {
+        self.read(Line::Lists, move |db, _| task::lines(db, id, limit)).await
+    }
+
+    async fn count_for_task(
+        &self,
+        endpoint: Arc<Endpoint>,
+        ask: TaskAsk,
+        since: UnixMs,
+        until: UnixMs,
+        at: UnixMs,
+    ) -> Result<Counted, ReadError> {
+        self.read(Line::Lists, move |db, _| {
+            let bounds = (first_key_at(since) - 1, first_key_at(until));
+            replay::count(db, (endpoint.app, &endpoint), &ask, bounds, at)
         })
         .await
     }
@@ -670,7 +691,7 @@ fn of_env<T>(db: Db<'_>, env: Option<EnvKey>, rows: Vec<(Key, T)>, limit: usize)
 
 fn maintenance_due(db: Db<'_>, horizon: Horizon) -> Result<Due> {
     match db {
-        Db::Sqlite(connection) => Ok(crate::store::sqlite::maintenance_due(connection, horizon)?),
+        Db::Sqlite(connection) => crate::store::sqlite::maintenance_due(connection, horizon),
         Db::Postgres(_) => crate::store::postgres::maintenance_due(db, horizon),
     }
 }

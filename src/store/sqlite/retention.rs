@@ -9,6 +9,8 @@ use super::sweep::{ATTEMPTS, Candidate, MESSAGES, Sweep, cost_of};
 use crate::model::id::first_key_at;
 use crate::model::{EndpointKey, MessageKey, Pending, UnixMs};
 use crate::store::maintenance::{Due, Horizon, Maintained};
+use crate::store::sql::db::Error;
+use crate::store::sql::task;
 
 const HOUR_MS: i64 = 3_600_000;
 /// Pending deliveries of messages that go which are looked up at once.
@@ -32,7 +34,7 @@ pub(super) const fn first_alive_payload(now: UnixMs) -> i64 {
 }
 
 /// Which kinds of work there are.
-pub(in crate::store) fn due(connection: &Connection, horizon: Horizon) -> rusqlite::Result<Due> {
+pub(in crate::store) fn due(connection: &Connection, horizon: Horizon) -> Result<Due, Error> {
     let any = |sql: &str, value: i64| connection.prepare_cached(sql)?.exists([value]);
     Ok(Due {
         payloads: any("SELECT 1 FROM payload WHERE id < ? LIMIT 1", first_alive_payload(horizon.now))?,
@@ -42,7 +44,7 @@ pub(in crate::store) fn due(connection: &Connection, horizon: Horizon) -> rusqli
         tasks: any("SELECT 1 FROM background_task WHERE status <> 0 AND updated_at < ? LIMIT 1", horizon.tasks)?,
         source_logs: any("SELECT 1 FROM source_log WHERE key < ? LIMIT 1", first_key_at(horizon.source_logs))?,
         purge: any("SELECT 1 FROM purge WHERE next_at <= ? LIMIT 1", horizon.now)?,
-        recover: any("SELECT 1 FROM background_task WHERE status = 0 AND key > ? LIMIT 1", 0)?,
+        tasks_running: task::any_running(connection.into(), horizon.slots)?,
     })
 }
 
@@ -179,6 +181,12 @@ pub(super) fn hours(connection: &Connection, before: UnixMs, budget: usize) -> r
 
 /// Removes background tasks that ended before.
 pub(super) fn tasks(connection: &Connection, before: UnixMs, budget: usize) -> rusqlite::Result<Maintained> {
+    connection
+        .prepare_cached(
+            "DELETE FROM task_result WHERE task IN
+               (SELECT key FROM background_task WHERE status <> 0 AND updated_at < ? ORDER BY updated_at LIMIT ?)",
+        )?
+        .execute(params![before, budget as i64])?;
     let rows = connection
         .prepare_cached(
             "DELETE FROM background_task WHERE key IN

@@ -196,7 +196,9 @@ impl SqliteWriter {
             }
             Work::Leftovers { before } => retention::leftovers(connection, state, before, rows),
             Work::Purge => purge::slice(connection, state, slice.at, rows),
-            Work::Recover => return self.changer(connection, slice.at).recover_slice(rows).map(timed(began)),
+            Work::RunTasks { slots } => {
+                return self.changer(connection, slice.at).task_slice(slots, rows).map(timed(began));
+            }
         };
         Ok(timed(began)(done?))
     }

@@ -82,6 +82,11 @@ export async function portal(posthouse, app, serverUrl) {
   await failsWith(401, () => customer.application.get(app));
   assert.equal((await reader.application.get(app)).id, app);
   proved("POST /api/v1/auth/logout");
+  await api.expireAll(app, { sessionIds: ["nobody"] });
+  assert.equal((await reader.application.get(app)).id, app);
+  await api.expireAll(app, {});
+  await failsWith(401, () => reader.application.get(app));
+  proved("POST /api/v1/auth/app/{app_id}/expire-all");
 }
 
 export async function health(posthouse) {

@@ -41,6 +41,11 @@ def main():
     operations.portal(posthouse, app, url)
     operations.refusals(posthouse, app, url)
     operations.asynchronous(url, receiver)
+    # Older ones do not offer these.
+    if hasattr(posthouse.endpoint, "bulk_replay"):
+        import actions
+
+        actions.drive(posthouse, receiver)
     posthouse.application.delete(app)
     print("all well")
 

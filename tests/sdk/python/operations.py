@@ -16,7 +16,7 @@ from svix.api import (
     SvixOptions,
 )
 from svix.exceptions import HttpError
-from svix.models import AppPortalAccessIn, ApplicationIn, EndpointIn, MessageIn
+from svix.models import AppPortalAccessIn, ApplicationIn, ApplicationTokenExpireIn, EndpointIn, MessageIn
 
 from common import fails_with, field_refused, proved, verified, walk
 from names import OperationalEndpointPut, only, only_of, put, put_headers
@@ -92,6 +92,11 @@ def portal(posthouse, app, url):
     fails_with(401, lambda: customer.application.get(app))
     assert reader.application.get(app).id == app
     proved("POST /api/v1/auth/logout")
+    posthouse.authentication.expire_all(app, ApplicationTokenExpireIn(session_ids=["nobody"]))
+    assert reader.application.get(app).id == app
+    posthouse.authentication.expire_all(app, ApplicationTokenExpireIn())
+    fails_with(401, lambda: reader.application.get(app))
+    proved("POST /api/v1/auth/app/{app_id}/expire-all")
 
 
 def health(posthouse):

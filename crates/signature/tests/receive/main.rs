@@ -5,6 +5,7 @@ mod choice;
 mod describe;
 mod document;
 mod fuzz;
+mod made_up;
 mod mutations;
 mod presets;
 mod sample;

@@ -72,6 +72,21 @@ pub(super) fn described() -> Vec<Described> {
                  wait.",
             )
             .answers(202, "EmptyResponse"),
+        post("/api/v1/app/{app_id}/msg/{msg_id}/resend-failed", "v1.message-attempt.resend-failed", TAG)
+            .says(
+                "Send a message again where it failed",
+                "One attempt to each enabled endpoint where the delivery failed or is held. A failure starts no retries.",
+            )
+            .answers(202, "ResendFailedOut"),
+        post("/api/v1/app/{app_id}/msg/{msg_id}/try", "v1.message-attempt.try", TAG)
+            .says(
+                "Try a URL out",
+                "One signed attempt to a URL, with the secret and the headers of an endpoint if one is named, else with \
+                 a secret that is in the answer. It is on no record, and no delivery changes. A portal token needs \
+                 `CreateAttempts` as well.",
+            )
+            .body("MessageTryIn")
+            .answers(200, "MessageTryOut"),
         delete(CONTENT, "v1.message-attempt.expunge-content", TAG)
             .says("Delete an attempt's answer", "The attempt stays listed.")
             .answers(204, ""),

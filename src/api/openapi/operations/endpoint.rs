@@ -12,9 +12,71 @@ const HEADERS: &str = "/api/v1/app/{app_id}/endpoint/{endpoint_id}/headers";
 const EXAMPLE: &str = "/api/v1/app/{app_id}/endpoint/{endpoint_id}/send-example";
 const STATS: &str = "/api/v1/app/{app_id}/endpoint/{endpoint_id}/stats";
 const RECOVER: &str = "/api/v1/app/{app_id}/endpoint/{endpoint_id}/recover";
+const COUNT_RECOVER: &str = "/api/v1/app/{app_id}/endpoint/{endpoint_id}/recover/count";
+const MISSING: &str = "/api/v1/app/{app_id}/endpoint/{endpoint_id}/replay-missing";
+const COUNT_MISSING: &str = "/api/v1/app/{app_id}/endpoint/{endpoint_id}/replay-missing/count";
+const BULK: &str = "/api/v1/app/{app_id}/endpoint/{endpoint_id}/bulk-replay";
+const COUNT_BULK: &str = "/api/v1/app/{app_id}/endpoint/{endpoint_id}/bulk-replay/count";
+const CANCEL: &str = "/api/v1/app/{app_id}/endpoint/{endpoint_id}/cancel-msgs";
 const TAG: Tag = Tag::Endpoint;
 
 pub(super) fn described() -> Vec<Described> {
+    [described_themselves(), described_tasks()].concat()
+}
+
+/// What sends again, or gives up.
+fn described_tasks() -> Vec<Described> {
+    vec![
+        post(RECOVER, "v1.endpoint.recover", TAG)
+            .says(
+                "Send again what failed",
+                "What failed or is held since a time is sent again, each with its schedule from the start. This goes \
+                 on as a background task.",
+            )
+            .body("RecoverIn")
+            .answers(202, "RecoverOut"),
+        post(COUNT_RECOVER, "v1.endpoint.recover.count", TAG)
+            .says("Count what failed", "How many deliveries a recovery with the same body would send.")
+            .body("RecoverIn")
+            .answers(200, "TaskCountOut"),
+        post(MISSING, "v1.endpoint.replay-missing", TAG)
+            .says(
+                "Send what was never sent",
+                "Messages that the endpoint wants and that never went to it: made before it was, or before it wanted \
+                 their type. This goes on as a background task. Messages older than attempts are kept are left out.",
+            )
+            .body("ReplayIn")
+            .answers(202, "RecoverOut"),
+        post(COUNT_MISSING, "v1.endpoint.replay-missing.count", TAG)
+            .says("Count what was never sent", "How many messages that would send.")
+            .body("ReplayIn")
+            .answers(200, "TaskCountOut"),
+        post(BULK, "v1.endpoint.bulk-replay", TAG)
+            .says(
+                "Send again what matches",
+                "Messages that went to the endpoint and match are sent again, whatever became of them, each with its \
+                 schedule from the start; a retry that waits comes first instead. What is in line already stays where \
+                 it is. This goes on as a background task.",
+            )
+            .body("BulkReplayIn")
+            .answers(202, "RecoverOut"),
+        post(COUNT_BULK, "v1.endpoint.bulk-replay.count", TAG)
+            .says("Count what matches", "How many messages that would send.")
+            .body("BulkReplayIn")
+            .answers(200, "TaskCountOut"),
+        post(CANCEL, "v1.endpoint.cancel-msgs", TAG)
+            .says(
+                "Give up what is not ended",
+                "Deliveries to the endpoint that are pending, wait or are held, of messages made before a time, are \
+                 cancelled. This is done behind the answer, slice by slice; attempts that are in flight may still \
+                 arrive. How far it is is listed with the background tasks of type `endpoint.cancel`.",
+            )
+            .body("CancelMsgsIn")
+            .answers(204, ""),
+    ]
+}
+
+fn described_themselves() -> Vec<Described> {
     vec![
         get(ALL, "v1.endpoint.list", TAG)
             .says("List endpoints", "The newest come first unless told otherwise.")
@@ -83,14 +145,6 @@ pub(super) fn described() -> Vec<Described> {
             )
             .body("EventExampleIn")
             .answers(202, "MessageOut"),
-        post(RECOVER, "v1.endpoint.recover", TAG)
-            .says(
-                "Send again what failed",
-                "What failed or is held since a time is sent again, each with its schedule from the start. This goes \
-                 on as a background task.",
-            )
-            .body("RecoverIn")
-            .answers(202, "RecoverOut"),
         get(STATS, "v1.endpoint.get-stats", TAG)
             .says("Count an endpoint's deliveries", "What became of them in a span of time.")
             .query(&["since", "until"])

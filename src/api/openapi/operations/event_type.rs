@@ -6,6 +6,8 @@ use crate::api::openapi::describe::{Described, Pages, Tag};
 const ALL: &str = "/api/v1/event-type";
 const ONE: &str = "/api/v1/event-type/{event_type_name}";
 const SCHEDULE: &str = "/api/v1/event-type/{event_type_name}/retry-schedule";
+const IMPORT: &str = "/api/v1/event-type/import/openapi";
+const EXPORT: &str = "/api/v1/event-type/export/openapi";
 const TAG: Tag = Tag::EventType;
 
 pub(super) fn described() -> Vec<Described> {
@@ -19,6 +21,20 @@ pub(super) fn described() -> Vec<Described> {
             .says("Create an event type", "")
             .body("EventTypeIn")
             .answers(201, "EventTypeOut"),
+        post(IMPORT, "v1.event-type.import-openapi", TAG)
+            .says(
+                "Import event types",
+                "The webhooks of an OpenAPI document become event types, all of them or none. With `replaceAll` others \
+                 are archived; with `dryRun` it is only said what would change.",
+            )
+            .body("EventTypeImportOpenApiIn")
+            .answers(200, "EventTypeImportOpenApiOut"),
+        post(EXPORT, "v1.event-type.export-openapi", TAG)
+            .says("Export event types by a task", "Its `data.spec` is an OpenAPI document that an import takes.")
+            .answers(202, "RecoverOut"),
+        get(EXPORT, "v1.event-type.export-openapi.get", TAG)
+            .says("Export event types", "As an OpenAPI document that an import takes. Archived ones are left out.")
+            .answers(200, "Document"),
         get(ONE, "v1.event-type.get", TAG).says("Get an event type", "").answers(200, "EventTypeOut"),
         put(ONE, "v1.event-type.upsert", TAG)
             .says("Replace or create an event type", "What the body leaves out takes its default.")

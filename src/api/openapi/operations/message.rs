@@ -95,6 +95,14 @@ pub(super) fn described() -> Vec<Described> {
             .query(&["download"])
             .or_bytes()
             .answers(200, "MessageRawPayloadOut"),
+        post("/api/v1/app/{app_id}/endpoint/{endpoint_id}/msg/test-attempt", "v1.message.test-attempt", TAG)
+            .says(
+                "Test an endpoint",
+                "A message to this endpoint alone, whatever that filters. The answer is its first attempt, when that is \
+                 on record; retries follow as for any other. `deliverAt` and `application` mean nothing here.",
+            )
+            .body("MessageIn")
+            .answers(201, "MessageAttemptOut"),
         delete("/api/v1/app/{app_id}/msg/{msg_id}/content", "v1.message.expunge-content", TAG)
             .says("Delete a message's content", "It stays listed. What waits to be sent is cancelled.")
             .answers(204, ""),

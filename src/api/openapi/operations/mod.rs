@@ -13,6 +13,7 @@ mod server;
 mod settings;
 mod source;
 mod task;
+mod usage;
 
 use http::Method;
 
@@ -27,6 +28,7 @@ pub(super) fn all() -> Vec<Described> {
         message::described(),
         attempt::described(),
         task::described(),
+        usage::described(),
         source::described(),
         portal::described(),
         access::described(),

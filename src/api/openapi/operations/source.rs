@@ -97,6 +97,13 @@ fn of_endpoints() -> Vec<Described> {
             .pages(Pages::Ids(IdKind::Endpoint))
             .query(&["order"])
             .answers(200, "ListResponse_EndpointOut_"),
+        post("/ingest/api/v1/source/{source_id}/sample", "v1.ingest.source.sample", Tag::Source)
+            .says(
+                "Send a source a sample",
+                "A request of the source's type, signed by its own secret, goes the way of a real one; the header \
+                 `x-posthouse-sample` tells it apart. 422 where only the provider can sign.",
+            )
+            .answers(200, "SourceSampleOut"),
         post(ENDPOINTS, "v1.ingest.endpoint.create", ENDPOINT_TAG)
             .says("Create an endpoint of a source", "Without `secret` one is drawn.")
             .body("IngestEndpointIn")

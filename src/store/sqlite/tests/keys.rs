@@ -1,7 +1,8 @@
 //! Idempotency keys and event ids beyond memory.
 
 use super::*;
-use crate::store::command::Refusal;
+use crate::model::TaskAsk;
+use crate::store::command::{NewTask, Refusal};
 use crate::store::idempotency::GENERATION;
 
 const BATCH: usize = 4_000;
@@ -193,7 +194,7 @@ fn no_key_is_given_twice_whatever_was_made_last_and_whatever_the_clock_does() {
         feature_flags: Vec::new(),
         lifetime_ms: 1_000,
     };
-    let recover = Change::Recover { app, endpoint, since: 0, until: NOW };
+    let recover = NewTask::to(EnvKey(1), (app, endpoint), TaskAsk::Recover, (0, NOW)).into_change();
     for last in [token, recover] {
         store.now += 1_000;
         let made = match store.change(last) {

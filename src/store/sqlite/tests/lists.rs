@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::model::{EndpointKey, EnvironmentKind, IdKind, Key};
+use crate::store::command::AccessChange;
 use crate::store::query::{AttemptFilter, AttemptsOf, MessageFilter, Order, Page, StoreQueries};
 
 const APPS: usize = 300;
@@ -218,7 +219,10 @@ async fn an_environment_is_found_by_name_or_id() {
     let mut store = Store::new();
     let mut made = Vec::new();
     for name in ["one", "two"] {
-        let changed = store.change(Change::CreateEnvironment { name: name.into(), kind: EnvironmentKind::Production });
+        let changed = store.change(Change::Access(AccessChange::CreateEnvironment {
+            name: name.into(),
+            kind: EnvironmentKind::Production,
+        }));
         let Changed::Environment(environment) = changed else { panic!("{changed:?}") };
         made.push(environment);
     }
@@ -234,7 +238,10 @@ async fn an_environment_is_found_by_name_or_id() {
     for unknown in ["three", "", "env_"] {
         assert_eq!(store.reader.environment_named(unknown).await.expect("read"), None);
     }
-    let changed = store.change(Change::CreateEnvironment { name: id.clone(), kind: EnvironmentKind::Production });
+    let changed = store.change(Change::Access(AccessChange::CreateEnvironment {
+        name: id.clone(),
+        kind: EnvironmentKind::Production,
+    }));
     let Changed::Environment(confusing) = changed else { panic!("{changed:?}") };
     assert_eq!(store.reader.environment_named(&id).await.expect("read"), Some(confusing));
 }

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::model::{EnvPolicy, EnvironmentKind, EventTypeSpec};
-use crate::store::command::EventTypePatch;
+use crate::store::command::{AccessChange, EventTypePatch};
 use crate::store::snapshots::Snapshots;
 
 async fn policy(snapshots: &Snapshots, env: EnvKey) -> Arc<EnvPolicy> {
@@ -12,9 +12,10 @@ async fn policy(snapshots: &Snapshots, env: EnvKey) -> Arc<EnvPolicy> {
 #[tokio::test]
 async fn only_another_schedule_of_an_event_type_is_another_policy() {
     let mut store = Store::new();
-    let Changed::Environment(made) =
-        store.change(Change::CreateEnvironment { name: "test".into(), kind: EnvironmentKind::Production })
-    else {
+    let Changed::Environment(made) = store.change(Change::Access(AccessChange::CreateEnvironment {
+        name: "test".into(),
+        kind: EnvironmentKind::Production,
+    })) else {
         panic!("no environment")
     };
     let env = EnvKey(made.id.key);

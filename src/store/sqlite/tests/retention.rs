@@ -4,8 +4,8 @@
 use std::io::Read as _;
 
 use super::*;
-use crate::model::{AppKey, EndpointKey, EnvironmentKind, Key};
-use crate::store::command::EndpointPatch;
+use crate::model::{AppKey, EndpointKey, EnvironmentKind, Key, SlotSet, TaskAsk};
+use crate::store::command::{AccessChange, EndpointPatch, NewTask};
 use crate::store::query::{AttemptFilter, AttemptsOf, MessageFilter, Order, Page, StoreQueries};
 
 const DAY_MS: i64 = 86_400_000;
@@ -176,9 +176,10 @@ fn a_slice_that_is_rolled_back_is_done_again() {
 fn operational_webhooks_are_kept_as_long_as_other_messages() {
     let mut store = Store::new();
     store.writer = store.writer.keeping_own_payloads(7);
-    let Changed::Environment(made) =
-        store.change(Change::CreateEnvironment { name: "test".into(), kind: EnvironmentKind::Production })
-    else {
+    let Changed::Environment(made) = store.change(Change::Access(AccessChange::CreateEnvironment {
+        name: "test".into(),
+        kind: EnvironmentKind::Production,
+    })) else {
         panic!("no environment")
     };
     let sql = "SELECT key FROM application WHERE kind = 1";
@@ -326,14 +327,14 @@ fn a_task_goes_some_time_after_it_ended_and_one_that_cannot_go_on_has_failed() {
     let (damaged, sound) = (store.app(), store.app());
     let recover = |config: &AppConfig| {
         let (app, endpoint) = (config.app.key(), config.endpoints[0].key());
-        Change::Recover { app, endpoint, since: 0, until: NOW }
+        NewTask::to(config.app.env, (app, endpoint), TaskAsk::Recover, (0, NOW)).into_change()
     };
     for config in [&damaged, &sound] {
         store.change(recover(config));
     }
     let spoil = "UPDATE endpoint SET secret = x'00' WHERE key = ?";
     store.writer.connection.execute(spoil, [damaged.endpoints[0].key().0]).expect("spoilt");
-    store.maintain(Work::Recover, 10);
+    store.maintain(Work::RunTasks { slots: SlotSet::FULL }, 10);
     assert_eq!(store.count("background_task WHERE status = 2"), 1, "its endpoint cannot be read");
     assert_eq!(store.count("background_task WHERE status = 1"), 1);
     store.now += 8 * DAY_MS;

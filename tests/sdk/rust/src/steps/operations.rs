@@ -95,6 +95,12 @@ pub(super) async fn portal(stage: &Stage<'_>) {
     fails_with(401, customer.application().get(app.clone()).await);
     assert_eq!(reader.application().get(app.clone()).await.expect("found").id, *app);
     proved("POST /api/v1/auth/logout");
+    let of_nobody = ApplicationTokenExpireIn { session_ids: Some(vec!["nobody".to_owned()]), ..Default::default() };
+    api.expire_all(app.clone(), of_nobody, None).await.expect("ended");
+    assert_eq!(reader.application().get(app.clone()).await.expect("found").id, *app);
+    api.expire_all(app.clone(), ApplicationTokenExpireIn::default(), None).await.expect("ended");
+    fails_with(401, reader.application().get(app.clone()).await);
+    proved("POST /api/v1/auth/app/{app_id}/expire-all");
 }
 
 pub(super) async fn health(stage: &Stage<'_>) {
