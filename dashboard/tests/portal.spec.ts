@@ -185,6 +185,12 @@ test('the look comes from the settings, and from the link over them', async ({ p
     });
     expect(look).toMatchObject({ scheme: 'dark', radius: '20px' });
     expect(look.font).toMatch(/^"Courier New"/);
+    // Another fragment changes the look of the open page: nothing is loaded again.
+    await page.evaluate(() => ((window as unknown as { stayed: boolean }).stayed = true));
+    await page.evaluate(() => (location.hash = '#theme=light&name=Fabrikam'));
+    await expect(page).toHaveTitle('Endpoints · Fabrikam');
+    await expect(page).toHaveURL(`${server.url}/portal`);
+    expect(await page.evaluate(() => [getComputedStyle(document.documentElement).colorScheme, getComputedStyle(document.documentElement).getPropertyValue('--radius'), (window as unknown as { stayed: boolean }).stayed])).toEqual(['light', '20px', true]);
     // What is no look is left out, and asks nobody.
     await open(page, url, '', { color: 'red;background:url(http://hostile.invalid/)', font: "x;}body{background:url('http://hostile.invalid')}", logo: 'javascript:window.pwned=1', radius: '1e9', name: '<img src=x onerror=window.pwned=2>' });
     await expect(page).toHaveTitle('Endpoints · <img src=x onerror=window.pwned=2>');

@@ -86,6 +86,8 @@ pub(super) async fn try_out(call: Call, body: Body) -> Answer {
     if call.portal.as_ref().is_some_and(|token| !token.allows(Capability::CreateAttempts)) {
         return Err(ApiError::Coded(Code::PermissionDenied, "This key does not allow that".into()));
     }
+    // It is tried as often as it is asked for, but a key that is none is a mistake.
+    call.idempotency_key()?;
     call.param("app_id")?;
     call.param("msg_id")?;
     let body = call.read(body).await?;

@@ -6,7 +6,7 @@ import { may, type Capability } from '../lib/may.svelte';
 import { router } from '../lib/router.svelte';
 import type { Theme } from '../lib/theme.svelte';
 import { dress, type Settings } from './look';
-import { read, type Link } from './link';
+import { read, type Link, type Look } from './link';
 
 interface Who {
   appId?: string | null;
@@ -37,6 +37,9 @@ const kept = {
   },
 };
 
+/** What a look names; what it leaves open overwrites nothing. */
+const said = (look: Look): Look => Object.fromEntries(Object.entries(look).filter(([, value]) => value !== undefined));
+
 class Portal {
   /** `lost`: no token, or one that has ended; `left`: the reader ended it. */
   state = $state<'loading' | 'ready' | 'lost' | 'left' | 'failed'>('loading');
@@ -58,22 +61,23 @@ class Portal {
 
   private take() {
     const link = read(location.hash);
+    if (!link && this.link.token) return;
+    const token = access.token;
     if (link) {
-      const path = link.page ? `${router.base}${link.page}` : location.pathname + location.search;
-      router.go(path, { replace: true });
+      // First of all: whatever the page does with the rest, the token does not stay in sight.
+      history.replaceState(history.state, '', location.pathname + location.search);
       // A link without a token changes the look of what is open.
       const before = this.link.token ? this.link : kept.read();
-      this.link = link.token ? link : { ...before, look: { ...before.look, ...link.look }, origin: link.origin ?? before.origin };
+      this.link = link.token ? link : { ...before, look: { ...before.look, ...said(link.look) }, origin: link.origin ?? before.origin };
       kept.write(this.link);
-    } else if (!this.link.token) {
-      this.link = kept.read();
+      if (link.page) router.go(router.base + link.page, { replace: true });
     } else {
-      return;
+      this.link = kept.read();
     }
     this.origin = this.link.origin;
     access.token = this.link.token;
     this.dress();
-    void this.open();
+    if (this.state !== 'ready' || access.token !== token) void this.open();
   }
 
   private dress() {
