@@ -13,7 +13,7 @@ use serde::Serialize;
 use tokio::time::Instant;
 
 use super::answer;
-use super::attempt::AttemptOut;
+use super::attempt::{AttemptOut, TimingsOut};
 use super::call::{Call, endpoint_named};
 use super::endpoint_in;
 use super::error::{ApiError, Code};
@@ -56,6 +56,8 @@ pub(super) struct TryOut<'a> {
     /// How it ended: `success`, `status`, `timeout`, `dns_failed`, `connect_failed`, `tls_failed`,
     /// `connection_closed`, `invalid_response`, `blocked_ip` or `internal_error`.
     outcome: &'static str,
+    /// Where the time went.
+    timings: TimingsOut,
     /// What it was signed with, where no endpoint was named: drawn for this attempt, and used for nothing else.
     #[serde(skip_serializing_if = "Option::is_none")]
     secret: Option<String>,
@@ -75,6 +77,7 @@ impl<'a> TryOut<'a> {
             response,
             response_duration_ms: outcome.duration_ms,
             outcome: outcome.kind.as_str(),
+            timings: outcome.timings.into(),
             secret,
         }
     }

@@ -3915,6 +3915,8 @@ export interface components {
             status: number;
             /** @description The same as a word. */
             statusText: string;
+            /** @description Where the time went. */
+            timings: components["schemas"]["AttemptTimings"];
         };
         /**
          * @example {
