@@ -75,9 +75,10 @@ fn step(
         "SELECT count(*), count(*) FILTER (WHERE status >= ?5 AND status < ?6{success}), min(key)
            FROM (SELECT attempt.key, attempt.kind, attempt.status FROM {from}) AS looked_at"
     );
+    // As PostgreSQL has them, in two bytes.
     let status = filter
         .status_class
-        .map_or((0, i64::from(u16::MAX)), |class| (i64::from(class) * 100, i64::from(class) * 100 + 100));
+        .map_or((0, i64::from(i16::MAX)), |class| (i64::from(class) * 100, i64::from(class) * 100 + 100));
     db.prepare_cached(&sql)?.query_row(params![endpoint.0, low, high, limit, status.0, status.1], |row| {
         Ok((row.get(0)?, row.get(1)?, row.get(2)?))
     })

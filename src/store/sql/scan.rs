@@ -12,7 +12,7 @@ const SCAN_MAX: usize = 20_000;
 /// Rows looked at in one step of a scan.
 const SCAN_STEP: usize = 256;
 /// Rows that it looks at however long they take.
-const SCAN_MIN: usize = 16;
+const SCAN_MIN: usize = 64;
 /// How long one page goes on looking.
 pub(in crate::store) const SCAN_TIME_MAX: Duration = Duration::from_millis(150);
 /// Bytes of payloads and answers at which a page ends. One row more may go beyond it.
