@@ -2,6 +2,7 @@
 //! the binary. Without it the table is empty, and the server says how to build it.
 
 use std::fmt::Write as _;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 /// Files that are embedded; more than that is no web app of ours.
@@ -25,9 +26,16 @@ fn main() {
     table.push(']');
     let out = PathBuf::from(std::env::var_os("OUT_DIR").expect("set by cargo")).join("dashboard.rs");
     // A table that is written anew has everything compiled anew.
-    if std::fs::read(&out).ok().as_deref() != Some(table.as_bytes()) {
+    if !is_written(&out, table.as_bytes()) {
         std::fs::write(&out, table).expect("the table is written");
     }
+}
+
+/// Whether a file holds exactly this.
+fn is_written(file: &Path, text: &[u8]) -> bool {
+    let mut found = Vec::new();
+    let bound = text.len() as u64 + 1;
+    std::fs::File::open(file).is_ok_and(|file| file.take(bound).read_to_end(&mut found).is_ok()) && found == text
 }
 
 /// The files below a folder, without those whose names begin with a dot.

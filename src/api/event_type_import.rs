@@ -90,6 +90,7 @@ pub(super) async fn import(call: Call, body: Body) -> Answer {
     let replace_all = fields.boolean("replaceAll").value().unwrap_or_default();
     let types = read_types(&mut fields, depth_max);
     fields.finish()?;
+    call.idempotency_key()?;
     let (env, types) = (call.env, types.unwrap_or_default());
     if !dry_run {
         return change::commit(&call, Change::ImportEventTypes { env, types, replace_all }, &body, render).await;

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use super::error::Kind;
 use super::json::{Fields, Given, Null};
 use crate::model::Look;
-use crate::store::command::LookPatch;
+use crate::store::command::{Field, LookPatch};
 
 /// The settings that these are.
 pub(super) const NAMES: [&str; 8] = [
@@ -157,7 +157,7 @@ fn parts<const N: usize>(
     Some(found).filter(|found| !found.is_empty())
 }
 
-fn palette<const N: usize>(fields: &mut Fields<'_, N>, name: &'static str) -> Option<Option<BTreeMap<String, String>>> {
+fn palette<const N: usize>(fields: &mut Fields<'_, N>, name: &'static str) -> Field<Option<BTreeMap<String, String>>> {
     match fields.raw(name, Null::Taken) {
         Given::Absent => None,
         Given::Null => Some(None),
@@ -165,7 +165,7 @@ fn palette<const N: usize>(fields: &mut Fields<'_, N>, name: &'static str) -> Op
     }
 }
 
-fn theme<const N: usize>(fields: &mut Fields<'_, N>) -> Option<Option<BTreeMap<String, String>>> {
+fn theme<const N: usize>(fields: &mut Fields<'_, N>) -> Field<Option<BTreeMap<String, String>>> {
     const NAME: &str = "customThemeOverride";
     let raw = match fields.raw(NAME, Null::Taken) {
         Given::Absent => return None,

@@ -106,6 +106,8 @@ async fn start(call: Call, body: Body, read: fn(&Call, &[u8]) -> Result<Asked, A
 }
 
 async fn count(call: Call, body: Body, read: fn(&Call, &[u8]) -> Result<Asked, ApiError>) -> Answer {
+    // Counting again does no harm, but a key that is none is a mistake.
+    call.idempotency_key()?;
     call.param("app_id")?;
     call.param("endpoint_id")?;
     let body = call.read(body).await?;

@@ -13,7 +13,7 @@ use serde::Serialize;
 use tokio::time::Instant;
 
 use super::answer;
-use super::attempt::AttemptOut;
+use super::attempt::{AttemptOut, TimingsOut};
 use super::call::{Call, endpoint_named};
 use super::endpoint_in;
 use super::error::{ApiError, Code};
@@ -56,6 +56,8 @@ pub(super) struct TryOut<'a> {
     /// How it ended: `success`, `status`, `timeout`, `dns_failed`, `connect_failed`, `tls_failed`,
     /// `connection_closed`, `invalid_response`, `blocked_ip` or `internal_error`.
     outcome: &'static str,
+    /// Where the time went.
+    timings: TimingsOut,
     /// What it was signed with, where no endpoint was named: drawn for this attempt, and used for nothing else.
     #[serde(skip_serializing_if = "Option::is_none")]
     secret: Option<String>,
@@ -75,6 +77,7 @@ impl<'a> TryOut<'a> {
             response,
             response_duration_ms: outcome.duration_ms,
             outcome: outcome.kind.as_str(),
+            timings: outcome.timings.into(),
             secret,
         }
     }
@@ -86,6 +89,8 @@ pub(super) async fn try_out(call: Call, body: Body) -> Answer {
     if call.portal.as_ref().is_some_and(|token| !token.allows(Capability::CreateAttempts)) {
         return Err(ApiError::Coded(Code::PermissionDenied, "This key does not allow that".into()));
     }
+    // It is tried as often as it is asked for, but a key that is none is a mistake.
+    call.idempotency_key()?;
     call.param("app_id")?;
     call.param("msg_id")?;
     let body = call.read(body).await?;

@@ -4,6 +4,9 @@ use std::collections::HashMap;
 
 use sha2::{Digest, Sha256};
 
+/// What pages are.
+const HTML: &str = "text/html; charset=utf-8";
+
 /// How the bytes of a file are coded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Coding {
@@ -119,14 +122,14 @@ impl Files {
 
     /// Files beside the pages, such as an icon.
     pub(super) fn beside_pages(&'static self) -> impl Iterator<Item = &'static str> {
-        self.0.keys().copied().filter(|name| !name.contains('/') && !name.ends_with(".html"))
+        self.0.keys().copied().filter(|name| !name.contains('/') && media_type(name) != HTML)
     }
 }
 
 /// What a file is, by the end of its name.
 fn media_type(name: &str) -> &'static str {
     match name.rsplit('.').next().unwrap_or_default() {
-        "html" => "text/html; charset=utf-8",
+        "html" => HTML,
         "js" | "mjs" => "text/javascript; charset=utf-8",
         "css" => "text/css; charset=utf-8",
         "json" | "map" => "application/json",

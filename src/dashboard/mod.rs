@@ -71,12 +71,12 @@ fn of_files(files: &'static Files, allowed: &[WebOrigin]) -> Router {
     router = with_below(router, PORTAL, &portal);
     let asset = any(move |request: Request<Body>| async move {
         let name = request.uri().path().trim_start_matches('/');
-        respond(&request, |headers| files.get(name).map(|file| of_file(file, headers, &FOR_EVER)))
+        respond(&request, |headers| files.get(name).map(|file| of_file(file, headers, FOR_EVER)))
     });
     router = router.route("/assets/{*path}", asset);
     for name in files.beside_pages() {
         let file = any(move |request: Request<Body>| async move {
-            respond(&request, |headers| files.get(name).map(|file| of_file(file, headers, &ASKED_ANEW)))
+            respond(&request, |headers| files.get(name).map(|file| of_file(file, headers, ASKED_ANEW)))
         });
         router = router.route(&format!("/{name}"), file);
     }
@@ -95,7 +95,7 @@ struct Page {
 impl Page {
     fn answer(&self, headers: &HeaderMap) -> Response<Body> {
         let mut answer = match self.file {
-            Some(file) => of_file(file, headers, &ASKED_ANEW),
+            Some(file) => of_file(file, headers, ASKED_ANEW),
             None => Response::new(Body::from(NOT_BUILT)),
         };
         let headers = answer.headers_mut();
@@ -161,7 +161,7 @@ fn plain(status: StatusCode, text: &'static str) -> Response<Body> {
 }
 
 /// A file in the coding that is taken, or 304 where it is known.
-fn of_file(file: &'static File, asked: &HeaderMap, cache: &HeaderValue) -> Response<Body> {
+fn of_file(file: &'static File, asked: &HeaderMap, cache: HeaderValue) -> Response<Body> {
     let is_known = asked
         .get_all(IF_NONE_MATCH)
         .iter()
@@ -175,7 +175,7 @@ fn of_file(file: &'static File, asked: &HeaderMap, cache: &HeaderValue) -> Respo
     }
     let headers = answer.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(file.media_type));
-    headers.insert(CACHE_CONTROL, cache.clone());
+    headers.insert(CACHE_CONTROL, cache);
     headers.insert(VARY, HeaderValue::from_static("accept-encoding"));
     if let Ok(tag) = HeaderValue::try_from(&file.tag) {
         headers.insert(ETAG, tag);

@@ -1,14 +1,15 @@
 //! The web app's paths, over a table of files that stands for what npm builds.
 
 use std::sync::LazyLock;
+use std::time::Duration;
 
 use axum::body::Body;
 use http::{Request, Response, StatusCode};
-use http_body_util::BodyExt;
 use tower_service::Service;
 
 use super::files::Files;
 use super::{NOT_BUILT, of_files};
+use crate::accept::limited::BodyBudget;
 use crate::config::WebOrigin;
 
 static TABLE: &[(&str, &[u8])] = &[
@@ -28,7 +29,8 @@ async fn call(files: &'static Files, allowed: &[&str], request: Request<Body>) -
     let allowed: Vec<WebOrigin> = allowed.iter().map(|origin| origin.parse().expect("an origin")).collect();
     let answer = of_files(files, &allowed).call(request).await.unwrap_or_else(|never| match never {});
     let (parts, body) = answer.into_parts();
-    let body = body.collect().await.expect("a body").to_bytes();
+    let budget = BodyBudget::new(1 << 20, 1 << 20, Duration::from_secs(1));
+    let body = budget.read(body).await.expect("a body");
     (Response::from_parts(parts, ()), String::from_utf8_lossy(&body).into_owned())
 }
 

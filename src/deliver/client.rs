@@ -32,7 +32,7 @@ use super::tls::{self, TlsSetupError};
 use crate::model::awaited::EndpointAnswer;
 use crate::model::outcome::{Outcome, OutcomeKind, RetryAfterS};
 use crate::model::time::Clock;
-use crate::model::trace::{HEADER_BYTES_MAX, HEADERS_MAX, Header, Phase, is_sensitive};
+use crate::model::trace::{HEADER_BYTES_MAX, HEADERS_MAX, Header, Phase, Timings, is_sensitive};
 
 /// What an answer's head may take, in bytes; at most 100 headers, hyper's own bound (naming it
 /// would cost an allocation per answer).
@@ -220,7 +220,8 @@ impl Client {
             body: Bytes::from(self.readable(answer.coding, std::mem::take(&mut answer.body), bytes_max)),
             started_at,
             duration_ms: u32::try_from(began.elapsed().as_millis()).unwrap_or(u32::MAX),
-            timings: answer.stopwatch.read(),
+            // Of an address that may not be delivered to nothing more is told.
+            timings: if kind == OutcomeKind::Blocked { Timings::default() } else { answer.stopwatch.read() },
             headers: if kind == OutcomeKind::Success { Vec::new() } else { kept(&answer.headers) },
         };
         (outcome, answer)

@@ -28,6 +28,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/app/stats/count-active": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Count active applications
+         * @description Those that have an endpoint.
+         */
+        get: operations["v1.application.count-active"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/app/{app_id}": {
         parameters: {
             query?: never;
@@ -69,6 +89,26 @@ export interface paths {
          * @description The newest come first.
          */
         get: operations["v1.message-attempt.list-by-endpoint"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/app/{app_id}/attempt/endpoint/{endpoint_id}/count": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Count an endpoint's attempts
+         * @description For a fraction of a second at most; then `approximated` is true.
+         */
+        get: operations["v1.message-attempt.count-by-endpoint"];
         put?: never;
         post?: never;
         delete?: never;
@@ -150,6 +190,66 @@ export interface paths {
         patch: operations["v1.endpoint.patch"];
         trace?: never;
     };
+    "/api/v1/app/{app_id}/endpoint/{endpoint_id}/bulk-replay": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Send again what matches
+         * @description Messages that went to the endpoint and match are sent again, whatever became of them, each with its schedule from the start; a retry that waits comes first instead. What is in line already stays where it is. This goes on as a background task.
+         */
+        post: operations["v1.endpoint.bulk-replay"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/app/{app_id}/endpoint/{endpoint_id}/bulk-replay/count": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Count what matches
+         * @description How many messages that would send.
+         */
+        post: operations["v1.endpoint.bulk-replay.count"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/app/{app_id}/endpoint/{endpoint_id}/cancel-msgs": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Give up what is not ended
+         * @description Deliveries to the endpoint that are pending, wait or are held, of messages made before a time, are cancelled. This is done behind the answer, slice by slice; attempts that are in flight may still arrive. How far it is is listed with the background tasks of type `endpoint.cancel`.
+         */
+        post: operations["v1.endpoint.cancel-msgs"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/app/{app_id}/endpoint/{endpoint_id}/headers": {
         parameters: {
             query?: never;
@@ -195,6 +295,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/app/{app_id}/endpoint/{endpoint_id}/msg/test-attempt": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Test an endpoint
+         * @description A message to this endpoint alone, whatever that filters. The answer is its first attempt, when that is on record; retries follow as for any other. `deliverAt` and `application` mean nothing here.
+         */
+        post: operations["v1.message.test-attempt"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/app/{app_id}/endpoint/{endpoint_id}/recover": {
         parameters: {
             query?: never;
@@ -209,6 +329,66 @@ export interface paths {
          * @description What failed or is held since a time is sent again, each with its schedule from the start. This goes on as a background task.
          */
         post: operations["v1.endpoint.recover"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/app/{app_id}/endpoint/{endpoint_id}/recover/count": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Count what failed
+         * @description How many deliveries a recovery with the same body would send.
+         */
+        post: operations["v1.endpoint.recover.count"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/app/{app_id}/endpoint/{endpoint_id}/replay-missing": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Send what was never sent
+         * @description Messages that the endpoint wants and that never went to it: made before it was, or before it wanted their type. This goes on as a background task. Messages older than attempts are kept are left out.
+         */
+        post: operations["v1.endpoint.replay-missing"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/app/{app_id}/endpoint/{endpoint_id}/replay-missing/count": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Count what was never sent
+         * @description How many messages that would send.
+         */
+        post: operations["v1.endpoint.replay-missing.count"];
         delete?: never;
         options?: never;
         head?: never;
@@ -295,6 +475,66 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/app/{app_id}/events": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read messages on and on
+         * @description Oldest first. `iterator` leads to what comes later, also where nothing is yet.
+         */
+        get: operations["v1.message.events"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/app/{app_id}/message": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List messages with where their deliveries stand
+         * @description As the list of all applications. An addition of this server.
+         */
+        get: operations["v1.message.list-with-deliveries"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/app/{app_id}/message/live": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Follow messages
+         * @description As of all applications. An addition of this server.
+         */
+        get: operations["v1.message.live"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/app/{app_id}/msg": {
         parameters: {
             query?: never;
@@ -313,6 +553,26 @@ export interface paths {
          * @description The answer 202 means: stored on disk, with a delivery for each endpoint that wants it. The bytes of `payload` are signed and sent exactly as they stand in the body.
          */
         post: operations["v1.message.create"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/app/{app_id}/msg/search": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Search messages
+         * @description The list with its filters in the body, and with `text`, an addition of this server. A page takes a fraction of a second at most; `searchedTo` says how far it has looked.
+         */
+        post: operations["v1.message.search"];
         delete?: never;
         options?: never;
         head?: never;
@@ -371,6 +631,26 @@ export interface paths {
          * @description The attempt stays listed.
          */
         delete: operations["v1.message-attempt.expunge-content"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/app/{app_id}/msg/{msg_id}/attempt/{attempt_id}/headers": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get an attempt's headers
+         * @description Those of the request are made once more, from the message, the time of the attempt and the endpoint as it is now; a portal token that may not see secrets does not see the signature. Those of the answer are kept of failures.
+         */
+        get: operations["v1.message-attempt.get-headers"];
+        put?: never;
+        post?: never;
+        delete?: never;
         options?: never;
         head?: never;
         patch?: never;
@@ -445,9 +725,69 @@ export interface paths {
         };
         /**
          * Get a message's bytes
-         * @description As a text in JSON; with `Accept: application/octet-stream` the bytes themselves, with their media type.
+         * @description As a text in JSON; with `Accept: application/octet-stream` or `download=true` the bytes themselves, with their media type.
          */
         get: operations["v1.message.get-raw-payload"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/app/{app_id}/msg/{msg_id}/resend-failed": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Send a message again where it failed
+         * @description One attempt to each enabled endpoint where the delivery failed or is held. A failure starts no retries.
+         */
+        post: operations["v1.message-attempt.resend-failed"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/app/{app_id}/msg/{msg_id}/try": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Try a URL out
+         * @description One signed attempt to a URL, with the secret and the headers of an endpoint if one is named, else with a secret that is in the answer. It is on no record, and no delivery changes. A portal token needs `CreateAttempts` as well.
+         */
+        post: operations["v1.message-attempt.try"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/app/{app_id}/stats/attempts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Count an application's attempts by event type
+         * @description Attempts of its endpoints, and deliveries that were cancelled. Where there are very many, the newest count: `since` says from when on all are counted.
+         */
+        get: operations["v1.application.stats.attempts"];
         put?: never;
         post?: never;
         delete?: never;
@@ -476,6 +816,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/auth/app/{app_id}/expire-all": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * End all portal tokens of an application
+         * @description At once, or in some seconds; all, or those that were put in some sessions.
+         */
+        post: operations["v1.authentication.expire-all"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/auth/logout": {
         parameters: {
             query?: never;
@@ -490,6 +850,68 @@ export interface paths {
          * @description The token that was sent opens nothing any more.
          */
         post: operations["v1.authentication.logout"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/auth/one-time-token": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Exchange a one-time token
+         * @description A session's token, used as a key is, for the token of a link that `posthouse login` printed. Works once; an idempotency key has no effect.
+         */
+        post: operations["v1.authentication.exchange-one-time-token"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/auth/session": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What the key or session opens */
+        get: operations["server.session.get"];
+        put?: never;
+        /**
+         * Sign a browser in
+         * @description A cookie for a key, or for the one-time token of a link. It stands in for the key where there is no `Authorization`, for 7 days or until the key ends. Changes made by cookie need an `Origin` (or `Sec-Fetch-Site: same-origin`) of this server; so does this call.
+         */
+        post: operations["server.session.open"];
+        /**
+         * Sign out
+         * @description The session opens nothing any more. A key stays as it is.
+         */
+        delete: operations["server.session.close"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/auth/whoami": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Who the caller is */
+        get: operations["v1.authentication.whoami"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -536,6 +958,46 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/endpoint": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List the endpoints of all applications
+         * @description The newest come first, each with what waits for it. An addition of this server.
+         */
+        get: operations["v1.endpoint.list-all"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/environment/settings": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What the portal is told
+         * @description How it looks, and whether it is for reading only.
+         */
+        get: operations["v1.environment.get-settings"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/event-type": {
         parameters: {
             query?: never;
@@ -551,6 +1013,50 @@ export interface paths {
         put?: never;
         /** Create an event type */
         post: operations["v1.event-type.create"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/event-type/export/openapi": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Export event types
+         * @description As an OpenAPI document that an import takes. Archived ones are left out.
+         */
+        get: operations["v1.event-type.export-openapi.get"];
+        put?: never;
+        /**
+         * Export event types by a task
+         * @description Its `data.spec` is an OpenAPI document that an import takes.
+         */
+        post: operations["v1.event-type.export-openapi"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/event-type/import/openapi": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Import event types
+         * @description The webhooks of an OpenAPI document become event types, all of them or none. With `replaceAll` others are archived; with `dryRun` it is only said what would change.
+         */
+        post: operations["v1.event-type.import-openapi"];
         delete?: never;
         options?: never;
         head?: never;
@@ -600,6 +1106,26 @@ export interface paths {
          * @description Holds where an endpoint has no schedule of its own.
          */
         put: operations["v1.event-type.set-retry-schedule"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/events": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read the messages of all applications on and on
+         * @description As of one application.
+         */
+        get: operations["v1.events.stream"];
+        put?: never;
         post?: never;
         delete?: never;
         options?: never;
@@ -667,6 +1193,113 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/lookup/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What an id stands for
+         * @description Whatever kind it is of. An addition of this server.
+         */
+        get: operations["v1.lookup.get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/management/authentication/{env_id}/api-token": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List keys
+         * @description Those of the environment that open something.
+         */
+        get: operations["v1.management.authentication.list-api-tokens"];
+        put?: never;
+        /**
+         * Create a key
+         * @description The only time that it is shown.
+         */
+        post: operations["v1.management.authentication.create-api-token"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/management/authentication/{env_id}/api-token/{key_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Get a key */
+        get: operations["v1.management.authentication.get-api-token"];
+        /** Rename a key */
+        put: operations["v1.management.authentication.update-api-token"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        /**
+         * Change a key
+         * @description What the body leaves out stays as it is.
+         */
+        patch: operations["v1.management.authentication.patch-api-token"];
+        trace?: never;
+    };
+    "/api/v1/management/authentication/{env_id}/api-token/{key_id}/expire": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * End a key
+         * @description At once, or in some seconds. The sessions that stand in for it end with it.
+         */
+        post: operations["v1.management.authentication.expire-api-token"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/management/environment": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List environments
+         * @description Operators see all, others their own.
+         */
+        get: operations["v1.management.environment.list"];
+        put?: never;
+        /** Create an environment */
+        post: operations["v1.management.environment.create"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/management/environment-settings": {
         parameters: {
             query?: never;
@@ -690,6 +1323,68 @@ export interface paths {
          * @description What the body leaves out stays as it is.
          */
         patch: operations["v1.management.environment-settings.patch"];
+        trace?: never;
+    };
+    "/api/v1/management/environment/{env_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Get an environment */
+        get: operations["v1.management.environment.get"];
+        /** Rename an environment */
+        put: operations["v1.management.environment.update"];
+        post?: never;
+        /**
+         * Delete an environment
+         * @description With its keys, applications and event types. 409 where it is the last, the caller's own, or holds more than 100 applications, 1,000 endpoints or 10,000 event types: those are deleted first.
+         */
+        delete: operations["v1.management.environment.delete"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/message": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List the messages of all applications
+         * @description The newest come first, each with where its deliveries stand. A page takes a fraction of a second at most: where few messages match, it may hold fewer rows than asked for, or none, and say with `searchedTo` how far it has looked. An addition of this server.
+         */
+        get: operations["v1.message.list-all"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/message/live": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Follow the messages of all applications
+         * @description Server-sent events `page`: first `{"data"}` with the newest rows, then, at most twice a second, `{"data","skipped"}` with rows that are new or whose deliveries stand otherwise; `skipped` says that there were more. An addition of this server.
+         */
+        get: operations["v1.message.live-all"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
         trace?: never;
     };
     "/api/v1/operational-webhook/endpoint": {
@@ -796,6 +1491,126 @@ export interface paths {
          * @description The new secret signs at once; the one before signs as well until its grace period ends.
          */
         post: operations["v1.operational-webhook.endpoint.rotate-secret"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/overview": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What came and went
+         * @description Counts of the environment by time, with percentiles of how long attempts took, and how it stands now. Operational webhooks, and what belongs to applications that are gone, are not counted.
+         */
+        get: operations["v1.overview.get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/stats/app/{app_id}/attempt": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Count an application's attempts by time
+         * @description Each list has a number for each bucket of the period, from `startDate` on, which is moved to where a bucket begins. By five minutes, or of some event types, it is later than was asked for where there are very many attempts.
+         */
+        get: operations["v1.stats.app-attempts"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/stats/endpoint/count": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Count endpoints
+         * @description All of the environment.
+         */
+        get: operations["v1.statistics.endpoint-count"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/stats/usage/app": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Count what applications were sent
+         * @description To how many endpoints each message made in a span of time was sent, added up by application. This goes on as a background task, whose data has the counts in the end.
+         */
+        post: operations["v1.statistics.aggregate-app-stats"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/stats/usage/event-types": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Count which event types are listed
+         * @description How many endpoints list each event type, and how many take all. This goes on as a background task, whose data has the counts in the end.
+         */
+        put: operations["v1.statistics.aggregate-event-types"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/system": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * How the server stands
+         * @description Nodes, store, journal and lanes, and what waits in the environment. What cannot be known is null.
+         */
+        get: operations["v1.system.get"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -1028,6 +1843,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/ingest/api/v1/source/{source_id}/sample": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Send a source a sample
+         * @description A request of the source's type, signed by its own secret, goes the way of a real one; the header `x-posthouse-sample` tells it apart. 422 where only the provider can sign.
+         */
+        post: operations["v1.ingest.source.sample"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/ingest/api/v1/source/{source_id}/token/rotate": {
         parameters: {
             query?: never;
@@ -1112,6 +1947,156 @@ export interface paths {
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
+        /** @description Applications of an environment. */
+        ActiveAppCount: {
+            /**
+             * Format: uint64
+             * @description Those that have an endpoint.
+             */
+            count: number;
+        };
+        /** @description A key. */
+        ApiTokenCensoredOut: {
+            /** @description Its beginning and its end. */
+            censoredToken: string;
+            /**
+             * Format: date-time
+             * @description When it was made.
+             */
+            createdAt: string;
+            /**
+             * Format: date-time
+             * @description When it ends; null means that it does not by itself.
+             */
+            expiresAt: string | null;
+            /** @description Its id. */
+            id: string;
+            /**
+             * Format: date-time
+             * @description When it was last used, to about a minute; null means never. An addition of this server.
+             */
+            lastUsedAt: string | null;
+            /** @description What it is called. */
+            name: string;
+            /** @description What it may do: `full`, `read`, `publish`, `operator`. */
+            scopes: string[];
+        };
+        /**
+         * @example {
+         *       "expiry": 3600
+         *     }
+         */
+        ApiTokenExpireIn: {
+            /** @description Seconds until it ends; at once if left out. */
+            expiry?: number | null;
+        };
+        /**
+         * @example {
+         *       "name": "billing",
+         *       "scopes": [
+         *         "publish"
+         *       ]
+         *     }
+         */
+        ApiTokenIn: {
+            /** @description What it is called. */
+            name: string;
+            /** @description `full`: everything in its environment (without this field). `read`: what only reads. `publish`: creating messages, creating and getting applications. `operator`: everything in every environment, and environments themselves. */
+            scopes?: ("full" | "read" | "publish" | "operator")[] | null;
+        };
+        /** @description A key that was just made: the only time that it is shown. */
+        ApiTokenOut: {
+            /**
+             * Format: date-time
+             * @description When it was made.
+             */
+            createdAt: string;
+            /**
+             * Format: date-time
+             * @description When it ends; null means that it does not by itself.
+             */
+            expiresAt: string | null;
+            /** @description Its id. */
+            id: string;
+            /** @description What it is called. */
+            name: string;
+            /** @description What it may do: `full`, `read`, `publish`, `operator`. */
+            scopes: string[];
+            /** @description The key. */
+            token: string;
+        };
+        /**
+         * @example {
+         *       "scopes": [
+         *         "read"
+         *       ]
+         *     }
+         */
+        ApiTokenPatch: {
+            /** @description What it is called. */
+            name?: string | null;
+            /** @description `full`: everything in its environment (without this field). `read`: what only reads. `publish`: creating messages, creating and getting applications. `operator`: everything in every environment, and environments themselves. */
+            scopes?: ("full" | "read" | "publish" | "operator")[] | null;
+        };
+        /**
+         * @example {
+         *       "name": "staging"
+         *     }
+         */
+        ApiTokenUpdate: {
+            /** @description What it is called. */
+            name: string;
+        };
+        /** @description Attempts of an event type. */
+        AppAttemptEventTypeStats: {
+            /**
+             * Format: uint64
+             * @description Deliveries whose content was gone before they were delivered.
+             */
+            canceled: number;
+            /**
+             * Format: uint64
+             * @description Attempts that failed.
+             */
+            failure: number;
+            /**
+             * Format: uint64
+             * @description Attempts that succeeded.
+             */
+            success: number;
+        };
+        /** @description An application's attempts by event type. */
+        AppAttemptStatsOut: {
+            /** @description Of each type that there were attempts of. */
+            by_event_type: {
+                [key: string]: components["schemas"]["AppAttemptEventTypeStats"];
+            };
+            /**
+             * Format: date-time
+             * @description From then on all are counted.
+             */
+            since: string;
+            /**
+             * Format: uint64
+             * @description Deliveries whose content was gone before they were delivered.
+             */
+            total_canceled: number;
+            /**
+             * Format: uint64
+             * @description Attempts that failed.
+             */
+            total_failure: number;
+            /**
+             * Format: uint64
+             * @description Attempts that succeeded.
+             */
+            total_success: number;
+            /**
+             * Format: date-time
+             * @description Until before then.
+             */
+            until: string;
+        };
         /**
          * @example {
          *       "capabilities": [
@@ -1138,7 +2123,7 @@ export interface components {
              * @description The same as the capability `ViewBase` alone, over `capabilities`.
              */
             readOnly?: boolean | null;
-            /** @description Taken and without effect here. */
+            /** @description Names a session, whose tokens can be ended together. */
             sessionId?: string | null;
         };
         /** @description Access to one application. */
@@ -1147,6 +2132,45 @@ export interface components {
             token: string;
             /** @description Where the customer is sent; the token stands behind its `#`. */
             url: string;
+        };
+        /**
+         * @example {
+         *       "appIds": [
+         *         "acme"
+         *       ],
+         *       "since": "2030-01-01T00:00:00Z",
+         *       "until": "2030-02-01T00:00:00Z"
+         *     }
+         */
+        AppUsageStatsIn: {
+            /** @description Only these applications, by id or uid; all, if left out. */
+            appIds?: string[] | null;
+            /**
+             * Format: date-time
+             * @description Messages made from then on are counted.
+             */
+            since: string;
+            /**
+             * Format: date-time
+             * @description And before then.
+             */
+            until: string;
+        };
+        /** @description A task that counts, and what it does not count. */
+        AppUsageStatsOut: {
+            /** @description Its id. */
+            id: string;
+            /** @description `running`, `finished` or `failed`. */
+            status: string;
+            /** @description What it does. */
+            task: string;
+            /** @description Of the applications that were named, those that are not there. */
+            unresolvedAppIds: string[];
+            /**
+             * Format: date-time
+             * @description When it last went on.
+             */
+            updatedAt: string;
         };
         /**
          * @example {
@@ -1211,12 +2235,89 @@ export interface components {
             /** @description Your own name for it, unique among its kind; paths take it in place of the id. It must not have the form of an id. */
             uid?: string | null;
         };
+        /**
+         * @example {
+         *       "sessionIds": [
+         *         "user_1"
+         *       ]
+         *     }
+         */
+        ApplicationTokenExpireIn: {
+            /** @description Seconds until they end; at once if left out. */
+            expiry?: number | null;
+            /** @description Only tokens of these sessions; all if there are none. */
+            sessionIds?: string[] | null;
+        };
+        /** @description A number for each bucket. */
+        AttemptStatisticsData: {
+            /** @description Deliveries whose content was gone before they were delivered. */
+            canceledCount: number[];
+            /** @description Attempts that failed. */
+            failureCount: number[];
+            /** @description Attempts that succeeded. */
+            successCount: number[];
+        };
+        /** @description An application's attempts over time. */
+        AttemptStatisticsResponse: {
+            /** @description The counts. */
+            data: components["schemas"]["AttemptStatisticsData"];
+            /**
+             * Format: date-time
+             * @description Until when is counted.
+             */
+            endDate: string;
+            /** @description How long a bucket is. */
+            period: string;
+            /**
+             * Format: date-time
+             * @description When the first bucket begins.
+             */
+            startDate: string;
+        };
+        /**
+         * @description Milliseconds of the parts of an attempt. A part that there was not is null: no name was resolved, a connection was
+         *     used again, or the attempt ended before. The part in which an attempt ended has the time until then.
+         */
+        AttemptTimings: {
+            /**
+             * Format: uint32
+             * @description Reading the body of the answer.
+             */
+            bodyMs: number | null;
+            /**
+             * Format: uint32
+             * @description Connecting.
+             */
+            connectMs: number | null;
+            /**
+             * Format: uint32
+             * @description Resolving the name.
+             */
+            dnsMs: number | null;
+            /**
+             * Format: uint32
+             * @description From sending the request until the head of the answer was there.
+             */
+            firstByteMs: number | null;
+            /**
+             * Format: uint32
+             * @description The TLS handshake.
+             */
+            tlsMs: number | null;
+        };
         /** @description A task. */
         BackgroundTaskOut: {
-            /** @description How far it is. */
-            data: components["schemas"]["Progress"];
+            /**
+             * @description What it has done, or found out. What it has found out is in the answer for this task alone, once it is
+             *     finished.
+             */
+            data: {
+                [key: string]: unknown;
+            };
             /** @description Its id. */
             id: string;
+            /** @description How far it is. An addition of this server. */
+            progress: components["schemas"]["Progress"];
             /** @description `running`, `finished` or `failed`. */
             status: string;
             /** @description What it does. */
@@ -1226,6 +2327,62 @@ export interface components {
              * @description When it last went on.
              */
             updatedAt: string;
+        };
+        /**
+         * @example {
+         *       "eventTypes": [
+         *         "invoice.paid"
+         *       ],
+         *       "since": "2030-01-31T08:00:00Z",
+         *       "status": 2
+         *     }
+         */
+        BulkReplayIn: {
+            /** @description With this channel. */
+            channel?: string | null;
+            /** @description Of these types; all, if left out. */
+            eventTypes?: string[] | null;
+            /**
+             * Format: date-time
+             * @description What is older is left as it is.
+             */
+            since: string;
+            /** @description Whose delivery to the endpoint stands so. */
+            status?: number | null;
+            /**
+             * @description Whose last attempt was answered with this class; 0 without an answer.
+             * @enum {integer|null}
+             */
+            statusCodeClass?: 0 | 100 | 200 | 300 | 400 | 500 | null;
+            /** @description With this tag. */
+            tag?: string | null;
+            /**
+             * Format: date-time
+             * @description What is younger is left as it is; now, if left out. After `since`.
+             */
+            until?: string | null;
+        };
+        /**
+         * @example {
+         *       "createdBefore": "2030-01-31T08:00:00Z"
+         *     }
+         */
+        CancelMsgsIn: {
+            /**
+             * Format: date-time
+             * @description What is younger is left as it is.
+             */
+            createdBefore: string;
+        };
+        /** @description How many there are. */
+        CountOut: {
+            /** @description Whether there may be more: counting was cut short. */
+            approximated: boolean;
+            /**
+             * Format: uint64
+             * @description How many.
+             */
+            count: number;
         };
         /** @description How duplicates are told, as the API has it. An addition of this server. */
         DedupeDto: {
@@ -1242,12 +2399,65 @@ export interface components {
         };
         /** @description What makes two requests the same. */
         DedupeWord: "provider" | "content" | "fields" | "off";
+        /** @description How the deliveries of a message stand, counted. */
+        DeliveryCounts: {
+            /** @description Whether counting was cut short. */
+            approximated: boolean;
+            /**
+             * Format: uint32
+             * @description Their content was gone before they were delivered.
+             */
+            canceled: number;
+            /**
+             * Format: uint32
+             * @description Given up: no other attempt follows by itself.
+             */
+            fail: number;
+            /**
+             * Format: uint32
+             * @description Their endpoint is disabled.
+             */
+            held: number;
+            /**
+             * Format: uint32
+             * @description In line for their first attempt.
+             */
+            pending: number;
+            /**
+             * Format: uint32
+             * @description Their next attempt has its time.
+             */
+            sending: number;
+            /**
+             * Format: uint32
+             * @description Delivered.
+             */
+            success: number;
+            /**
+             * Format: uint32
+             * @description All of them.
+             */
+            total: number;
+        };
         /** @description Why an endpoint is disabled. */
         DisabledReason: "manual" | "gone" | "failing";
         Document: {
             [key: string]: unknown;
         };
         EmptyResponse: Record<string, never>;
+        /** @description Endpoints of an environment. */
+        EndpointCountOut: {
+            /**
+             * Format: uint64
+             * @description Those that are sent to.
+             */
+            active: number;
+            /**
+             * Format: uint64
+             * @description Those that are disabled.
+             */
+            disabled: number;
+        };
         /**
          * @example {
          *       "headers": {
@@ -1443,6 +2653,72 @@ export interface components {
              */
             url?: string;
         };
+        /** @description An endpoint. */
+        EndpointRowOut: {
+            /** @description The application. */
+            appId: string;
+            /** @description What people call it. */
+            appName: string;
+            /** @description Channels that it wants; null means all. */
+            channels: string[] | null;
+            /**
+             * Format: date-time
+             * @description When it was created.
+             */
+            createdAt: string;
+            /** @description What people call it. */
+            description: string;
+            /**
+             * Format: date-time
+             * @description When it will be disabled if it goes on failing.
+             */
+            disableAt: string | null;
+            /** @description Whether nothing is sent to it. */
+            disabled: boolean;
+            /** @description Why it is disabled. An addition of this server. */
+            disabledReason?: components["schemas"]["DisabledReason"] | null;
+            /** @description Types of events that it wants; null means all. */
+            eventTypes: string[] | null;
+            /**
+             * Format: date-time
+             * @description Since when nothing has arrived there, where that is so. An addition of this server.
+             */
+            failingSince?: string | null;
+            /** @description Its id. */
+            id: string;
+            /** @description Texts by name that are kept with it. */
+            metadata: {
+                [key: string]: string;
+            };
+            /**
+             * Format: date-time
+             * @description When the first of what waits is due.
+             */
+            nextAttempt: string | null;
+            /** @description Seconds before each retry, where it has a schedule of its own. An addition of this server. */
+            retrySchedule?: number[] | null;
+            /** @description The source whose own the application is. */
+            sourceId: string | null;
+            /**
+             * Format: uint16
+             * @description Attempts in a second.
+             */
+            throttleRate: number | null;
+            /** @description Your own name for it, unique in its application. */
+            uid: string | null;
+            /**
+             * Format: date-time
+             * @description When it was last changed.
+             */
+            updatedAt: string;
+            /** @description Where messages are posted to; a password in it is masked. */
+            url: string;
+            /**
+             * Format: uint32
+             * @description Deliveries that wait for their time; 1000 means that many or more.
+             */
+            waiting: number;
+        };
         /** @description The secret of an endpoint. */
         EndpointSecretOut: {
             /** @description What deliveries are signed with; of a key pair the public half. */
@@ -1523,6 +2799,199 @@ export interface components {
         };
         /**
          * @example {
+         *       "name": "staging",
+         *       "type": "development"
+         *     }
+         */
+        EnvironmentModelIn: {
+            /** @description What it is called. */
+            name: string;
+            /**
+             * @description A label, without effect.
+             * @enum {string}
+             */
+            type: "development" | "production";
+        };
+        /** @description An environment. */
+        EnvironmentModelOut: {
+            /**
+             * Format: date-time
+             * @description When it was made.
+             */
+            createdAt: string;
+            /** @description Its id. */
+            id: string;
+            /** @description Its unique name. */
+            name: string;
+            /** @description `self-hosted`. */
+            region: string;
+            /** @description `development` or `production`. */
+            type: string;
+            /**
+             * Format: date-time
+             * @description When it was last changed.
+             */
+            updatedAt: string;
+        };
+        /**
+         * @example {
+         *       "name": "staging"
+         *     }
+         */
+        EnvironmentModelUpdate: {
+            /** @description What it is called. */
+            name: string;
+        };
+        EnvironmentSettingsOut: {
+            /**
+             * @description Has this one value here.
+             * @constant
+             */
+            advancedEndpointTypes: never[];
+            /** @description Colours of the portal in dark surroundings. */
+            colorPaletteDark: {
+                /** @description A colour such as `#336699`. */
+                backgroundHover?: string | null;
+                /** @description A colour such as `#336699`. */
+                backgroundPrimary?: string | null;
+                /** @description A colour such as `#336699`. */
+                backgroundSecondary?: string | null;
+                /** @description A colour such as `#336699`. */
+                borderPrimary?: string | null;
+                /** @description A colour such as `#336699`. */
+                buttonPrimary?: string | null;
+                /** @description A colour such as `#336699`. */
+                interactiveAccent?: string | null;
+                /** @description A colour such as `#336699`. */
+                navigationAccent?: string | null;
+                /** @description A colour such as `#336699`. */
+                primary?: string | null;
+                /** @description A colour such as `#336699`. */
+                textDanger?: string | null;
+                /** @description A colour such as `#336699`. */
+                textPrimary?: string | null;
+                /** @description A colour such as `#336699`. */
+                textSecondary?: string | null;
+            } | null;
+            /** @description Colours of the portal in light surroundings. */
+            colorPaletteLight: {
+                /** @description A colour such as `#336699`. */
+                backgroundHover?: string | null;
+                /** @description A colour such as `#336699`. */
+                backgroundPrimary?: string | null;
+                /** @description A colour such as `#336699`. */
+                backgroundSecondary?: string | null;
+                /** @description A colour such as `#336699`. */
+                borderPrimary?: string | null;
+                /** @description A colour such as `#336699`. */
+                buttonPrimary?: string | null;
+                /** @description A colour such as `#336699`. */
+                interactiveAccent?: string | null;
+                /** @description A colour such as `#336699`. */
+                navigationAccent?: string | null;
+                /** @description A colour such as `#336699`. */
+                primary?: string | null;
+                /** @description A colour such as `#336699`. */
+                textDanger?: string | null;
+                /** @description A colour such as `#336699`. */
+                textPrimary?: string | null;
+                /** @description A colour such as `#336699`. */
+                textSecondary?: string | null;
+            } | null;
+            /** @description The portal's main colour. */
+            customColor: string | null;
+            /** @description The font of the portal, where the machine that shows it has it. */
+            customFontFamily: string | null;
+            /**
+             * @description Has this one value here.
+             * @constant
+             */
+            customFontFamilyUrl: null;
+            /** @description The picture that the portal shows: an `https` URL, or the picture as a `data:` URL. */
+            customLogoUrl: string | null;
+            /**
+             * @description Has this one value here.
+             * @constant
+             */
+            customStringsOverride: null;
+            /** @description How round the corners of the portal are. */
+            customThemeOverride: {
+                /** @description By what has corners. */
+                borderRadius?: {
+                    /** @description `none`, `sm`, `md`, `lg` or `full`. */
+                    button?: string | null;
+                    /** @description `none`, `sm`, `md`, `lg` or `full`. */
+                    card?: string | null;
+                    /** @description `none`, `sm`, `md`, `lg` or `full`. */
+                    input?: string | null;
+                } | null;
+                /** @description Cannot be changed on this server. */
+                fontSize?: null;
+            } | null;
+            /** @description The name that the portal shows. */
+            displayName: string | null;
+            /**
+             * @description Has this one value here.
+             * @constant
+             */
+            enableChannels: false;
+            /**
+             * @description Has this one value here.
+             * @constant
+             */
+            enableEndpointMtlsConfig: false;
+            /**
+             * @description Has this one value here.
+             * @constant
+             */
+            enableEndpointOauthConfig: false;
+            /**
+             * @description Has this one value here.
+             * @constant
+             */
+            enableIntegrationManagement: false;
+            /**
+             * @description Has this one value here.
+             * @constant
+             */
+            enableMessageStream: false;
+            /**
+             * @description Has this one value here.
+             * @constant
+             */
+            enableMessageTags: false;
+            /**
+             * @description Has this one value here.
+             * @constant
+             */
+            enableTransformations: false;
+            /** @description The picture that the portal shows: an `https` URL, or the picture as a `data:` URL. */
+            logoUrl: string | null;
+            /** @description Whether portal tokens change nothing, whatever their capabilities are. */
+            readOnly: boolean;
+            /**
+             * @description Has this one value here.
+             * @constant
+             */
+            showFeatureTooltips: false;
+            /**
+             * @description Has this one value here.
+             * @constant
+             */
+            showSvixBrandFooter: false;
+            /**
+             * @description Has this one value here.
+             * @constant
+             */
+            showUseSvixPlay: true;
+            /**
+             * @description Has this one value here.
+             * @constant
+             */
+            wipeSuccessfulPayload: false;
+        };
+        /**
+         * @example {
          *       "eventType": "invoice.paid"
          *     }
          */
@@ -1531,6 +3000,65 @@ export interface components {
             eventType: string;
             /** @description Which of the examples that its newest schema lists. */
             exampleIndex?: number;
+        };
+        /** @description An event type as the document has it. */
+        EventTypeFromOpenApi: {
+            /** @description Whether it should no longer be chosen. */
+            deprecated: boolean;
+            /** @description What has happened when it is sent. */
+            description: string;
+            /** @description Shown to customers with one of these only. */
+            featureFlags: string[] | null;
+            /** @description Under which it is shown. */
+            groupName: string | null;
+            /** @description Its dotted name. */
+            name: string;
+            /** @description JSON Schemas of its payload, by version. */
+            schemas: {
+                [key: string]: unknown;
+            } | null;
+        };
+        /**
+         * @example {
+         *       "spec": {
+         *         "info": {
+         *           "title": "Events",
+         *           "version": "1"
+         *         },
+         *         "openapi": "3.1.0",
+         *         "webhooks": {
+         *           "invoice.paid": {
+         *             "post": {
+         *               "description": "An invoice was paid in full."
+         *             }
+         *           }
+         *         }
+         *       }
+         *     }
+         */
+        EventTypeImportOpenApiIn: {
+            /** @description Nothing is changed. */
+            dryRun?: boolean;
+            /** @description Event types that the document does not have are archived. */
+            replaceAll?: boolean;
+            /** @description An OpenAPI 3.1 document; its `webhooks` (or `x-webhooks`) are read. */
+            spec?: {
+                [key: string]: unknown;
+            } | null;
+            /** @description The same as a text of JSON. */
+            specRaw?: string | null;
+        };
+        /** @description What an import has done, or would do. */
+        EventTypeImportOpenApiOut: {
+            /** @description What it has done, or would do. */
+            data: components["schemas"]["EventTypeImportOpenApiOutData"];
+        };
+        /** @description What an import has done, or would do. */
+        EventTypeImportOpenApiOutData: {
+            /** @description Names of event types that were created, changed or archived; none in a dry run. */
+            modified: string[];
+            /** @description In a dry run: those that would be created or changed, as they would be. */
+            to_modify: components["schemas"]["EventTypeFromOpenApi"][] | null;
         };
         /**
          * @example {
@@ -1907,6 +3435,15 @@ export interface components {
             /** @description The newest first. */
             keys: components["schemas"]["Jwk"][];
         };
+        ListResponse_ApiTokenCensoredOut_: {
+            data: components["schemas"]["ApiTokenCensoredOut"][];
+            /** @description Whether the list ends here. */
+            done: boolean;
+            /** @description Leads to the page that follows. */
+            iterator: string | null;
+            /** @description Leads to the page before. */
+            prevIterator: string | null;
+        };
         ListResponse_ApplicationOut_: {
             data: components["schemas"]["ApplicationOut"][];
             /** @description Whether the list ends here. */
@@ -1936,6 +3473,24 @@ export interface components {
         };
         ListResponse_EndpointOut_: {
             data: components["schemas"]["EndpointOut"][];
+            /** @description Whether the list ends here. */
+            done: boolean;
+            /** @description Leads to the page that follows. */
+            iterator: string | null;
+            /** @description Leads to the page before. */
+            prevIterator: string | null;
+        };
+        ListResponse_EndpointRowOut_: {
+            data: components["schemas"]["EndpointRowOut"][];
+            /** @description Whether the list ends here. */
+            done: boolean;
+            /** @description Leads to the page that follows. */
+            iterator: string | null;
+            /** @description Leads to the page before. */
+            prevIterator: string | null;
+        };
+        ListResponse_EnvironmentModelOut_: {
+            data: components["schemas"]["EnvironmentModelOut"][];
             /** @description Whether the list ends here. */
             done: boolean;
             /** @description Leads to the page that follows. */
@@ -1997,6 +3552,58 @@ export interface components {
             /** @description Leads to the page before. */
             prevIterator: string | null;
         };
+        ListResponse_MessageRowOut_: {
+            data: components["schemas"]["MessageRowOut"][];
+            /** @description Whether the list ends here. */
+            done: boolean;
+            /** @description Leads to the page that follows. */
+            iterator: string | null;
+            /** @description Leads to the page before. */
+            prevIterator: string | null;
+            /**
+             * Format: date-time
+             * @description How far the search has looked, where its time was over before the page was full: go on with `iterator`.
+             */
+            searchedTo?: string | null;
+        };
+        /** @description What an id stands for, and what that belongs to. */
+        LookupOut: {
+            /** @description The application. */
+            appId: string | null;
+            /** @description The endpoint. */
+            endpointId: string | null;
+            /**
+             * @description What it is.
+             * @enum {string}
+             */
+            kind: "message" | "attempt" | "endpoint" | "application" | "source" | "event-type";
+            /** @description The message. */
+            msgId: string | null;
+            /** @description The source. */
+            sourceId: string | null;
+        };
+        /** @description The headers of an attempt. */
+        MessageAttemptHeadersOut: {
+            /**
+             * Format: date-time
+             * @description When the endpoint was changed, if that was after the attempt: its headers or its secret may have been others
+             *     then. An addition of this server.
+             */
+            endpointChangedAt?: string | null;
+            /** @description Whether the headers of the request could be made. An addition of this server. */
+            rebuilt: boolean;
+            /** @description Those of the answer, in their order; of a failure only, and at most 32 of them with 2 KiB. */
+            responseHeaders: string[][] | null;
+            /** @description Names of those whose values are not shown: `***` stands there. */
+            sensitive: string[];
+            /**
+             * @description Those of the request. They are not kept: they are made from the message, the time of the attempt and the
+             *     endpoint as it is now. Where the bytes of the message are gone, what depends on them is not there.
+             */
+            sentHeaders: {
+                [key: string]: string;
+            };
+        };
         /** @description An attempt. */
         MessageAttemptOut: {
             /** @description The endpoint. */
@@ -2006,6 +3613,17 @@ export interface components {
             msg?: components["schemas"]["MessageOut"];
             /** @description The message. */
             msgId: string;
+            /**
+             * Format: date-time
+             * @description After a failure: when the delivery was to be tried again, as was decided then. An addition of this server.
+             */
+            nextAttempt: string | null;
+            /**
+             * @description How it ended, as a word: `success`, `status` (the receiver answered with another status than 2xx), `timeout`,
+             *     `dns_failed`, `connect_failed`, `tls_failed`, `connection_closed`, `invalid_response`, `blocked_ip` or
+             *     `internal_error`. An addition of this server.
+             */
+            outcome: string;
             /** @description The receiver's answer as far as it is kept; without one, how the attempt ended. */
             response: string;
             /**
@@ -2030,6 +3648,8 @@ export interface components {
              * @description When it began.
              */
             timestamp: string;
+            /** @description Where its time went; null where that is not known. An addition of this server. */
+            timings: components["schemas"]["AttemptTimings"] | null;
             /**
              * Format: int64
              * @description 0 by schedule, 1 by hand.
@@ -2085,6 +3705,13 @@ export interface components {
             updatedAt: string;
             /** @description Where messages are posted to; a password in it is masked. */
             url: string;
+        };
+        MessageEventsOut: {
+            data: components["schemas"]["MessageOut"][];
+            /** @description Whether the list ends here. */
+            done: boolean;
+            /** @description Leads to the page that follows. */
+            iterator: string;
         };
         /**
          * @example {
@@ -2153,6 +3780,159 @@ export interface components {
         MessageRawPayloadOut: {
             /** @description What is no UTF-8 in it reads U+FFFD. */
             payload: string;
+        };
+        MessageRowOut: {
+            /** @description The application. */
+            appId: string;
+            /** @description What people call it. */
+            appName: string;
+            /** @description Its channels. */
+            channels: string[] | null;
+            /**
+             * Format: date-time
+             * @description Not to be sent before.
+             */
+            deliverAt: string | null;
+            /** @description Its deliveries; null where the page's time did not suffice to count them. */
+            deliveries: components["schemas"]["DeliveryCounts"] | null;
+            /** @description The sender's id of the event. */
+            eventId: string | null;
+            /** @description Its type. */
+            eventType: string;
+            id: string;
+            /**
+             * Format: date-time
+             * @description When the first of them is tried again.
+             */
+            nextAttempt: string | null;
+            /** @description Byte for byte as it came; `{}` where it is not shown or is no JSON object, `{"expired":true}` where it is no longer kept. */
+            payload: {
+                [key: string]: unknown;
+            };
+            /** @description The source that it came in by. */
+            sourceId: string | null;
+            /** @description What people call that. */
+            sourceName: string | null;
+            /** @description Its tags. */
+            tags: string[] | null;
+            /**
+             * Format: date-time
+             * @description When it was accepted.
+             */
+            timestamp: string;
+        };
+        /**
+         * @example {
+         *       "limit": 50,
+         *       "text": "in_1"
+         *     }
+         */
+        MessageSearchIn: {
+            /**
+             * Format: date-time
+             * @description Only what is newer.
+             */
+            after?: string | null;
+            /**
+             * Format: date-time
+             * @description Only what is older.
+             */
+            before?: string | null;
+            /** @description Only messages of this channel. */
+            channel?: string | null;
+            /** @description Only messages of these types; repeated, or with commas. */
+            event_types?: string[] | null;
+            /** @description The `iterator` of a page leads to what follows it, its `prevIterator` to what comes before. */
+            iterator?: string | null;
+            /**
+             * @description Rows of the page.
+             * @default 50
+             */
+            limit: number | null;
+            /** @description Only messages with this tag. */
+            tag?: string | null;
+            /** @description Only messages that have this text in their bytes, in the request that they came in with, or in an id; letters of ASCII are the same in both cases. */
+            text?: string | null;
+            /**
+             * @description Whether payloads, or answers of receivers, are shown; else they are empty.
+             * @default false
+             */
+            with_content: boolean;
+        };
+        MessageSearchOut: {
+            data: components["schemas"]["MessageOut"][];
+            /** @description Whether the list ends here. */
+            done: boolean;
+            /** @description Leads to the page that follows. */
+            iterator: string | null;
+            /** @description Leads to the page before. */
+            prevIterator: string | null;
+            /**
+             * Format: date-time
+             * @description How far the search has looked, where its time was over before the page was full: go on with `iterator`.
+             */
+            searchedTo?: string | null;
+        };
+        /**
+         * @example {
+         *       "url": "https://example.com/new"
+         *     }
+         */
+        MessageTryIn: {
+            /** @description Whose secret and headers are used; without one a secret is drawn. */
+            endpointId?: string | null;
+            /**
+             * Format: uri
+             * @description Where the message is posted to, once.
+             */
+            url: string;
+        };
+        /** @description What trying a URL out came to. */
+        MessageTryOut: {
+            /**
+             * @description How it ended: `success`, `status`, `timeout`, `dns_failed`, `connect_failed`, `tls_failed`,
+             *     `connection_closed`, `invalid_response`, `blocked_ip` or `internal_error`.
+             */
+            outcome: string;
+            /** @description The answer as far as it is kept; without one, how the attempt ended. */
+            response: string;
+            /**
+             * Format: uint32
+             * @description How long it took.
+             */
+            responseDurationMs: number;
+            /**
+             * Format: uint16
+             * @description The answer's status; 0 where there was none.
+             */
+            responseStatusCode: number;
+            /** @description What it was signed with, where no endpoint was named: drawn for this attempt, and used for nothing else. */
+            secret?: string | null;
+            /**
+             * Format: uint16
+             * @description 0 succeeded, 2 failed.
+             */
+            status: number;
+            /** @description The same as a word. */
+            statusText: string;
+            /** @description Where the time went. */
+            timings: components["schemas"]["AttemptTimings"];
+        };
+        /**
+         * @example {
+         *       "oneTimeToken": "pho_01234567"
+         *     }
+         */
+        OneTimeTokenIn: {
+            /** @description The token behind the `#` of a link of `posthouse login`. */
+            oneTimeToken: string;
+        };
+        /** @description A session that was opened. */
+        OneTimeTokenOut: {
+            /** @description All of them. */
+            capabilities: string[];
+            /** @description The session's token, used as a key is. */
+            token: string;
         };
         /**
          * @example {
@@ -2243,13 +4023,148 @@ export interface components {
              */
             url: string;
         };
+        /** @description What came and went in a time. */
+        OverviewBucket: {
+            /**
+             * Format: uint64
+             * @description Messages that were accepted.
+             */
+            accepted: number;
+            /**
+             * Format: date-time
+             * @description When it begins.
+             */
+            at: string;
+            /**
+             * Format: uint64
+             * @description Attempts that succeeded.
+             */
+            delivered: number;
+            /**
+             * Format: uint64
+             * @description Attempts that failed.
+             */
+            failed: number;
+            /**
+             * Format: double
+             * @description Half of the attempts took at most so many milliseconds; null where there were none.
+             */
+            p50Ms: number | null;
+            /**
+             * Format: double
+             * @description 95 of 100 attempts took at most so many milliseconds.
+             */
+            p95Ms: number | null;
+            /**
+             * Format: double
+             * @description 99 of 100 attempts took at most so many milliseconds.
+             */
+            p99Ms: number | null;
+        };
+        /** @description How an environment stands. */
+        OverviewNow: {
+            /**
+             * Format: double
+             * @description Messages accepted in a second, in the last minute or two.
+             */
+            acceptedPerSecond: number;
+            /**
+             * Format: double
+             * @description Attempts that succeeded in a second, in the same time.
+             */
+            deliveredPerSecond: number;
+            /**
+             * Format: uint64
+             * @description Endpoints that do nothing but fail.
+             */
+            failing: number;
+            /** @description There are more than were counted. */
+            hasMoreWaiting: boolean;
+            /**
+             * Format: uint64
+             * @description Attempts in flight, of this node.
+             */
+            inFlight: number;
+            /**
+             * Format: date-time
+             * @description When the delivery was due that is due longest, of this node; null where none is.
+             */
+            oldestDueAt: string | null;
+            /** @description Where that goes. */
+            oldestDueEndpointId: string | null;
+            /**
+             * Format: uint64
+             * @description Deliveries without an outcome, and those that wait for their due time.
+             */
+            waiting: number;
+        };
+        /** @description What came and went in an environment, and how it stands now. */
+        OverviewOut: {
+            /**
+             * Format: int64
+             * @description Seconds of a bucket.
+             */
+            bucketS: number;
+            /**
+             * Format: date-time
+             * @description What came after is not counted yet: where much comes, counts are some seconds behind, on PostgreSQL up to a
+             *     minute.
+             */
+            countedTo: string;
+            /** @description How it stands now. */
+            now: components["schemas"]["OverviewNow"];
+            /** @description The period that was asked for. */
+            period: string;
+            /** @description Every bucket of the period, oldest first; the last goes on. */
+            series: components["schemas"]["OverviewBucket"][];
+            /** @description The series together. */
+            totals: components["schemas"]["OverviewTotals"];
+        };
+        /** @description What came and went in the whole period. */
+        OverviewTotals: {
+            /**
+             * Format: uint64
+             * @description Messages that were accepted.
+             */
+            accepted: number;
+            /**
+             * Format: uint64
+             * @description Attempts that succeeded.
+             */
+            delivered: number;
+            /**
+             * Format: uint64
+             * @description Attempts that failed.
+             */
+            failed: number;
+            /**
+             * Format: double
+             * @description Half of the attempts took at most so many milliseconds; null where there were none.
+             */
+            p50Ms: number | null;
+            /**
+             * Format: double
+             * @description 95 of 100 attempts took at most so many milliseconds.
+             */
+            p95Ms: number | null;
+            /**
+             * Format: double
+             * @description 99 of 100 attempts took at most so many milliseconds.
+             */
+            p99Ms: number | null;
+        };
         /** @description How far a task is. */
         Progress: {
             /**
              * Format: uint64
-             * @description Messages that it has sent again.
+             * @description Deliveries, messages or endpoints that it has worked on.
              */
-            messagesSent: number;
+            done: number;
+            /**
+             * Format: uint64
+             * @description How many there were when it began, where that could be told.
+             */
+            total: number | null;
         };
         /** @description Whether the server takes messages, and why not. */
         Ready: {
@@ -2299,6 +4214,31 @@ export interface components {
         };
         /**
          * @example {
+         *       "since": "2030-01-31T08:00:00Z"
+         *     }
+         */
+        ReplayIn: {
+            /**
+             * Format: date-time
+             * @description What is older is left as it is.
+             */
+            since: string;
+            /**
+             * Format: date-time
+             * @description What is younger is left as it is; now, if left out. After `since`.
+             */
+            until?: string | null;
+        };
+        /** @description How many were sent again. */
+        ResendFailedOut: {
+            /**
+             * Format: uint
+             * @description Endpoints to which an attempt is under way.
+             */
+            resent: number;
+        };
+        /**
+         * @example {
          *       "retrySchedule": [
          *         {
          *           "nanos": 0,
@@ -2324,6 +4264,40 @@ export interface components {
         RotateTokenOut: {
             /** @description Where the provider is to send to. */
             ingestUrl: string;
+        };
+        /** @description An environment. */
+        SessionEnvironmentOut: {
+            /** @description Its id. */
+            id: string;
+            /** @description Its name. */
+            name: string;
+        };
+        /**
+         * @example {
+         *       "key": "phk_0123456789abcdef"
+         *     }
+         */
+        SessionIn: {
+            /** @description A key. Either this or `oneTimeToken`. */
+            key?: string | null;
+            /** @description The token behind the `#` of a link of `posthouse login`. */
+            oneTimeToken?: string | null;
+        };
+        /** @description What the caller's key or session opens. */
+        SessionOut: {
+            /** @description The environment that this call was for. */
+            envId: string | null;
+            /** @description The environments that can be chosen by the header `posthouse-environment`. */
+            environments: components["schemas"]["SessionEnvironmentOut"][];
+            /**
+             * Format: date-time
+             * @description When it ends; null means that it does not by itself.
+             */
+            expiresAt: string | null;
+            /** @description `session` or `key`. */
+            kind: string;
+            /** @description What it may do: `full`, `read`, `publish`, `operator`. */
+            scopes: string[];
         };
         /**
          * @example {
@@ -2355,61 +4329,98 @@ export interface components {
              * @constant
              */
             applicationAlertsLogoUrl?: null;
-            /**
-             * @description Has this one value here.
-             * @constant
-             */
-            colorPaletteDark?: null;
-            /**
-             * @description Has this one value here.
-             * @constant
-             */
-            colorPaletteLight?: null;
+            /** @description Colours of the portal in dark surroundings. */
+            colorPaletteDark?: {
+                /** @description A colour such as `#336699`. */
+                backgroundHover?: string | null;
+                /** @description A colour such as `#336699`. */
+                backgroundPrimary?: string | null;
+                /** @description A colour such as `#336699`. */
+                backgroundSecondary?: string | null;
+                /** @description A colour such as `#336699`. */
+                borderPrimary?: string | null;
+                /** @description A colour such as `#336699`. */
+                buttonPrimary?: string | null;
+                /** @description A colour such as `#336699`. */
+                interactiveAccent?: string | null;
+                /** @description A colour such as `#336699`. */
+                navigationAccent?: string | null;
+                /** @description A colour such as `#336699`. */
+                primary?: string | null;
+                /** @description A colour such as `#336699`. */
+                textDanger?: string | null;
+                /** @description A colour such as `#336699`. */
+                textPrimary?: string | null;
+                /** @description A colour such as `#336699`. */
+                textSecondary?: string | null;
+            } | null;
+            /** @description Colours of the portal in light surroundings. */
+            colorPaletteLight?: {
+                /** @description A colour such as `#336699`. */
+                backgroundHover?: string | null;
+                /** @description A colour such as `#336699`. */
+                backgroundPrimary?: string | null;
+                /** @description A colour such as `#336699`. */
+                backgroundSecondary?: string | null;
+                /** @description A colour such as `#336699`. */
+                borderPrimary?: string | null;
+                /** @description A colour such as `#336699`. */
+                buttonPrimary?: string | null;
+                /** @description A colour such as `#336699`. */
+                interactiveAccent?: string | null;
+                /** @description A colour such as `#336699`. */
+                navigationAccent?: string | null;
+                /** @description A colour such as `#336699`. */
+                primary?: string | null;
+                /** @description A colour such as `#336699`. */
+                textDanger?: string | null;
+                /** @description A colour such as `#336699`. */
+                textPrimary?: string | null;
+                /** @description A colour such as `#336699`. */
+                textSecondary?: string | null;
+            } | null;
             /**
              * @description Has this one value here.
              * @constant
              */
             customBaseFontSize?: null;
-            /**
-             * @description Has this one value here.
-             * @constant
-             */
-            customColor?: null;
-            /**
-             * @description Has this one value here.
-             * @constant
-             */
-            customFontFamily?: null;
+            /** @description The portal's main colour. */
+            customColor?: string | null;
+            /** @description The font of the portal, where the machine that shows it has it. */
+            customFontFamily?: string | null;
             /**
              * @description Has this one value here.
              * @constant
              */
             customFontFamilyUrl?: null;
-            /**
-             * @description Has this one value here.
-             * @constant
-             */
-            customLogoUrl?: null;
+            /** @description The picture that the portal shows: an `https` URL, or the picture as a `data:` URL. */
+            customLogoUrl?: string | null;
             /**
              * @description Has this one value here.
              * @constant
              */
             customStringsOverride?: null;
-            /**
-             * @description Has this one value here.
-             * @constant
-             */
-            customThemeOverride?: null;
+            /** @description How round the corners of the portal are. */
+            customThemeOverride?: {
+                /** @description By what has corners. */
+                borderRadius?: {
+                    /** @description `none`, `sm`, `md`, `lg` or `full`. */
+                    button?: string | null;
+                    /** @description `none`, `sm`, `md`, `lg` or `full`. */
+                    card?: string | null;
+                    /** @description `none`, `sm`, `md`, `lg` or `full`. */
+                    input?: string | null;
+                } | null;
+                /** @description Cannot be changed on this server. */
+                fontSize?: null;
+            } | null;
             /**
              * @description Has this one value here.
              * @constant
              */
             disableEndpointOnFailure?: true;
-            /**
-             * @description Has this one value here.
-             * @constant
-             */
-            displayName?: null;
+            /** @description The name that the portal shows. */
+            displayName?: string | null;
             /**
              * @description Has this one value here.
              * @constant
@@ -2472,11 +4483,8 @@ export interface components {
              * @constant
              */
             mcpToken?: false;
-            /**
-             * @description Has this one value here.
-             * @constant
-             */
-            readOnly?: false;
+            /** @description Whether portal tokens change nothing, whatever their capabilities are. */
+            readOnly?: boolean;
             /**
              * @description Has this one value here.
              * @constant
@@ -2545,61 +4553,98 @@ export interface components {
              * @constant
              */
             applicationAlertsLogoUrl: null;
-            /**
-             * @description Has this one value here.
-             * @constant
-             */
-            colorPaletteDark: null;
-            /**
-             * @description Has this one value here.
-             * @constant
-             */
-            colorPaletteLight: null;
+            /** @description Colours of the portal in dark surroundings. */
+            colorPaletteDark: {
+                /** @description A colour such as `#336699`. */
+                backgroundHover?: string | null;
+                /** @description A colour such as `#336699`. */
+                backgroundPrimary?: string | null;
+                /** @description A colour such as `#336699`. */
+                backgroundSecondary?: string | null;
+                /** @description A colour such as `#336699`. */
+                borderPrimary?: string | null;
+                /** @description A colour such as `#336699`. */
+                buttonPrimary?: string | null;
+                /** @description A colour such as `#336699`. */
+                interactiveAccent?: string | null;
+                /** @description A colour such as `#336699`. */
+                navigationAccent?: string | null;
+                /** @description A colour such as `#336699`. */
+                primary?: string | null;
+                /** @description A colour such as `#336699`. */
+                textDanger?: string | null;
+                /** @description A colour such as `#336699`. */
+                textPrimary?: string | null;
+                /** @description A colour such as `#336699`. */
+                textSecondary?: string | null;
+            } | null;
+            /** @description Colours of the portal in light surroundings. */
+            colorPaletteLight: {
+                /** @description A colour such as `#336699`. */
+                backgroundHover?: string | null;
+                /** @description A colour such as `#336699`. */
+                backgroundPrimary?: string | null;
+                /** @description A colour such as `#336699`. */
+                backgroundSecondary?: string | null;
+                /** @description A colour such as `#336699`. */
+                borderPrimary?: string | null;
+                /** @description A colour such as `#336699`. */
+                buttonPrimary?: string | null;
+                /** @description A colour such as `#336699`. */
+                interactiveAccent?: string | null;
+                /** @description A colour such as `#336699`. */
+                navigationAccent?: string | null;
+                /** @description A colour such as `#336699`. */
+                primary?: string | null;
+                /** @description A colour such as `#336699`. */
+                textDanger?: string | null;
+                /** @description A colour such as `#336699`. */
+                textPrimary?: string | null;
+                /** @description A colour such as `#336699`. */
+                textSecondary?: string | null;
+            } | null;
             /**
              * @description Has this one value here.
              * @constant
              */
             customBaseFontSize: null;
-            /**
-             * @description Has this one value here.
-             * @constant
-             */
-            customColor: null;
-            /**
-             * @description Has this one value here.
-             * @constant
-             */
-            customFontFamily: null;
+            /** @description The portal's main colour. */
+            customColor: string | null;
+            /** @description The font of the portal, where the machine that shows it has it. */
+            customFontFamily: string | null;
             /**
              * @description Has this one value here.
              * @constant
              */
             customFontFamilyUrl: null;
-            /**
-             * @description Has this one value here.
-             * @constant
-             */
-            customLogoUrl: null;
+            /** @description The picture that the portal shows: an `https` URL, or the picture as a `data:` URL. */
+            customLogoUrl: string | null;
             /**
              * @description Has this one value here.
              * @constant
              */
             customStringsOverride: null;
-            /**
-             * @description Has this one value here.
-             * @constant
-             */
-            customThemeOverride: null;
+            /** @description How round the corners of the portal are. */
+            customThemeOverride: {
+                /** @description By what has corners. */
+                borderRadius?: {
+                    /** @description `none`, `sm`, `md`, `lg` or `full`. */
+                    button?: string | null;
+                    /** @description `none`, `sm`, `md`, `lg` or `full`. */
+                    card?: string | null;
+                    /** @description `none`, `sm`, `md`, `lg` or `full`. */
+                    input?: string | null;
+                } | null;
+                /** @description Cannot be changed on this server. */
+                fontSize?: null;
+            } | null;
             /**
              * @description Has this one value here.
              * @constant
              */
             disableEndpointOnFailure: true;
-            /**
-             * @description Has this one value here.
-             * @constant
-             */
-            displayName: null;
+            /** @description The name that the portal shows. */
+            displayName: string | null;
             /**
              * @description Has this one value here.
              * @constant
@@ -2662,11 +4707,8 @@ export interface components {
              * @constant
              */
             mcpToken: false;
-            /**
-             * @description Has this one value here.
-             * @constant
-             */
-            readOnly: false;
+            /** @description Whether portal tokens change nothing, whatever their capabilities are. */
+            readOnly: boolean;
             /**
              * @description Has this one value here.
              * @constant
@@ -2740,61 +4782,98 @@ export interface components {
              * @constant
              */
             applicationAlertsLogoUrl?: null;
-            /**
-             * @description Has this one value here.
-             * @constant
-             */
-            colorPaletteDark?: null;
-            /**
-             * @description Has this one value here.
-             * @constant
-             */
-            colorPaletteLight?: null;
+            /** @description Colours of the portal in dark surroundings. */
+            colorPaletteDark?: {
+                /** @description A colour such as `#336699`. */
+                backgroundHover?: string | null;
+                /** @description A colour such as `#336699`. */
+                backgroundPrimary?: string | null;
+                /** @description A colour such as `#336699`. */
+                backgroundSecondary?: string | null;
+                /** @description A colour such as `#336699`. */
+                borderPrimary?: string | null;
+                /** @description A colour such as `#336699`. */
+                buttonPrimary?: string | null;
+                /** @description A colour such as `#336699`. */
+                interactiveAccent?: string | null;
+                /** @description A colour such as `#336699`. */
+                navigationAccent?: string | null;
+                /** @description A colour such as `#336699`. */
+                primary?: string | null;
+                /** @description A colour such as `#336699`. */
+                textDanger?: string | null;
+                /** @description A colour such as `#336699`. */
+                textPrimary?: string | null;
+                /** @description A colour such as `#336699`. */
+                textSecondary?: string | null;
+            } | null;
+            /** @description Colours of the portal in light surroundings. */
+            colorPaletteLight?: {
+                /** @description A colour such as `#336699`. */
+                backgroundHover?: string | null;
+                /** @description A colour such as `#336699`. */
+                backgroundPrimary?: string | null;
+                /** @description A colour such as `#336699`. */
+                backgroundSecondary?: string | null;
+                /** @description A colour such as `#336699`. */
+                borderPrimary?: string | null;
+                /** @description A colour such as `#336699`. */
+                buttonPrimary?: string | null;
+                /** @description A colour such as `#336699`. */
+                interactiveAccent?: string | null;
+                /** @description A colour such as `#336699`. */
+                navigationAccent?: string | null;
+                /** @description A colour such as `#336699`. */
+                primary?: string | null;
+                /** @description A colour such as `#336699`. */
+                textDanger?: string | null;
+                /** @description A colour such as `#336699`. */
+                textPrimary?: string | null;
+                /** @description A colour such as `#336699`. */
+                textSecondary?: string | null;
+            } | null;
             /**
              * @description Has this one value here.
              * @constant
              */
             customBaseFontSize?: null;
-            /**
-             * @description Has this one value here.
-             * @constant
-             */
-            customColor?: null;
-            /**
-             * @description Has this one value here.
-             * @constant
-             */
-            customFontFamily?: null;
+            /** @description The portal's main colour. */
+            customColor?: string | null;
+            /** @description The font of the portal, where the machine that shows it has it. */
+            customFontFamily?: string | null;
             /**
              * @description Has this one value here.
              * @constant
              */
             customFontFamilyUrl?: null;
-            /**
-             * @description Has this one value here.
-             * @constant
-             */
-            customLogoUrl?: null;
+            /** @description The picture that the portal shows: an `https` URL, or the picture as a `data:` URL. */
+            customLogoUrl?: string | null;
             /**
              * @description Has this one value here.
              * @constant
              */
             customStringsOverride?: null;
-            /**
-             * @description Has this one value here.
-             * @constant
-             */
-            customThemeOverride?: null;
+            /** @description How round the corners of the portal are. */
+            customThemeOverride?: {
+                /** @description By what has corners. */
+                borderRadius?: {
+                    /** @description `none`, `sm`, `md`, `lg` or `full`. */
+                    button?: string | null;
+                    /** @description `none`, `sm`, `md`, `lg` or `full`. */
+                    card?: string | null;
+                    /** @description `none`, `sm`, `md`, `lg` or `full`. */
+                    input?: string | null;
+                } | null;
+                /** @description Cannot be changed on this server. */
+                fontSize?: null;
+            } | null;
             /**
              * @description Has this one value here.
              * @constant
              */
             disableEndpointOnFailure?: true;
-            /**
-             * @description Has this one value here.
-             * @constant
-             */
-            displayName?: null;
+            /** @description The name that the portal shows. */
+            displayName?: string | null;
             /**
              * @description Has this one value here.
              * @constant
@@ -2857,11 +4936,8 @@ export interface components {
              * @constant
              */
             mcpToken?: false;
-            /**
-             * @description Has this one value here.
-             * @constant
-             */
-            readOnly?: false;
+            /** @description Whether portal tokens change nothing, whatever their capabilities are. */
+            readOnly?: boolean;
             /**
              * @description Has this one value here.
              * @constant
@@ -2927,6 +5003,22 @@ export interface components {
              */
             status: number;
         };
+        /** @description What became of a sample. */
+        SourceSampleOut: {
+            /** @description Why it was refused. */
+            cause: string | null;
+            /** @description What may be wrong. */
+            hint: string | null;
+            /** @description The message that it became, or that was the same. */
+            messageId: string | null;
+            /**
+             * Format: uint16
+             * @description What its sender was answered.
+             */
+            status: number;
+            /** @description `accepted`, `duplicate` or `rejected`. */
+            verdict: string;
+        };
         /** @description Whose first answer senders get, as the API has it. An addition of this server. */
         SourceSyncDto: {
             /** @description An endpoint of the source's application, by id or uid. */
@@ -2951,6 +5043,267 @@ export interface components {
         SourceTypesOut: {
             /** @description Each of them. */
             data: components["schemas"]["SourceTypeOut"][];
+        };
+        /** @description The journal. */
+        SystemJournal: {
+            /**
+             * Format: double
+             * @description Commands in a commit, lately.
+             */
+            batchMean: number | null;
+            /**
+             * Format: double
+             * @description Half of the commits took at most so many milliseconds, lately.
+             */
+            commitMsP50: number | null;
+            /**
+             * Format: double
+             * @description 99 of 100 commits took at most so many milliseconds, lately.
+             */
+            commitMsP99: number | null;
+            /**
+             * Format: double
+             * @description Commits in a second, lately.
+             */
+            commitsPerSecond: number;
+            /**
+             * Format: uint64
+             * @description Their bytes, roughly.
+             */
+            queueBytes: number;
+            /**
+             * Format: uint64
+             * @description Commands that wait.
+             */
+            queueDepth: number;
+            /** @description `good`, `disk_full`, `away`, `failed` or `closed`. */
+            state: string;
+        };
+        /** @description Lanes: queues of endpoints in memory. */
+        SystemLanes: {
+            /**
+             * Format: uint
+             * @description Those that are tried again.
+             */
+            halfOpen: number;
+            /**
+             * Format: uint
+             * @description Attempts in flight.
+             */
+            inFlight: number;
+            /**
+             * Format: uint
+             * @description Those that are not sent to for a moment, because they could not be reached.
+             */
+            open: number;
+            /**
+             * Format: uint
+             * @description Deliveries in memory.
+             */
+            ready: number;
+            /**
+             * Format: uint64
+             * @description Of these, those that are in no memory of this node.
+             */
+            spilled: number;
+            /**
+             * Format: uint
+             * @description Endpoints that have one.
+             */
+            total: number;
+            /**
+             * Format: uint64
+             * @description Deliveries in the store without an outcome, of all nodes.
+             */
+            waiting: number;
+        };
+        /** @description Limits. */
+        SystemLimits: {
+            /**
+             * Format: uint64
+             * @description Milliseconds of an attempt.
+             */
+            attemptTimeoutMs: number;
+            /**
+             * Format: uint
+             * @description Attempts in flight.
+             */
+            attemptsInFlightMax: number;
+            /**
+             * Format: uint
+             * @description Bytes of a body.
+             */
+            bodyBytesMax: number;
+            /**
+             * Format: uint
+             * @description Deliveries in memory.
+             */
+            deliveriesInMemoryMax: number;
+            /**
+             * Format: uint
+             * @description Endpoints of an application.
+             */
+            endpointsPerApplication: number;
+            /**
+             * Format: uint
+             * @description Bytes of these.
+             */
+            journalBytesMax: number;
+            /**
+             * Format: uint
+             * @description Commands that may wait for the journal.
+             */
+            journalRowsMax: number;
+            /** @description Seconds before each retry, where nothing else says otherwise. */
+            retryScheduleS: number[];
+        };
+        /** @description A node. */
+        SystemNode: {
+            /** @description Where it listens; known of the one that answers only. */
+            address: string | null;
+            /** @description Its number. */
+            id: string;
+            /**
+             * Format: date-time
+             * @description When its lease ends unless it is renewed.
+             */
+            leaseUntil: string | null;
+            /** @description What it calls itself. */
+            name: string;
+            /**
+             * Format: uint16
+             * @description Slots that it holds.
+             */
+            slots: number;
+            /** @description `active`, `leaving`, or `gone`: its lease is over. */
+            state: string;
+            /** @description What it runs. */
+            version: string;
+        };
+        /** @description How the server stands. What cannot be known is null. */
+        SystemOut: {
+            /** @description `sqlite` or `postgres`. */
+            engine: string;
+            /** @description The journal of this node. */
+            journal: components["schemas"]["SystemJournal"];
+            /** @description The lanes of this node. */
+            lanes: components["schemas"]["SystemLanes"];
+            /** @description What is accepted at most. */
+            limits: components["schemas"]["SystemLimits"];
+            /** @description Those that share the store; one where it is embedded. */
+            nodes: components["schemas"]["SystemNode"][];
+            /** @description What waits in the environment: the 50 endpoints with most. */
+            queue: components["schemas"]["SystemQueue"][];
+            /** @description Bounds of the columns of `queue[].byAge`, in seconds; what is older than the last is in one column more. */
+            queueAgesS: number[];
+            /** @description How long things are kept, in days. */
+            retention: components["schemas"]["SystemRetention"];
+            /** @description Slots of endpoints. */
+            slots: components["schemas"]["SystemSlots"];
+            /**
+             * Format: date-time
+             * @description When the process that answers was started.
+             */
+            startedAt: string;
+            /** @description What is on disk. */
+            store: components["schemas"]["SystemStore"];
+            /** @description What it runs. */
+            version: string;
+        };
+        /** @description What waits for an endpoint. */
+        SystemQueue: {
+            /** @description Deliveries by the age of their message. */
+            byAge: number[];
+            /** @description The endpoint. */
+            endpointId: string;
+            /**
+             * Format: uint64
+             * @description Set aside after their last failure.
+             */
+            failed: number;
+            /**
+             * Format: uint64
+             * @description Held because the endpoint is disabled.
+             */
+            held: number;
+            /** @description Where it delivers to; a password in it is masked. */
+            url: string;
+        };
+        /** @description Retention. */
+        SystemRetention: {
+            /**
+             * Format: uint16
+             * @description Attempts.
+             */
+            attemptDays: number;
+            /**
+             * Format: uint16
+             * @description Messages.
+             */
+            messageDays: number;
+            /**
+             * Format: uint16
+             * @description Bytes of messages.
+             */
+            payloadDays: number;
+        };
+        /** @description Slots. */
+        SystemSlots: {
+            /**
+             * Format: uint
+             * @description Those that a node holds whose lease is not over.
+             */
+            held: number;
+            /**
+             * Format: uint
+             * @description All there are.
+             */
+            total: number;
+        };
+        /** @description What is on disk. */
+        SystemStore: {
+            /**
+             * Format: uint64
+             * @description The store without its log.
+             */
+            bytes: number;
+            /**
+             * Format: uint64
+             * @description Room on the disk of the data folder.
+             */
+            diskFreeBytes: number | null;
+            /** @description Its largest tables, with all their partitions and indexes. */
+            tables: components["schemas"]["SystemTable"][];
+            /**
+             * Format: uint64
+             * @description Its write-ahead log.
+             */
+            walBytes: number | null;
+        };
+        /** @description A table. */
+        SystemTable: {
+            /**
+             * Format: uint64
+             * @description Bytes.
+             */
+            bytes: number | null;
+            /** @description What it is called. */
+            name: string;
+            /**
+             * Format: uint64
+             * @description Rows, roughly.
+             */
+            rows: number | null;
+        };
+        /** @description How many there are. */
+        TaskCountOut: {
+            /** @description There may be more: no more were looked at. */
+            approximated: boolean;
+            /**
+             * Format: uint64
+             * @description Messages that would be sent.
+             */
+            count: number;
         };
         Text: string;
         ValidationError: {
@@ -2995,6 +5348,26 @@ export interface components {
              * @description What is younger is left as it is; now, if left out. After `since`.
              */
             until?: string | null;
+        };
+        /** @description Who the caller is. */
+        WhoamiOut: {
+            /** @description The application that a portal token opens. */
+            appId: string | null;
+            /** @description What a portal token allows now; null for keys. An addition of this server. */
+            capabilities: string[] | null;
+            /** @description The environment. */
+            envId: string | null;
+            /**
+             * Format: date-time
+             * @description When it ends; null means that it does not by itself. An addition of this server.
+             */
+            expiresAt: string | null;
+            /** @description `RegionalAuthToken` for keys and sessions, `Unknown` for portal tokens. */
+            permissionSource: string;
+            /** @description The session that a portal token was put in, if any. */
+            sessionId: string | null;
+            /** @description Always null. */
+            streamAppId: string | null;
         };
     };
     responses: {
@@ -3192,6 +5565,36 @@ export interface operations {
             503: components["responses"]["503"];
         };
     };
+    "v1.application.count-active": {
+        parameters: {
+            query?: {
+                /** @description Leaves out endpoints at https://play.svix.com/. */
+                exclude_svix_play?: boolean;
+                /** @description Leaves out applications all of whose endpoints are disabled. */
+                exclude_disabled?: boolean;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description As asked for */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ActiveAppCount"];
+                };
+            };
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            422: components["responses"]["422"];
+            429: components["responses"]["429"];
+            503: components["responses"]["503"];
+        };
+    };
     "v1.application.get": {
         parameters: {
             query?: never;
@@ -3379,6 +5782,52 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["ListResponse_MessageAttemptOut_"];
+                };
+            };
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            422: components["responses"]["422"];
+            429: components["responses"]["429"];
+            503: components["responses"]["503"];
+        };
+    };
+    "v1.message-attempt.count-by-endpoint": {
+        parameters: {
+            query?: {
+                /** @description 0 succeeded, 1 pending, 2 failed, 3 being sent, 4 cancelled. */
+                status?: 0 | 1 | 2 | 3 | 4;
+                /** @description Of the receiver's answer; 0 where there was none. */
+                status_code_class?: 0 | 100 | 200 | 300 | 400 | 500;
+                /** @description Only messages of this channel. */
+                channel?: string;
+                /** @description Only messages with this tag. */
+                tag?: string;
+                /** @description Only messages of these types; repeated, or with commas. */
+                event_types?: string[];
+                /** @description Only what is older. */
+                before?: string;
+                /** @description Only what is newer. */
+                after?: string;
+            };
+            header?: never;
+            path: {
+                /** @description The application, by id or uid. */
+                app_id: string;
+                /** @description The endpoint, by id or uid. */
+                endpoint_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description As asked for */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CountOut"];
                 };
             };
             401: components["responses"]["401"];
@@ -3671,6 +6120,133 @@ export interface operations {
             503: components["responses"]["503"];
         };
     };
+    "v1.endpoint.bulk-replay": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The same key with the same body is answered as it was the first time. */
+                "idempotency-key"?: string;
+            };
+            path: {
+                /** @description The application, by id or uid. */
+                app_id: string;
+                /** @description The endpoint, by id or uid. */
+                endpoint_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["BulkReplayIn"];
+            };
+        };
+        responses: {
+            /** @description Accepted: it is stored */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RecoverOut"];
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            408: components["responses"]["408"];
+            409: components["responses"]["409"];
+            413: components["responses"]["413"];
+            415: components["responses"]["415"];
+            422: components["responses"]["422"];
+            429: components["responses"]["429"];
+            503: components["responses"]["503"];
+        };
+    };
+    "v1.endpoint.bulk-replay.count": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The same key with the same body is answered as it was the first time. */
+                "idempotency-key"?: string;
+            };
+            path: {
+                /** @description The application, by id or uid. */
+                app_id: string;
+                /** @description The endpoint, by id or uid. */
+                endpoint_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["BulkReplayIn"];
+            };
+        };
+        responses: {
+            /** @description As asked for */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TaskCountOut"];
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            408: components["responses"]["408"];
+            409: components["responses"]["409"];
+            413: components["responses"]["413"];
+            415: components["responses"]["415"];
+            422: components["responses"]["422"];
+            429: components["responses"]["429"];
+            503: components["responses"]["503"];
+        };
+    };
+    "v1.endpoint.cancel-msgs": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The same key with the same body is answered as it was the first time. */
+                "idempotency-key"?: string;
+            };
+            path: {
+                /** @description The application, by id or uid. */
+                app_id: string;
+                /** @description The endpoint, by id or uid. */
+                endpoint_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["CancelMsgsIn"];
+            };
+        };
+        responses: {
+            /** @description Done */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            408: components["responses"]["408"];
+            409: components["responses"]["409"];
+            413: components["responses"]["413"];
+            415: components["responses"]["415"];
+            422: components["responses"]["422"];
+            429: components["responses"]["429"];
+            503: components["responses"]["503"];
+        };
+    };
     "v1.endpoint.get-headers": {
         parameters: {
             query?: never;
@@ -3830,6 +6406,49 @@ export interface operations {
             503: components["responses"]["503"];
         };
     };
+    "v1.message.test-attempt": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The same key with the same body is answered as it was the first time. */
+                "idempotency-key"?: string;
+            };
+            path: {
+                /** @description The application, by id or uid. */
+                app_id: string;
+                /** @description The endpoint, by id or uid. */
+                endpoint_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["MessageIn"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MessageAttemptOut"];
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            408: components["responses"]["408"];
+            409: components["responses"]["409"];
+            413: components["responses"]["413"];
+            415: components["responses"]["415"];
+            422: components["responses"]["422"];
+            429: components["responses"]["429"];
+            503: components["responses"]["503"];
+        };
+    };
     "v1.endpoint.recover": {
         parameters: {
             query?: never;
@@ -3858,6 +6477,135 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["RecoverOut"];
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            408: components["responses"]["408"];
+            409: components["responses"]["409"];
+            413: components["responses"]["413"];
+            415: components["responses"]["415"];
+            422: components["responses"]["422"];
+            429: components["responses"]["429"];
+            503: components["responses"]["503"];
+        };
+    };
+    "v1.endpoint.recover.count": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The same key with the same body is answered as it was the first time. */
+                "idempotency-key"?: string;
+            };
+            path: {
+                /** @description The application, by id or uid. */
+                app_id: string;
+                /** @description The endpoint, by id or uid. */
+                endpoint_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RecoverIn"];
+            };
+        };
+        responses: {
+            /** @description As asked for */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TaskCountOut"];
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            408: components["responses"]["408"];
+            409: components["responses"]["409"];
+            413: components["responses"]["413"];
+            415: components["responses"]["415"];
+            422: components["responses"]["422"];
+            429: components["responses"]["429"];
+            503: components["responses"]["503"];
+        };
+    };
+    "v1.endpoint.replay-missing": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The same key with the same body is answered as it was the first time. */
+                "idempotency-key"?: string;
+            };
+            path: {
+                /** @description The application, by id or uid. */
+                app_id: string;
+                /** @description The endpoint, by id or uid. */
+                endpoint_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ReplayIn"];
+            };
+        };
+        responses: {
+            /** @description Accepted: it is stored */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RecoverOut"];
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            408: components["responses"]["408"];
+            409: components["responses"]["409"];
+            413: components["responses"]["413"];
+            415: components["responses"]["415"];
+            422: components["responses"]["422"];
+            429: components["responses"]["429"];
+            503: components["responses"]["503"];
+        };
+    };
+    "v1.endpoint.replay-missing.count": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The same key with the same body is answered as it was the first time. */
+                "idempotency-key"?: string;
+            };
+            path: {
+                /** @description The application, by id or uid. */
+                app_id: string;
+                /** @description The endpoint, by id or uid. */
+                endpoint_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ReplayIn"];
+            };
+        };
+        responses: {
+            /** @description As asked for */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TaskCountOut"];
                 };
             };
             400: components["responses"]["400"];
@@ -4033,6 +6781,142 @@ export interface operations {
             503: components["responses"]["503"];
         };
     };
+    "v1.message.events": {
+        parameters: {
+            query?: {
+                /** @description Rows of the page. */
+                limit?: number;
+                /** @description The `iterator` of a page leads to what follows it, its `prevIterator` to what comes before. */
+                iterator?: string;
+                /** @description Only messages of these types; repeated, or with commas. */
+                event_types?: string[];
+                /** @description Only messages of one of these channels; repeated, or with commas. */
+                channels?: string[];
+                /** @description Only what is newer. */
+                after?: string;
+            };
+            header?: never;
+            path: {
+                /** @description The application, by id or uid. */
+                app_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description As asked for */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MessageEventsOut"];
+                };
+            };
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            422: components["responses"]["422"];
+            429: components["responses"]["429"];
+            503: components["responses"]["503"];
+        };
+    };
+    "v1.message.list-with-deliveries": {
+        parameters: {
+            query?: {
+                /** @description Rows of the page. */
+                limit?: number;
+                /** @description The `iterator` of a page leads to what follows it, its `prevIterator` to what comes before. */
+                iterator?: string;
+                /** @description Only messages with a delivery that stands so; `none`: no endpoint wanted it. */
+                status?: "success" | "pending" | "sending" | "fail" | "canceled" | "held" | "none";
+                /** @description Only messages that have this text in their bytes, in the request that they came in with, or in an id; letters of ASCII are the same in both cases. */
+                text?: string;
+                /** @description Only messages of this channel. */
+                channel?: string;
+                /** @description Only messages with this tag. */
+                tag?: string;
+                /** @description Only messages of these types; repeated, or with commas. */
+                event_types?: string[];
+                /** @description Only what is older. */
+                before?: string;
+                /** @description Only what is newer. */
+                after?: string;
+                /** @description Whether payloads, or answers of receivers, are shown; else they are empty. */
+                with_content?: boolean;
+            };
+            header?: never;
+            path: {
+                /** @description The application, by id or uid. */
+                app_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description As asked for */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ListResponse_MessageRowOut_"];
+                };
+            };
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            422: components["responses"]["422"];
+            429: components["responses"]["429"];
+            503: components["responses"]["503"];
+        };
+    };
+    "v1.message.live": {
+        parameters: {
+            query?: {
+                /** @description Only messages with a delivery that stands so; `none`: no endpoint wanted it. */
+                status?: "success" | "pending" | "sending" | "fail" | "canceled" | "held" | "none";
+                /** @description Only messages that have this text in their bytes, in the request that they came in with, or in an id; letters of ASCII are the same in both cases. */
+                text?: string;
+                /** @description Only messages of this channel. */
+                channel?: string;
+                /** @description Only messages with this tag. */
+                tag?: string;
+                /** @description Only messages of these types; repeated, or with commas. */
+                event_types?: string[];
+                /** @description Only what is older. */
+                before?: string;
+                /** @description Only what is newer. */
+                after?: string;
+                /** @description Whether payloads, or answers of receivers, are shown; else they are empty. */
+                with_content?: boolean;
+            };
+            header?: never;
+            path: {
+                /** @description The application, by id or uid. */
+                app_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description As asked for */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/event-stream": components["schemas"]["Text"];
+                };
+            };
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            422: components["responses"]["422"];
+            429: components["responses"]["429"];
+            503: components["responses"]["503"];
+        };
+    };
     "v1.message.list": {
         parameters: {
             query?: {
@@ -4108,6 +6992,47 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["MessageOut"];
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            408: components["responses"]["408"];
+            409: components["responses"]["409"];
+            413: components["responses"]["413"];
+            415: components["responses"]["415"];
+            422: components["responses"]["422"];
+            429: components["responses"]["429"];
+            503: components["responses"]["503"];
+        };
+    };
+    "v1.message.search": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The same key with the same body is answered as it was the first time. */
+                "idempotency-key"?: string;
+            };
+            path: {
+                /** @description The application, by id or uid. */
+                app_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["MessageSearchIn"];
+            };
+        };
+        responses: {
+            /** @description As asked for */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MessageSearchOut"];
                 };
             };
             400: components["responses"]["400"];
@@ -4215,6 +7140,39 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            422: components["responses"]["422"];
+            429: components["responses"]["429"];
+            503: components["responses"]["503"];
+        };
+    };
+    "v1.message-attempt.get-headers": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The application, by id or uid. */
+                app_id: string;
+                /** @description The message, by id or `eventId`. */
+                msg_id: string;
+                /** @description The attempt. */
+                attempt_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description As asked for */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MessageAttemptHeadersOut"];
+                };
             };
             401: components["responses"]["401"];
             403: components["responses"]["403"];
@@ -4332,7 +7290,10 @@ export interface operations {
     };
     "v1.message.get-raw-payload": {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description Whether the bytes themselves are sent, for a browser to keep as a file. */
+                download?: boolean;
+            };
             header?: never;
             path: {
                 /** @description The application, by id or uid. */
@@ -4352,6 +7313,124 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["MessageRawPayloadOut"];
                     "application/octet-stream": unknown;
+                };
+            };
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            422: components["responses"]["422"];
+            429: components["responses"]["429"];
+            503: components["responses"]["503"];
+        };
+    };
+    "v1.message-attempt.resend-failed": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The same key with the same body is answered as it was the first time. */
+                "idempotency-key"?: string;
+            };
+            path: {
+                /** @description The application, by id or uid. */
+                app_id: string;
+                /** @description The message, by id or `eventId`. */
+                msg_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Accepted: it is stored */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ResendFailedOut"];
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            408: components["responses"]["408"];
+            409: components["responses"]["409"];
+            413: components["responses"]["413"];
+            415: components["responses"]["415"];
+            422: components["responses"]["422"];
+            429: components["responses"]["429"];
+            503: components["responses"]["503"];
+        };
+    };
+    "v1.message-attempt.try": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The same key with the same body is answered as it was the first time. */
+                "idempotency-key"?: string;
+            };
+            path: {
+                /** @description The application, by id or uid. */
+                app_id: string;
+                /** @description The message, by id or `eventId`. */
+                msg_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["MessageTryIn"];
+            };
+        };
+        responses: {
+            /** @description As asked for */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MessageTryOut"];
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            408: components["responses"]["408"];
+            409: components["responses"]["409"];
+            413: components["responses"]["413"];
+            415: components["responses"]["415"];
+            422: components["responses"]["422"];
+            429: components["responses"]["429"];
+            503: components["responses"]["503"];
+        };
+    };
+    "v1.application.stats.attempts": {
+        parameters: {
+            query: {
+                /** @description What is older does not count. */
+                since: string;
+                /** @description What is younger does not count. */
+                until: string;
+                /** @description Only messages of these types; repeated, or with commas. */
+                event_types?: string[];
+            };
+            header?: never;
+            path: {
+                /** @description The application, by id or uid. */
+                app_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description As asked for */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AppAttemptStatsOut"];
                 };
             };
             401: components["responses"]["401"];
@@ -4403,6 +7482,45 @@ export interface operations {
             503: components["responses"]["503"];
         };
     };
+    "v1.authentication.expire-all": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The same key with the same body is answered as it was the first time. */
+                "idempotency-key"?: string;
+            };
+            path: {
+                /** @description The application, by id or uid. */
+                app_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ApplicationTokenExpireIn"];
+            };
+        };
+        responses: {
+            /** @description Done */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            408: components["responses"]["408"];
+            409: components["responses"]["409"];
+            413: components["responses"]["413"];
+            415: components["responses"]["415"];
+            422: components["responses"]["422"];
+            429: components["responses"]["429"];
+            503: components["responses"]["503"];
+        };
+    };
     "v1.authentication.logout": {
         parameters: {
             query?: never;
@@ -4434,6 +7552,146 @@ export interface operations {
             503: components["responses"]["503"];
         };
     };
+    "v1.authentication.exchange-one-time-token": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The same key with the same body is answered as it was the first time. */
+                "idempotency-key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["OneTimeTokenIn"];
+            };
+        };
+        responses: {
+            /** @description As asked for */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OneTimeTokenOut"];
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            408: components["responses"]["408"];
+            409: components["responses"]["409"];
+            413: components["responses"]["413"];
+            415: components["responses"]["415"];
+            422: components["responses"]["422"];
+            503: components["responses"]["503"];
+        };
+    };
+    "server.session.get": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description As asked for */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SessionOut"];
+                };
+            };
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            429: components["responses"]["429"];
+            503: components["responses"]["503"];
+        };
+    };
+    "server.session.open": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The same key with the same body is answered as it was the first time. */
+                "idempotency-key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SessionIn"];
+            };
+        };
+        responses: {
+            /** @description Done */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            408: components["responses"]["408"];
+            409: components["responses"]["409"];
+            413: components["responses"]["413"];
+            415: components["responses"]["415"];
+            422: components["responses"]["422"];
+            503: components["responses"]["503"];
+        };
+    };
+    "server.session.close": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            429: components["responses"]["429"];
+            503: components["responses"]["503"];
+        };
+    };
+    "v1.authentication.whoami": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description As asked for */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WhoamiOut"];
+                };
+            };
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            429: components["responses"]["429"];
+            503: components["responses"]["503"];
+        };
+    };
     "v1.background-task.list": {
         parameters: {
             query?: {
@@ -4446,7 +7704,7 @@ export interface operations {
                 /** @description Only tasks that are so. */
                 status?: "running" | "finished" | "failed";
                 /** @description Only tasks of this kind. */
-                task?: "endpoint.replay" | "endpoint.recover" | "application.stats" | "message.broadcast" | "sdk.generate" | "event-type.aggregate" | "application.purge_content" | "endpoint.bulk-replay";
+                task?: "endpoint.replay" | "endpoint.recover" | "application.stats" | "message.broadcast" | "sdk.generate" | "event-type.aggregate" | "application.purge_content" | "endpoint.bulk-replay" | "endpoint.cancel";
             };
             header?: never;
             path?: never;
@@ -4495,6 +7753,62 @@ export interface operations {
             403: components["responses"]["403"];
             404: components["responses"]["404"];
             422: components["responses"]["422"];
+            429: components["responses"]["429"];
+            503: components["responses"]["503"];
+        };
+    };
+    "v1.endpoint.list-all": {
+        parameters: {
+            query?: {
+                /** @description Rows of the page. */
+                limit?: number;
+                /** @description The `iterator` of a page leads to what follows it, its `prevIterator` to what comes before. */
+                iterator?: string;
+                /** @description Only endpoints that do nothing but fail, or that are disabled. */
+                state?: "any" | "failing" | "disabled";
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description As asked for */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ListResponse_EndpointRowOut_"];
+                };
+            };
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            422: components["responses"]["422"];
+            429: components["responses"]["429"];
+            503: components["responses"]["503"];
+        };
+    };
+    "v1.environment.get-settings": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description As asked for */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EnvironmentSettingsOut"];
+                };
+            };
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
             429: components["responses"]["429"];
             503: components["responses"]["503"];
         };
@@ -4558,6 +7872,100 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["EventTypeOut"];
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            408: components["responses"]["408"];
+            409: components["responses"]["409"];
+            413: components["responses"]["413"];
+            415: components["responses"]["415"];
+            422: components["responses"]["422"];
+            429: components["responses"]["429"];
+            503: components["responses"]["503"];
+        };
+    };
+    "v1.event-type.export-openapi.get": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description As asked for */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Document"];
+                };
+            };
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            429: components["responses"]["429"];
+            503: components["responses"]["503"];
+        };
+    };
+    "v1.event-type.export-openapi": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The same key with the same body is answered as it was the first time. */
+                "idempotency-key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Accepted: it is stored */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RecoverOut"];
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            408: components["responses"]["408"];
+            409: components["responses"]["409"];
+            413: components["responses"]["413"];
+            415: components["responses"]["415"];
+            422: components["responses"]["422"];
+            429: components["responses"]["429"];
+            503: components["responses"]["503"];
+        };
+    };
+    "v1.event-type.import-openapi": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The same key with the same body is answered as it was the first time. */
+                "idempotency-key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["EventTypeImportOpenApiIn"];
+            };
+        };
+        responses: {
+            /** @description As asked for */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EventTypeImportOpenApiOut"];
                 };
             };
             400: components["responses"]["400"];
@@ -4783,6 +8191,42 @@ export interface operations {
             503: components["responses"]["503"];
         };
     };
+    "v1.events.stream": {
+        parameters: {
+            query?: {
+                /** @description Rows of the page. */
+                limit?: number;
+                /** @description The `iterator` of a page leads to what follows it, its `prevIterator` to what comes before. */
+                iterator?: string;
+                /** @description Only messages of these types; repeated, or with commas. */
+                event_types?: string[];
+                /** @description Only messages of one of these channels; repeated, or with commas. */
+                channels?: string[];
+                /** @description Only what is newer. */
+                after?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description As asked for */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MessageEventsOut"];
+                };
+            };
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            422: components["responses"]["422"];
+            429: components["responses"]["429"];
+            503: components["responses"]["503"];
+        };
+    };
     "v1.health.get": {
         parameters: {
             query?: never;
@@ -4846,6 +8290,333 @@ export interface operations {
                     "application/json": components["schemas"]["Ready"];
                 };
             };
+        };
+    };
+    "v1.lookup.get": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description An id, an application's or a source's uid, or the name of an event type. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description As asked for */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LookupOut"];
+                };
+            };
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            422: components["responses"]["422"];
+            429: components["responses"]["429"];
+            503: components["responses"]["503"];
+        };
+    };
+    "v1.management.authentication.list-api-tokens": {
+        parameters: {
+            query?: {
+                /** @description Rows of the page. */
+                limit?: number;
+                /** @description The `iterator` of a page leads to what follows it, its `prevIterator` to what comes before. */
+                iterator?: string;
+                /** @description Which way the list runs. */
+                order?: "ascending" | "descending";
+            };
+            header?: never;
+            path: {
+                /** @description The environment. */
+                env_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description As asked for */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ListResponse_ApiTokenCensoredOut_"];
+                };
+            };
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            422: components["responses"]["422"];
+            429: components["responses"]["429"];
+            503: components["responses"]["503"];
+        };
+    };
+    "v1.management.authentication.create-api-token": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The same key with the same body is answered as it was the first time. */
+                "idempotency-key"?: string;
+            };
+            path: {
+                /** @description The environment. */
+                env_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ApiTokenIn"];
+            };
+        };
+        responses: {
+            /** @description As asked for */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiTokenOut"];
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            408: components["responses"]["408"];
+            409: components["responses"]["409"];
+            413: components["responses"]["413"];
+            415: components["responses"]["415"];
+            422: components["responses"]["422"];
+            429: components["responses"]["429"];
+            503: components["responses"]["503"];
+        };
+    };
+    "v1.management.authentication.get-api-token": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The environment. */
+                env_id: string;
+                /** @description The key. */
+                key_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description As asked for */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiTokenCensoredOut"];
+                };
+            };
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            422: components["responses"]["422"];
+            429: components["responses"]["429"];
+            503: components["responses"]["503"];
+        };
+    };
+    "v1.management.authentication.update-api-token": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The environment. */
+                env_id: string;
+                /** @description The key. */
+                key_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ApiTokenUpdate"];
+            };
+        };
+        responses: {
+            /** @description As asked for */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiTokenCensoredOut"];
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            408: components["responses"]["408"];
+            409: components["responses"]["409"];
+            413: components["responses"]["413"];
+            415: components["responses"]["415"];
+            422: components["responses"]["422"];
+            429: components["responses"]["429"];
+            503: components["responses"]["503"];
+        };
+    };
+    "v1.management.authentication.patch-api-token": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The environment. */
+                env_id: string;
+                /** @description The key. */
+                key_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ApiTokenPatch"];
+            };
+        };
+        responses: {
+            /** @description As asked for */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiTokenCensoredOut"];
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            408: components["responses"]["408"];
+            409: components["responses"]["409"];
+            413: components["responses"]["413"];
+            415: components["responses"]["415"];
+            422: components["responses"]["422"];
+            429: components["responses"]["429"];
+            503: components["responses"]["503"];
+        };
+    };
+    "v1.management.authentication.expire-api-token": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The same key with the same body is answered as it was the first time. */
+                "idempotency-key"?: string;
+            };
+            path: {
+                /** @description The environment. */
+                env_id: string;
+                /** @description The key. */
+                key_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ApiTokenExpireIn"];
+            };
+        };
+        responses: {
+            /** @description Done */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            408: components["responses"]["408"];
+            409: components["responses"]["409"];
+            413: components["responses"]["413"];
+            415: components["responses"]["415"];
+            422: components["responses"]["422"];
+            429: components["responses"]["429"];
+            503: components["responses"]["503"];
+        };
+    };
+    "v1.management.environment.list": {
+        parameters: {
+            query?: {
+                /** @description Rows of the page. */
+                limit?: number;
+                /** @description The `iterator` of a page leads to what follows it, its `prevIterator` to what comes before. */
+                iterator?: string;
+                /** @description Which way the list runs. */
+                order?: "ascending" | "descending";
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description As asked for */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ListResponse_EnvironmentModelOut_"];
+                };
+            };
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            422: components["responses"]["422"];
+            429: components["responses"]["429"];
+            503: components["responses"]["503"];
+        };
+    };
+    "v1.management.environment.create": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The same key with the same body is answered as it was the first time. */
+                "idempotency-key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["EnvironmentModelIn"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EnvironmentModelOut"];
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            408: components["responses"]["408"];
+            409: components["responses"]["409"];
+            413: components["responses"]["413"];
+            415: components["responses"]["415"];
+            422: components["responses"]["422"];
+            429: components["responses"]["429"];
+            503: components["responses"]["503"];
         };
     };
     "v1.management.environment-settings.get": {
@@ -4935,6 +8706,205 @@ export interface operations {
             409: components["responses"]["409"];
             413: components["responses"]["413"];
             415: components["responses"]["415"];
+            422: components["responses"]["422"];
+            429: components["responses"]["429"];
+            503: components["responses"]["503"];
+        };
+    };
+    "v1.management.environment.get": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The environment. */
+                env_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description As asked for */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EnvironmentModelOut"];
+                };
+            };
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            422: components["responses"]["422"];
+            429: components["responses"]["429"];
+            503: components["responses"]["503"];
+        };
+    };
+    "v1.management.environment.update": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The environment. */
+                env_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["EnvironmentModelUpdate"];
+            };
+        };
+        responses: {
+            /** @description As asked for */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EnvironmentModelOut"];
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            408: components["responses"]["408"];
+            409: components["responses"]["409"];
+            413: components["responses"]["413"];
+            415: components["responses"]["415"];
+            422: components["responses"]["422"];
+            429: components["responses"]["429"];
+            503: components["responses"]["503"];
+        };
+    };
+    "v1.management.environment.delete": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The environment. */
+                env_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            /** @description A uid, a name or an idempotency key is taken, or there is no room */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HttpErrorOut"];
+                };
+            };
+            422: components["responses"]["422"];
+            429: components["responses"]["429"];
+            503: components["responses"]["503"];
+        };
+    };
+    "v1.message.list-all": {
+        parameters: {
+            query?: {
+                /** @description Rows of the page. */
+                limit?: number;
+                /** @description The `iterator` of a page leads to what follows it, its `prevIterator` to what comes before. */
+                iterator?: string;
+                /** @description Only messages of this application, by id or uid. */
+                application?: string;
+                /** @description Only messages that came in by this source, by id or uid. */
+                source?: string;
+                /** @description Only messages with a delivery that stands so; `none`: no endpoint wanted it. */
+                status?: "success" | "pending" | "sending" | "fail" | "canceled" | "held" | "none";
+                /** @description Only messages that have this text in their bytes, in the request that they came in with, or in an id; letters of ASCII are the same in both cases. */
+                text?: string;
+                /** @description Only messages of this channel. */
+                channel?: string;
+                /** @description Only messages with this tag. */
+                tag?: string;
+                /** @description Only messages of these types; repeated, or with commas. */
+                event_types?: string[];
+                /** @description Only what is older. */
+                before?: string;
+                /** @description Only what is newer. */
+                after?: string;
+                /** @description Whether payloads, or answers of receivers, are shown; else they are empty. */
+                with_content?: boolean;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description As asked for */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ListResponse_MessageRowOut_"];
+                };
+            };
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            422: components["responses"]["422"];
+            429: components["responses"]["429"];
+            503: components["responses"]["503"];
+        };
+    };
+    "v1.message.live-all": {
+        parameters: {
+            query?: {
+                /** @description Only messages of this application, by id or uid. */
+                application?: string;
+                /** @description Only messages that came in by this source, by id or uid. */
+                source?: string;
+                /** @description Only messages with a delivery that stands so; `none`: no endpoint wanted it. */
+                status?: "success" | "pending" | "sending" | "fail" | "canceled" | "held" | "none";
+                /** @description Only messages that have this text in their bytes, in the request that they came in with, or in an id; letters of ASCII are the same in both cases. */
+                text?: string;
+                /** @description Only messages of this channel. */
+                channel?: string;
+                /** @description Only messages with this tag. */
+                tag?: string;
+                /** @description Only messages of these types; repeated, or with commas. */
+                event_types?: string[];
+                /** @description Only what is older. */
+                before?: string;
+                /** @description Only what is newer. */
+                after?: string;
+                /** @description Whether payloads, or answers of receivers, are shown; else they are empty. */
+                with_content?: boolean;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description As asked for */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/event-stream": components["schemas"]["Text"];
+                };
+            };
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
             422: components["responses"]["422"];
             429: components["responses"]["429"];
             503: components["responses"]["503"];
@@ -5241,6 +9211,191 @@ export interface operations {
             413: components["responses"]["413"];
             415: components["responses"]["415"];
             422: components["responses"]["422"];
+            429: components["responses"]["429"];
+            503: components["responses"]["503"];
+        };
+    };
+    "v1.overview.get": {
+        parameters: {
+            query?: {
+                /** @description How far back. */
+                period?: "1h" | "24h" | "7d" | "30d";
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description As asked for */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OverviewOut"];
+                };
+            };
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            422: components["responses"]["422"];
+            429: components["responses"]["429"];
+            503: components["responses"]["503"];
+        };
+    };
+    "v1.stats.app-attempts": {
+        parameters: {
+            query?: {
+                /** @description What is older does not count; 24 hours before the end if left out. */
+                startDate?: string;
+                /** @description What is younger does not count; now if left out. */
+                endDate?: string;
+                /** @description How long a bucket is. */
+                period?: "FiveMinutes" | "OneHour" | "OneDay";
+                /** @description Only messages of these types; repeated, or with commas. */
+                event_types?: string[];
+            };
+            header?: never;
+            path: {
+                /** @description The application, by id or uid. */
+                app_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description As asked for */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AttemptStatisticsResponse"];
+                };
+            };
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            422: components["responses"]["422"];
+            429: components["responses"]["429"];
+            503: components["responses"]["503"];
+        };
+    };
+    "v1.statistics.endpoint-count": {
+        parameters: {
+            query?: {
+                /** @description Leaves out endpoints at https://play.svix.com/. */
+                exclude_svix_play?: boolean;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description As asked for */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EndpointCountOut"];
+                };
+            };
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            422: components["responses"]["422"];
+            429: components["responses"]["429"];
+            503: components["responses"]["503"];
+        };
+    };
+    "v1.statistics.aggregate-app-stats": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The same key with the same body is answered as it was the first time. */
+                "idempotency-key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AppUsageStatsIn"];
+            };
+        };
+        responses: {
+            /** @description Accepted: it is stored */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AppUsageStatsOut"];
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            408: components["responses"]["408"];
+            409: components["responses"]["409"];
+            413: components["responses"]["413"];
+            415: components["responses"]["415"];
+            422: components["responses"]["422"];
+            429: components["responses"]["429"];
+            503: components["responses"]["503"];
+        };
+    };
+    "v1.statistics.aggregate-event-types": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Accepted: it is stored */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RecoverOut"];
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            408: components["responses"]["408"];
+            409: components["responses"]["409"];
+            413: components["responses"]["413"];
+            415: components["responses"]["415"];
+            422: components["responses"]["422"];
+            429: components["responses"]["429"];
+            503: components["responses"]["503"];
+        };
+    };
+    "v1.system.get": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description As asked for */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SystemOut"];
+                };
+            };
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
             429: components["responses"]["429"];
             503: components["responses"]["503"];
         };
@@ -5868,6 +10023,43 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["VerifiedAgainOut"];
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            408: components["responses"]["408"];
+            409: components["responses"]["409"];
+            413: components["responses"]["413"];
+            415: components["responses"]["415"];
+            422: components["responses"]["422"];
+            429: components["responses"]["429"];
+            503: components["responses"]["503"];
+        };
+    };
+    "v1.ingest.source.sample": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The same key with the same body is answered as it was the first time. */
+                "idempotency-key"?: string;
+            };
+            path: {
+                /** @description The source, by id or uid. */
+                source_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description As asked for */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SourceSampleOut"];
                 };
             };
             400: components["responses"]["400"];

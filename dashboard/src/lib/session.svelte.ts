@@ -17,7 +17,7 @@ class Session {
       access.environment = undefined;
       const info = await get<SessionInfo>('/api/v1/auth/session');
       const chosen = sessionStorage.getItem(KEY);
-      const is = info.environments.find(({ id }) => id === chosen) ? (chosen as string) : info.envId;
+      const is = info.environments.find(({ id }) => id === chosen) ? (chosen as string) : (info.envId ?? '');
       this.choose(is);
       this.info = info;
       may.readOnly = !info.scopes.some((scope) => scope === 'full' || scope === 'operator');

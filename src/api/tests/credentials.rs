@@ -312,21 +312,24 @@ fn may(who: &Who, operation: &Operation) -> bool {
     let reads = operation.method == Method::GET
         || operation.method == Method::POST && (path.ends_with("/msg/search") || path.ends_with("/export/openapi"))
         || operation.method == Method::POST && path.ends_with("/count");
+    let publishes = matches!(
+        (operation.method.as_str(), path),
+        ("POST", "/api/v1/app" | "/api/v1/app/{app_id}/msg") | ("GET", "/api/v1/app/{app_id}")
+    );
     match (who, operation.needs) {
-        (_, Needs::Nobody) => true,
-        (Who::Nobody, _) => false,
-        (_, Needs::Anybody) => true,
+        (Who::Nobody, needs) => needs == Needs::Nobody,
+        (_, Needs::Nobody | Needs::Anybody) | (Who::Holder(_), Needs::Holder) => true,
         (Who::Portal(has), Needs::Portal(needed)) => *has == Some(needed),
         (Who::Portal(_), needs) => needs == Needs::Token,
-        (Who::Holder(_), Needs::Token) => false,
         (Who::Holder(scope), Needs::Operator) => *scope == Scope::Operator,
-        (Who::Holder(_), Needs::Holder) => true,
-        (Who::Holder(Scope::Full | Scope::Operator), _) => true,
-        (Who::Holder(Scope::Read), _) => reads,
-        (Who::Holder(Scope::Publish), _) => matches!(
-            (operation.method.as_str(), path),
-            ("POST", "/api/v1/app" | "/api/v1/app/{app_id}/msg") | ("GET", "/api/v1/app/{app_id}")
-        ),
+        (Who::Holder(scope), needs) => {
+            let allows = match scope {
+                Scope::Full | Scope::Operator => true,
+                Scope::Read => reads,
+                Scope::Publish => publishes,
+            };
+            allows && needs != Needs::Token
+        }
     }
 }
 

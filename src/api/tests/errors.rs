@@ -111,7 +111,7 @@ async fn paths_and_methods_that_are_not_there_say_so() {
     let answer = api.call("DELETE", "/app", "").await;
     assert_eq!(answer.headers["allow"], "GET, POST, HEAD");
     answer.expect_code(405, "method_not_allowed");
-    api.get("/app/one/stats/attempts").await.expect_code(501, "not_implemented");
+    api.get("/app/one/destination").await.expect_code(501, "not_implemented");
     // A name that is also an operation of its own is still a name.
     api.post("/app", r#"{"name":"One","uid":"one"}"#).await.expect(201);
     api.post("/app/one/msg", r#"{"eventType":"a","payload":{},"eventId":"search"}"#).await.expect(202);

@@ -52,7 +52,7 @@ async fn every_operation_asks_for_what_the_table_says() {
         let answer = api.send(request.expect("a request")).await;
         match operation.needs {
             // Signing in is asked for a key in the body.
-            Needs::Nobody if operation.path.contains("/auth/") => continue,
+            Needs::Nobody if operation.path.contains("/auth/") => {}
             Needs::Key | Needs::Portal(_) | Needs::Token | Needs::Holder | Needs::Operator | Needs::Anybody => {
                 answer.expect_code(401, "authentication_failed")
             }

@@ -316,8 +316,8 @@ mod tests {
         include_str!("../../../migrations/sqlite/0001_initial.sql"),
         include_str!("../../../migrations/sqlite/0002_sources.sql"),
         include_str!("../../../migrations/sqlite/0003_access.sql"),
-        include_str!("../../../migrations/sqlite/0005_insight.sql"),
-        include_str!("../../../migrations/sqlite/0006_actions.sql"),
+        include_str!("../../../migrations/sqlite/0004_insight.sql"),
+        include_str!("../../../migrations/sqlite/0005_actions.sql"),
     ];
     /// Tables of the embedded store that PostgreSQL has as indexes, or as unique keys.
     const NOT_COPIED: [&str; 5] =

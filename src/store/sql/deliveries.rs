@@ -151,7 +151,8 @@ impl Delivery<'_> {
                    ON attempt.key = attempt_by_message.attempt
                  WHERE attempt_by_message.message = ?1 AND attempt.endpoint = ?2"
             }
-            Db::Postgres(_) => "SELECT min(kind) FROM attempt WHERE message = ?1 AND key > ?1 AND endpoint = ?2",
+            // The endpoint's index would be read to its end: a message has few attempts, an endpoint many.
+            Db::Postgres(_) => "SELECT min(kind) FROM attempt WHERE message = ?1 AND key > ?1 AND endpoint + 0 = ?2",
         };
         let best: Option<u8> =
             self.db.prepare_cached(sql)?.query_row([self.message.0, self.endpoint.0], |row| row.get(0))?;

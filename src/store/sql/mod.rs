@@ -7,6 +7,7 @@ pub(super) mod db;
 
 mod access;
 mod app_stats;
+mod attempt_count;
 mod cancel;
 pub(super) mod catalog;
 pub(super) mod change;

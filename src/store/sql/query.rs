@@ -2,17 +2,16 @@
 //! short tail behind it by key, in one read transaction.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use super::db::{Db, NONE, Optional, Result, Row, Value, params};
 use async_trait::async_trait;
 use bytes::Bytes;
 
 use super::lines::{Line, Lines};
-use super::scan::{ATTEMPTS_OF_ENDPOINT, ATTEMPTS_OF_MESSAGE, SCAN_TIME_MAX, interval, matches, scan};
+use super::scan::{ATTEMPTS_OF_ENDPOINT, ATTEMPTS_OF_MESSAGE, interval, matches, scan};
 use super::{
-    access, app_stats, cron, deliveries, endpoint_list, lookup, replay, rows, search, source, source_log, standing,
-    stats, task, traffic,
+    access, app_stats, attempt_count, cron, deliveries, endpoint_list, lookup, replay, rows, search, source,
+    source_log, standing, stats, task, traffic,
 };
 use crate::model::cron::CronSource;
 use crate::model::id::first_key_at;
@@ -32,8 +31,6 @@ use crate::store::search::{AttemptCount, EndpointRow, EndpointsIn, Looked, Searc
 
 /// Environments, or keys, that are listed.
 const ALL_MAX: i64 = 10_000;
-/// Attempts that are counted in one step.
-const COUNT_STEP: usize = 5_000;
 /// Endpoints that wait and are looked at for those of one environment.
 const QUEUE_LOOKED_AT: usize = 10_000;
 const ATTEMPT: &str =
@@ -356,7 +353,7 @@ impl<L: Lines> StoreQueries for L {
     }
 
     async fn attempt_count(&self, endpoint: EndpointKey, filter: AttemptFilter) -> Result<AttemptCount, ReadError> {
-        self.read(Line::Lists, move |db, _| attempt_count(db, endpoint, &filter)).await
+        self.read(Line::Lists, move |db, _| attempt_count::of_endpoint(db, endpoint, &filter)).await
     }
 
     async fn attempts(
@@ -566,7 +563,12 @@ impl<L: Lines> StoreQueries for L {
 }
 
 /// Attempts, in the order of their keys.
-fn attempts(db: Db<'_>, of: AttemptsOf, page: &Page<Key>, filter: &AttemptFilter) -> Result<Rows<AttemptRow>> {
+pub(super) fn attempts(
+    db: Db<'_>,
+    of: AttemptsOf,
+    page: &Page<Key>,
+    filter: &AttemptFilter,
+) -> Result<Rows<AttemptRow>> {
     let (list, leading, only) = match of {
         AttemptsOf::Message(message, endpoint) => (&ATTEMPTS_OF_MESSAGE, message.0, endpoint),
         AttemptsOf::Endpoint(endpoint) => (&ATTEMPTS_OF_ENDPOINT, endpoint.0, None),
@@ -605,22 +607,6 @@ fn attempts(db: Db<'_>, of: AttemptsOf, page: &Page<Key>, filter: &AttemptFilter
         }
         Ok(bytes)
     })
-}
-
-/// How many attempts at an endpoint match: page after page of its list, without answers, as long as it takes
-/// no longer than a page may.
-fn attempt_count(db: Db<'_>, endpoint: EndpointKey, filter: &AttemptFilter) -> Result<AttemptCount> {
-    let mut page = Page { after: None, order: Order::Descending, limit: COUNT_STEP };
-    let (mut count, began) = (0, Instant::now());
-    loop {
-        let rows = attempts(db, AttemptsOf::Endpoint(endpoint), &page, filter)?;
-        count += rows.rows.len() as u64;
-        page.after = rows.resume.or_else(|| rows.rows.last().map(|(attempt, _)| attempt.id.key));
-        let is_cut = rows.resume.is_some() || began.elapsed() >= SCAN_TIME_MAX;
-        if rows.done || is_cut {
-            return Ok(AttemptCount { count, approximated: !rows.done });
-        }
-    }
 }
 
 fn wanted(filter: &AttemptFilter, only: Option<EndpointKey>, attempt: &Attempt) -> bool {

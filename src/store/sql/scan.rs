@@ -11,8 +11,10 @@ use crate::store::query::{MessageFilter, Order, Page, Rows};
 const SCAN_MAX: usize = 20_000;
 /// Rows looked at in one step of a scan.
 const SCAN_STEP: usize = 256;
+/// Rows that it looks at however long they take.
+const SCAN_MIN: usize = 64;
 /// How long one page goes on looking.
-pub(in crate::store) const SCAN_TIME_MAX: Duration = Duration::from_millis(200);
+pub(in crate::store) const SCAN_TIME_MAX: Duration = Duration::from_millis(150);
 /// Bytes of payloads and answers at which a page ends. One row more may go beyond it.
 pub(in crate::store) const CONTENT_BYTES_MAX: usize = 16 * 1024 * 1024;
 
@@ -58,10 +60,14 @@ impl TwoPart {
         };
         let Self { index, leading: column, key, table, table_leading } = self;
         if let Db::Postgres(_) = db {
-            // It is indexed in the transaction of the row itself.
-            let sql = format!(
-                "SELECT key FROM {table} WHERE {table_leading} = ? AND key > ? AND key < ? ORDER BY key {direction} LIMIT ?"
-            );
+            // It is indexed in the transaction of the row itself. What a message has is little, and read whole: to
+            // a planner without statistics it looks cheaper to walk all keys until as many were found.
+            let from = if *table_leading == "message" {
+                format!("(SELECT key FROM {table} WHERE {table_leading} = ? AND key > ? AND key < ? OFFSET 0) AS found")
+            } else {
+                format!("{table} WHERE {table_leading} = ? AND key > ? AND key < ?")
+            };
+            let sql = format!("SELECT key FROM {from} ORDER BY key {direction} LIMIT ?");
             let keys = db.prepare_cached(&sql)?.query_map([leading, low, high, limit as i64], |row| row.get(0))?;
             return keys.collect();
         }
@@ -142,7 +148,8 @@ pub(in crate::store) fn scan<T>(
                 found.push(row);
             }
             // A single row may be costly to judge. The last of all is left to what follows.
-            if began.elapsed() >= SCAN_TIME_MAX && !(ends && i + 1 == keys.len()) {
+            let is_late = looked_at + i >= SCAN_MIN && began.elapsed() >= SCAN_TIME_MAX;
+            if is_late && !(ends && i + 1 == keys.len()) {
                 return Ok(Rows { rows: found, done: false, resume: Some(key) });
             }
         }

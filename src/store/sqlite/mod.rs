@@ -39,8 +39,8 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../../migrations/sqlite/0001_initial.sql"),
     include_str!("../../../migrations/sqlite/0002_sources.sql"),
     include_str!("../../../migrations/sqlite/0003_access.sql"),
-    include_str!("../../../migrations/sqlite/0005_insight.sql"),
-    include_str!("../../../migrations/sqlite/0006_actions.sql"),
+    include_str!("../../../migrations/sqlite/0004_insight.sql"),
+    include_str!("../../../migrations/sqlite/0005_actions.sql"),
 ];
 /// The version of a store that the first of them has made. Stores of lower versions were made before
 /// the first release, and nothing leads on from them.

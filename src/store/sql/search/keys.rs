@@ -9,7 +9,7 @@
 
 use std::collections::{BinaryHeap, VecDeque};
 
-use crate::model::{EnvKey, Key};
+use crate::model::{EnvKey, Key, Parked};
 use crate::store::query::Order;
 use crate::store::search::{Search, SearchIn, Standing};
 use crate::store::sql::db::{Db, Result, params};
@@ -26,6 +26,8 @@ const MERGE_FIRST: usize = 4;
 const MERGE_STEP: usize = 128;
 /// Waiting deliveries that are read to know their messages, in the engine that has them by due time only.
 const WAITING_MAX: usize = 100_000;
+/// Deliveries that are set aside, looked at in one step.
+const LOOKS_MAX: usize = 4_096;
 /// Rows of the tail looked at in one step.
 const TAIL_STEP: usize = 2_048;
 
@@ -52,8 +54,10 @@ pub(super) enum Keys {
     App(Key),
     /// Messages of these applications.
     Apps(Vec<Key>, Option<Merge>),
-    /// What is set aside at these endpoints.
-    Parked(Vec<Key>, Option<Merge>),
+    /// What is set aside at these endpoints, in these states.
+    Parked(Vec<Key>, Option<Merge>, &'static [Parked]),
+    /// The same, indexed by message.
+    ParkedByMessage(&'static [Parked]),
     /// The messages of a table of deliveries that is ordered, or indexed, by them.
     Table(&'static str),
     /// These, rising.
@@ -63,17 +67,15 @@ pub(super) enum Keys {
 impl Keys {
     /// What a search has to look at.
     pub(super) fn of(db: Db<'_>, search: &Search) -> Result<Self> {
-        let by_status = match (search.status, db) {
-            (Some(Standing::Pending), _) => Some(Self::Table("pending")),
-            (Some(Standing::Sending), Db::Postgres(_)) => Some(Self::Table("waiting")),
-            (Some(Standing::Sending), Db::Sqlite(_)) => waiting(db)?.map(Self::Known),
-            (Some(Standing::Fail | Standing::Held | Standing::Cancelled), Db::Postgres(_)) => {
-                Some(Self::Table("parked"))
+        let by_status = match (search.status.and_then(parked_as), search.status, db) {
+            (Some(states), _, Db::Postgres(_)) => Some(Self::ParkedByMessage(states)),
+            (Some(states), _, Db::Sqlite(_)) => {
+                parked_at(db, search.within)?.map(|endpoints| Self::Parked(endpoints, None, states))
             }
-            (Some(Standing::Fail | Standing::Held | Standing::Cancelled), Db::Sqlite(_)) => {
-                parked_at(db, search.within)?.map(|endpoints| Self::Parked(endpoints, None))
-            }
-            (Some(Standing::Success | Standing::None) | None, _) => None,
+            (None, Some(Standing::Pending), _) => Some(Self::Table("pending")),
+            (None, Some(Standing::Sending), Db::Postgres(_)) => Some(Self::Table("waiting")),
+            (None, Some(Standing::Sending), Db::Sqlite(_)) => waiting(db)?.map(Self::Known),
+            (None, ..) => None,
         };
         if let Some(keys) = by_status {
             return Ok(keys);
@@ -106,13 +108,54 @@ impl Keys {
             }
             Self::App(app) => Ok(Step::of(MESSAGES_OF_APP.keys(db, *app, bounds, order, limit)?, limit)),
             Self::Known(known) => Ok(among(known, bounds, order, limit)),
-            Self::Parked(endpoints, merge) => merged(merge, &OF_PARKED, endpoints, (db, bounds, order), limit),
+            Self::Parked(endpoints, merge, states) => {
+                let is_wanted = |state| Parked::from_code(state).is_some_and(|state| states.contains(&state));
+                merged(merge, &OF_PARKED, endpoints, (db, bounds, order), (limit, is_wanted))
+            }
+            Self::ParkedByMessage(states) => parked_by_message(db, states, bounds, order),
             Self::Apps(apps, merge) => match db {
-                Db::Postgres(_) => merged(merge, &OF_APPS_POSTGRES, apps, (db, bounds, order), limit),
+                Db::Postgres(_) => merged(merge, &OF_APPS_POSTGRES, apps, (db, bounds, order), (limit, all)),
                 Db::Sqlite(_) => of_apps(merge, apps, (db, bounds, order), limit),
             },
         }
     }
+}
+
+/// In which states what stands so is set aside; `None` where it is not.
+const fn parked_as(standing: Standing) -> Option<&'static [Parked]> {
+    match standing {
+        Standing::Fail => Some(&[Parked::Failed, Parked::Quarantined]),
+        Standing::Held => Some(&[Parked::Held]),
+        Standing::Cancelled => Some(&[Parked::Cancelled]),
+        Standing::Success | Standing::Pending | Standing::Sending | Standing::None => None,
+    }
+}
+
+/// What is set aside in these states, of the next deliveries that are set aside at all.
+fn parked_by_message(db: Db<'_>, states: &[Parked], (low, high): (Key, Key), order: Order) -> Result<Step> {
+    let sql = format!(
+        "SELECT message, state FROM parked WHERE message > ? AND message < ? ORDER BY message {} LIMIT ?",
+        direction(order)
+    );
+    let (mut keys, mut looked_at, mut last) = (Vec::new(), 0, None);
+    db.prepare_cached(&sql)?.each([low, high, LOOKS_MAX as i64], |row| {
+        let (key, state): (Key, i64) = (row.get(0)?, row.get(1)?);
+        looked_at += 1;
+        let is_wanted = Parked::from_code(state).is_some_and(|state| states.contains(&state));
+        if is_wanted && keys.last() != Some(&key) {
+            keys.push(key);
+        }
+        last = Some(key);
+        Ok(true)
+    })?;
+    if looked_at < LOOKS_MAX {
+        return Ok(Step { keys, reached: None });
+    }
+    // The last message may have more than was read: it is looked at again, unless it is the only one.
+    let before = last.map(|last| if order == Order::Ascending { last - 1 } else { last + 1 });
+    let reached = before.filter(|before| low < *before && *before < high).or(last);
+    keys.retain(|key| reached == last || Some(*key) != last);
+    Ok(Step { keys, reached })
 }
 
 const fn direction(order: Order) -> &'static str {
@@ -217,7 +260,7 @@ fn of_apps(
         let step = if is_tail {
             tail_of(db, apps, bounds, order)?
         } else {
-            merged(merge, &OF_APPS, apps, (db, bounds, order), limit)?
+            merged(merge, &OF_APPS, apps, (db, bounds, order), (limit, all))?
         };
         // The other part begins at the watermark.
         let border = if order == Order::Ascending { watermark } else { watermark.saturating_add(1) };
@@ -253,11 +296,13 @@ struct Merged {
     table: &'static str,
     leading: &'static str,
     key: &'static str,
+    /// What a row is judged by, if that is to be.
+    state: &'static str,
 }
 
-const OF_APPS: Merged = Merged { table: "message_by_app", leading: "app", key: "message" };
-const OF_APPS_POSTGRES: Merged = Merged { table: "message", leading: "app", key: "key" };
-const OF_PARKED: Merged = Merged { table: "parked", leading: "endpoint", key: "message" };
+const OF_APPS: Merged = Merged { table: "message_by_app", leading: "app", key: "message", state: "0" };
+const OF_APPS_POSTGRES: Merged = Merged { table: "message", leading: "app", key: "key", state: "0" };
+const OF_PARKED: Merged = Merged { table: "parked", leading: "endpoint", key: "message", state: "state" };
 
 /// Lists that are read side by side.
 pub(super) struct Merge {
@@ -268,29 +313,44 @@ pub(super) struct Merge {
 
 struct List {
     leading: Key,
-    read: VecDeque<Key>,
+    /// Keys, and in which state they stand there.
+    read: VecDeque<(Key, i64)>,
     /// Nothing follows what was read.
     ended: bool,
 }
 
 type Reading<'c> = (Db<'c>, (Key, Key), Order);
 
-/// The next keys of lists that are merged, without those that stand in several of them twice.
-fn merged(merge: &mut Option<Merge>, of: &Merged, leading: &[Key], reading: Reading<'_>, limit: usize) -> Result<Step> {
+/// Every row.
+const fn all(_: i64) -> bool {
+    true
+}
+
+/// The next keys of lists that are merged, without those that stand in several of them twice; `is_wanted`
+/// judges rows by their state.
+fn merged(
+    merge: &mut Option<Merge>,
+    of: &Merged,
+    leading: &[Key],
+    reading: Reading<'_>,
+    (limit, is_wanted): (usize, impl Fn(i64) -> bool),
+) -> Result<Step> {
     if merge.is_none() {
         *merge = Some(Merge::begin(of, leading, reading)?);
     }
-    let mut keys: Vec<Key> = Vec::new();
+    let (mut keys, mut looked_at, mut last) = (Vec::new(), 0, None);
     if let Some(merge) = merge {
-        while keys.len() < limit
-            && let Some(key) = merge.next(of, reading)?
-        {
-            if keys.last() != Some(&key) {
+        // All rows of a message stand in one step.
+        while (keys.len() < limit && looked_at < LOOKS_MAX) || merge.head(reading.2) == last {
+            let Some((key, state)) = merge.next(of, reading)? else { return Ok(Step { keys, reached: None }) };
+            looked_at += 1;
+            last = Some(key);
+            if is_wanted(state) && keys.last() != Some(&key) {
                 keys.push(key);
             }
         }
     }
-    Ok(Step::of(keys, limit))
+    Ok(Step { keys, reached: last })
 }
 
 /// What comes first is greatest.
@@ -313,47 +373,56 @@ impl Merge {
             }
             Db::Postgres(_) => begin_at_once(of, &mut lists, reading)?,
         }
-        let first = |(i, list): (usize, &List)| list.read.front().map(|&key| (rank(key, reading.2), i));
+        let first = |(i, list): (usize, &List)| list.read.front().map(|&(key, _)| (rank(key, reading.2), i));
         let heads = lists.iter().enumerate().filter_map(first).collect();
         Ok(Self { lists, heads })
     }
 
-    fn next(&mut self, of: &Merged, reading: Reading<'_>) -> Result<Option<Key>> {
+    /// The key that comes next.
+    fn head(&self, order: Order) -> Option<Key> {
+        // A key's rank is the rank's key.
+        self.heads.peek().map(|&(ranked, _)| rank(ranked, order))
+    }
+
+    fn next(&mut self, of: &Merged, reading: Reading<'_>) -> Result<Option<(Key, i64)>> {
         let Some((_, i)) = self.heads.pop() else { return Ok(None) };
         let list = &mut self.lists[i];
-        let Some(key) = list.read.pop_front() else { return Ok(None) };
+        let Some(row) = list.read.pop_front() else { return Ok(None) };
         if list.read.is_empty() && !list.ended {
             let (db, (low, high), order) = reading;
             let behind = match order {
-                Order::Ascending => (key, high),
-                Order::Descending => (low, key),
+                Order::Ascending => (row.0, high),
+                Order::Descending => (low, row.0),
             };
             list.fill(of, (db, behind, order), MERGE_STEP)?;
         }
-        if let Some(&next) = list.read.front() {
+        if let Some(&(next, _)) = list.read.front() {
             self.heads.push((rank(next, reading.2), i));
         }
-        Ok(Some(key))
+        Ok(Some(row))
     }
 }
 
 impl List {
     fn fill(&mut self, of: &Merged, (db, (low, high), order): Reading<'_>, limit: usize) -> Result<()> {
-        let Merged { table, leading, key } = of;
+        let Merged { table, leading, key, state } = of;
         let sql = format!(
-            "SELECT {key} FROM {table} WHERE {leading} = ? AND {key} > ? AND {key} < ? ORDER BY {key} {} LIMIT ?",
+            "SELECT {key}, {state} FROM {table} WHERE {leading} = ? AND {key} > ? AND {key} < ?
+             ORDER BY {key} {} LIMIT ?",
             direction(order)
         );
-        let read = db.prepare_cached(&sql)?.query_map([self.leading, low, high, limit as i64], |row| row.get(0))?;
+        let mut statement = db.prepare_cached(&sql)?;
+        let read =
+            statement.query_map([self.leading, low, high, limit as i64], |row| Ok((row.get(0)?, row.get(1)?)))?;
         self.read = read.collect::<Result<_>>()?;
         self.ended = self.read.len() < limit;
         Ok(())
     }
 }
 
-/// The beginnings of all lists in one statement.
+/// The beginnings of the lists of applications in one statement. None of their rows has a state.
 fn begin_at_once(of: &Merged, lists: &mut [List], (db, (low, high), order): Reading<'_>) -> Result<()> {
-    let Merged { table, leading, key } = of;
+    let Merged { table, leading, key, .. } = of;
     let sql = format!(
         "SELECT wanted, first.key FROM unnest($1::bigint[]) AS wanted CROSS JOIN LATERAL (
            SELECT {table}.{key} AS key FROM {table}
@@ -373,7 +442,7 @@ fn begin_at_once(of: &Merged, lists: &mut [List], (db, (low, high), order): Read
         let mut keys = of_list.remove(&list.leading).unwrap_or_default();
         keys.sort_unstable_by_key(|&key| std::cmp::Reverse(rank(key, order)));
         list.ended = keys.len() < MERGE_FIRST;
-        list.read = keys.into();
+        list.read = keys.into_iter().map(|key| (key, 0)).collect();
     }
     Ok(())
 }

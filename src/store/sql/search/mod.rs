@@ -15,7 +15,7 @@ use self::tally::Tallier;
 pub(in crate::store) use self::tally::of_keys;
 use self::text::Text;
 use super::db::{Db, NONE, Optional, Result, Row};
-use super::query::{message_of, read_content};
+use super::query::read_content;
 use super::scan::{CONTENT_BYTES_MAX, interval, matches};
 use super::{rows, source_log};
 use crate::model::id::first_key_at;
@@ -24,7 +24,7 @@ use crate::store::query::{Order, Page, Rows};
 use crate::store::search::{Named, Search, SearchIn, SearchRow, Tally};
 
 /// How long one page goes on looking.
-const TIME_MAX: Duration = Duration::from_millis(150);
+const TIME_MAX: Duration = Duration::from_millis(130);
 /// Messages that are judged together, at first and later; the number on PostgreSQL, where each step is a
 /// round trip.
 const STEP: usize = 64;
@@ -231,7 +231,7 @@ fn by_keys<T>(
 /// Messages without their bytes, in the order of the keys; those that are gone are left out.
 fn messages(db: Db<'_>, keys: &[Key]) -> Result<Vec<Message>> {
     if let Db::Sqlite(_) = db {
-        return keys.iter().filter_map(|&key| message_of(db, key, false).transpose()).collect();
+        return by_keys(db, rows::MESSAGE, "message", keys, rows::message);
     }
     // Each from its own partition: a list would be looked for in all of them.
     let sql = format!(

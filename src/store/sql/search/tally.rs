@@ -19,7 +19,7 @@ use crate::store::sql::scan::watermark;
 /// Messages whose deliveries are read together.
 const CHUNK: usize = 64;
 /// How long one page goes on counting.
-const TIME_MAX: Duration = Duration::from_millis(120);
+const TIME_MAX: Duration = Duration::from_millis(100);
 /// Attempts, and looks at endpoints, of one page.
 const ROWS_MAX: usize = 150_000;
 /// Attempts of one message that are looked at.
