@@ -35,6 +35,18 @@ async function check(page: Page, what: string) {
 
 test.describe.configure({ mode: 'parallel' });
 
+test('what the checker sees: pale text and a field without a label', async ({ page }) => {
+  await visit(page, '/login');
+  await page.evaluate(() => {
+    (document.querySelector('h1') as HTMLElement).style.color = '#ccc';
+    document.querySelector('label')?.remove();
+    document.querySelector('input')?.removeAttribute('placeholder');
+  });
+  const found = await faults(page, '/login');
+  expect(found.some((one) => one.includes('color-contrast'))).toBe(true);
+  expect(found.some((one) => one.includes('label'))).toBe(true);
+});
+
 for (const width of [1440, 390]) {
   test.describe(`${width} px`, () => {
     test.use({ viewport: { width, height: 900 } });
