@@ -27,6 +27,13 @@ const theme = EditorView.theme({
   '.cm-tooltip': { backgroundColor: 'var(--raised)', border: '1px solid var(--line)', color: 'var(--text)' },
 });
 
+/** Where text of the browser's own editing would carry a `style` over, the content security policy complains: plain text has none. */
+const editable = (() => {
+  const probe = document.createElement('div');
+  probe.setAttribute('contenteditable', 'plaintext-only');
+  return probe.contentEditable === 'plaintext-only' ? 'plaintext-only' : 'true';
+})();
+
 interface Options {
   root: ShadowRoot;
   label: string;
@@ -52,7 +59,7 @@ export function editor({ root, label, readonly, value, dark, change }: Options):
         EditorView.darkTheme.of(dark),
         EditorView.lineWrapping,
         EditorState.readOnly.of(readonly),
-        EditorView.contentAttributes.of({ 'aria-label': label, tabindex: '0' }),
+        EditorView.contentAttributes.of({ 'aria-label': label, tabindex: '0', contenteditable: editable }),
         EditorView.updateListener.of((update) => update.docChanged && change(update.state.doc.toString())),
       ],
     }),
