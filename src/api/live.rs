@@ -20,7 +20,7 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::answer;
-use super::auth;
+use super::auth::{self, Caller};
 use super::call::Call;
 use super::error::{ApiError, Code};
 use super::searched::{self, Asked};
@@ -31,10 +31,14 @@ use crate::store::search::{Search, SearchRow, Tally};
 
 /// Streams of a process.
 pub(crate) const STREAMS_MAX: usize = 50;
+/// Of these, streams that are kept for keys: however many customers look, their operator can.
+const STREAMS_OF_KEYS: usize = 25;
 /// Rows of an event, and rows whose deliveries are followed.
 const ROWS_MAX: usize = 50;
+/// Bytes of their contents; of what is longer than that by itself there is one.
+const CONTENT_BYTES_MAX: usize = 1 << 20;
 /// Events that wait for their client.
-const EVENTS_MAX: usize = 4;
+const EVENTS_MAX: usize = 2;
 /// Between two looks.
 const TICK: Duration = Duration::from_millis(500);
 /// How many times as long as a read took it rests, for each stream.
@@ -53,10 +57,13 @@ pub(super) async fn live(call: Call, _: Body) -> Result<Response<Body>, ApiError
     let asked = Asked::read(&mut query, !call.names_application());
     query.finish()?;
     let search = asked.search(&call).await?;
-    let Ok(place) = Arc::clone(&call.gateway.streams).try_acquire_owned() else {
-        let detail = format!("{STREAMS_MAX} streams are open; close one, or read the list");
-        return Err(ApiError::Coded(Code::RateLimited, detail.into()));
-    };
+    let streams = &call.gateway.streams;
+    let is_full = call.portal.is_some() && streams.available_permits() <= STREAMS_OF_KEYS;
+    let place = Arc::clone(streams).try_acquire_owned().ok().filter(|_| !is_full);
+    let place = place.ok_or_else(|| {
+        let detail = "too many streams are open; close one, or read the list";
+        ApiError::Coded(Code::RateLimited, detail.into())
+    })?;
     let (events, read) = mpsc::channel(EVENTS_MAX);
     let now = Instant::now();
     let stream = Stream {
@@ -155,10 +162,14 @@ impl Stream {
         }
     }
 
-    /// Whether the credential that it was opened with still opens it.
+    /// Whether the credential that it was opened with still opens it. One whose scopes were changed has to
+    /// ask again.
     async fn is_still_open(&self) -> bool {
-        let looked = auth::caller(&self.call.gateway, &self.call.parts).await;
-        !matches!(looked, Err(ApiError::Coded(Code::AuthenticationFailed | Code::PermissionDenied, _)))
+        match auth::caller(&self.call.gateway, &self.call.parts).await {
+            Ok(Caller::Holder(now)) => self.call.holder.as_ref().is_some_and(|then| then.scopes == now.scopes),
+            Err(ApiError::Coded(Code::AuthenticationFailed | Code::PermissionDenied, _)) => false,
+            Ok(Caller::Portal(_)) | Err(_) => true,
+        }
     }
 
     /// What is new since it looked last.
@@ -168,12 +179,14 @@ impl Stream {
         // A message comes to stand so some time after it came: its place is not among the newest then.
         let newer_than = self.newest.filter(|_| self.search.status.is_none());
         let page = Page { after: None, order: Order::Descending, limit: ROWS_MAX };
-        let found = queries.search(page, Search { newer_than, ..self.search.clone() }).await?;
+        let mut found = queries.search(page, Search { newer_than, ..self.search.clone() }).await?;
+        let is_long = cut(&mut found.rows);
+        let now_found: Vec<Key> = found.rows.iter().map(|row| row.message.id.key).collect();
         let mut changed = self.refresh().await?;
         self.newest = newest.max(self.newest);
         let (done, was_cut) = (found.done, found.resume.is_some());
         let fresh = self.fresh(found);
-        let is_full = fresh.len() == ROWS_MAX && !done;
+        let is_full = is_long || fresh.len() == ROWS_MAX && !done;
         changed.retain(|row| fresh.iter().all(|other| other.message.id != row.message.id));
         let is_first = std::mem::replace(&mut self.is_first, false);
         if fresh.is_empty() && changed.is_empty() && !is_first {
@@ -181,7 +194,7 @@ impl Stream {
         }
         let skipped = !is_first && (is_full || (was_cut && newer_than.is_some()));
         let event = self.event(fresh.iter().chain(&changed), skipped, is_first);
-        self.show(fresh);
+        self.show(fresh, &now_found);
         Ok(Some(event))
     }
 
@@ -216,12 +229,16 @@ impl Stream {
         Ok(changed)
     }
 
-    /// Keeps the newest of what is shown.
-    fn show(&mut self, fresh: Vec<SearchRow>) {
+    /// Keeps what was found just now, which would be taken for new the next time, and then the newest of what
+    /// is shown.
+    fn show(&mut self, fresh: Vec<SearchRow>, found: &[Key]) {
         self.shown.retain(|row| fresh.iter().all(|other| other.message.id != row.message.id));
         self.shown.extend(fresh);
-        self.shown.sort_unstable_by_key(|row| std::cmp::Reverse(row.message.id.key));
-        self.shown.truncate(ROWS_MAX);
+        self.shown.sort_unstable_by_key(|row| {
+            let key = row.message.id.key;
+            (!found.contains(&key), std::cmp::Reverse(key))
+        });
+        cut(&mut self.shown);
     }
 
     fn event<'r>(&self, rows: impl Iterator<Item = &'r SearchRow>, skipped: bool, is_first: bool) -> Bytes {
@@ -241,6 +258,22 @@ impl Stream {
         json.push(b'}');
         page_event(&json)
     }
+}
+
+/// Keeps the first rows, within the bounds of an event; says whether the bound in bytes has cut them.
+fn cut(rows: &mut Vec<SearchRow>) -> bool {
+    rows.truncate(ROWS_MAX);
+    let mut bytes = 0;
+    let kept = rows.iter().take_while(|row| {
+        let length = row.message.payload.as_ref().map_or(0, Bytes::len);
+        let is_first = bytes == 0;
+        bytes += length;
+        is_first || bytes <= CONTENT_BYTES_MAX
+    });
+    let kept = kept.count();
+    let is_cut = kept < rows.len();
+    rows.truncate(kept);
+    is_cut
 }
 
 /// A JSON text as an event `page`. Payloads are shown as they came: where they have line breaks, which in

@@ -199,9 +199,15 @@ impl Asked {
             within = of_source;
             filter.source = Some(source.key());
         }
-        let (status, text) = (self.status, self.text);
-        Ok(Search { status, text, with_deliveries: true, ..Search::of(within, filter) })
+        let (status, text, in_requests) = (self.status, self.text, shows_requests(call));
+        Ok(Search { status, text, in_requests, with_deliveries: true, ..Search::of(within, filter) })
     }
+}
+
+/// Requests that came in are the operator's to see: who searches them piece by piece learns what they hold, such
+/// as the credentials of a provider.
+fn shows_requests(call: &Call) -> bool {
+    call.portal.is_none()
 }
 
 fn check_text(text: &str) -> Result<(), &'static str> {
@@ -228,7 +234,8 @@ pub(super) async fn search(call: Call, body: Body) -> Answer {
     let page = PageQuery::of_messages(limit.value(), iterator.value().as_deref());
     let with_content = filter.with_content;
     let within = SearchIn::Application(call.app().await?.app.key());
-    let rows = call.gateway.queries.search(page.page(), Search { text, ..Search::of(within, filter) }).await?;
+    let search = Search { text, in_requests: shows_requests(&call), ..Search::of(within, filter) };
+    let rows = call.gateway.queries.search(page.page(), search).await?;
     let (iterator, resume) = iterators();
     let searched_to = searched_to(&rows);
     let push = |out: &mut Vec<u8>, row: &SearchRow| message::push(out, &row.message, with_content);

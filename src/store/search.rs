@@ -64,6 +64,8 @@ pub struct Search {
     /// That have this text in their bytes, in the request that they came in with, or in an id; letters of
     /// ASCII are the same in both cases.
     pub text: Option<String>,
+    /// The requests that messages came in with are looked through for it, too.
+    pub in_requests: bool,
     /// Made after this one. Some that were made shortly before may be among them, where a store with several
     /// writers may have committed them later.
     pub newer_than: Option<Key>,
@@ -77,7 +79,16 @@ pub struct Search {
 impl Search {
     /// All that the filter lets through, the messages alone.
     pub const fn of(within: SearchIn, filter: MessageFilter) -> Self {
-        Self { within, filter, status: None, text: None, newer_than: None, with_deliveries: false, settled: false }
+        Self {
+            within,
+            filter,
+            status: None,
+            text: None,
+            in_requests: true,
+            newer_than: None,
+            with_deliveries: false,
+            settled: false,
+        }
     }
 }
 

@@ -307,7 +307,11 @@ async fn operators_have_every_environment() {
     assert_eq!(renamed["name"], "renamed");
     operator("PUT", &path, r#"{"name":"test"}"#, None).await.expect_code(409, "conflict");
     operator("DELETE", &format!("/management/environment/{own}"), "", None).await.expect_code(409, "conflict");
+    let counted = "INSERT INTO traffic (env, width, bucket, accepted, delivered, failed, latencies)
+         SELECT key, 60, 1, 1, 0, 0, latencies FROM environment CROSS JOIN (SELECT hash AS latencies FROM api_key LIMIT 1) AS some";
+    assert_eq!(api.kept.execute(counted), 2);
     operator("DELETE", &path, "", None).await.expect(204);
+    assert_eq!(api.kept.numbers("SELECT count(*) FROM traffic"), [[1]], "counts of the other environment");
     operator("GET", &path, "", None).await.expect(404);
     operator("GET", "/app/a", "", Some(id)).await.expect_code(403, "permission_denied");
     assert_eq!(api.kept.numbers("SELECT count(*) FROM application WHERE kind = 0"), [[0]]);

@@ -3,6 +3,8 @@
 use serde_json::{Value, json};
 
 use super::support::{KEY, TestApi, answered};
+use crate::model::{EnvKey, Scope, Scopes};
+use crate::store::command::{AccessChange, Change};
 
 fn types(event: &Value) -> Vec<&str> {
     event["data"].as_array().into_iter().flatten().filter_map(|row| row["eventType"].as_str()).collect()
@@ -83,4 +85,52 @@ async fn streams_are_limited_and_end_with_the_server() {
     api.get("/message/live?status=nonsense").await.expect_invalid(&["query", "status"]);
     api.gateway.admission.drain();
     assert_eq!(first.next().await, None);
+}
+
+#[tokio::test]
+async fn customers_leave_streams_to_their_operator() {
+    let api = TestApi::start().await;
+    api.post("/app", r#"{"name":"One","uid":"one"}"#).await.expect(201);
+    let token = api.post("/auth/app-portal-access/one", "{}").await.expect(200)["token"].clone();
+    let bearer = format!("Bearer {}", token.as_str().expect("a token"));
+    let mut open = Vec::new();
+    for _ in 0..crate::api::STREAMS_MAX / 2 {
+        open.push(api.stream("/app/one/message/live", &bearer).await);
+    }
+    let request = http::Request::builder().uri("/api/v1/app/one/message/live").header("authorization", &bearer);
+    let refused = api.send(request.body(axum::body::Body::empty()).expect("a request")).await;
+    refused.expect_code(429, "rate_limited");
+    open.push(api.stream("/message/live", &format!("Bearer {KEY}")).await);
+}
+
+#[tokio::test]
+async fn long_contents_come_piece_by_piece() {
+    let api = TestApi::start().await;
+    api.post("/app", r#"{"name":"One","uid":"one"}"#).await.expect(201);
+    let bearer = format!("Bearer {KEY}");
+    let mut stream = api.stream("/message/live", &bearer).await;
+    assert_eq!(types(&stream.next().await.expect("an event")).len(), 0);
+    api.fill("one", 8, |_| format!(r#"{{"a":"{}"}}"#, "x".repeat(400_000))).await;
+    let event = stream.next().await.expect("an event");
+    let (rows, bytes) = (types(&event).len(), event.to_string().len());
+    assert!((1..=2).contains(&rows) && bytes < 1 << 20, "{rows} rows of {bytes} bytes");
+    let mut again = api.stream("/message/live?status=none", &bearer).await;
+    assert_eq!(types(&again.next().await.expect("an event")).len(), 2, "two have room");
+    // The same are not new again.
+    publish(&api, "other").await;
+    let event = again.next().await.expect("an event");
+    assert_eq!(types(&event), ["other"], "nothing came between");
+}
+
+#[tokio::test]
+async fn a_stream_ends_when_its_key_may_less() {
+    let api = TestApi::start().await;
+    let id = api.key("reading_key", &[Scope::Read]).await;
+    let mut stream = api.stream("/message/live", "Bearer reading_key").await;
+    assert!(stream.next().await.is_some());
+    let env = EnvKey(api.kept.numbers("SELECT key FROM environment")[0][0]);
+    let scopes = Some(Scopes::of([Scope::Publish]));
+    api.change(Change::Access(AccessChange::PatchApiKey { env, id, name: None, scopes })).await;
+    tokio::time::pause();
+    assert_eq!(stream.next().await, None);
 }

@@ -189,6 +189,20 @@ async fn what_came_in_by_a_source_is_found_by_it_and_by_its_headers() {
         assert_eq!((&row["sourceId"], &row["sourceName"]), (&source["id"], &"Door".into()), "{query}: {page}");
     }
     assert_eq!(texts(&api.get("/message?text=eastwards").await.expect(200), "id").len(), 0);
+    let app = api.get("/message?text=westwards").await.expect(200)["data"][0]["appId"].clone();
+    let app = app.as_str().expect("an id");
+    let token = api.post(&format!("/auth/app-portal-access/{app}"), "{}").await.expect(200)["token"].clone();
+    let bearer = format!("Bearer {}", token.as_str().expect("a token"));
+    // A customer does not see the request, and learns nothing of it piece by piece.
+    for (text, expected) in [("westwards", 0), ("x-region", 0), ("north", 0), ("%22a%22", 1)] {
+        let request = http::Request::builder().uri(format!("/api/v1/app/{app}/message?text={text}"));
+        let request = request.header("authorization", &bearer).body(axum::body::Body::empty()).expect("a request");
+        assert_eq!(texts(&api.send(request).await.expect(200), "id").len(), expected, "{text}");
+        let body = json!({ "text": text.replace("%22", "\"") }).to_string();
+        let request = http::Request::builder().method("POST").uri(format!("/api/v1/app/{app}/msg/search"));
+        let request = request.header("authorization", &bearer).body(axum::body::Body::from(body)).expect("a request");
+        assert_eq!(texts(&api.send(request).await.expect(200), "id").len(), expected, "{text}");
+    }
     let looked = api.get("/lookup/door").await.expect(200);
     assert_eq!((&looked["kind"], &looked["sourceId"]), (&"source".into(), &source["id"]));
 }

@@ -156,7 +156,7 @@ impl Changer<'_> {
             apps.push((app, self.remove_application(app)?));
             self.sources_of_application_go(app)?;
         }
-        for table in ["event_type", "session", "api_key"] {
+        for table in ["event_type", "session", "api_key", "traffic"] {
             self.run(&format!("DELETE FROM {table} WHERE env = ?"), [env.0])?;
         }
         self.run("DELETE FROM environment WHERE key = ?", [env.0])?;

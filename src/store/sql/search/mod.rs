@@ -127,7 +127,11 @@ impl<'c> Judge<'c> {
         Self {
             db,
             search,
-            text: search.text.as_deref().filter(|text| !text.is_empty()).map(Text::new),
+            text: search
+                .text
+                .as_deref()
+                .filter(|text| !text.is_empty())
+                .map(|text| Text::new(text, search.in_requests)),
             tallier: Tallier::new(db, search.status.is_some()),
             apps: FxHashMap::default(),
         }
@@ -264,6 +268,9 @@ fn having(db: Db<'_>, text: &Text, messages: Vec<Message>) -> Result<Vec<Message
     let is_in = |row: &Row<'_>, column: usize| {
         if text.is_in(row.blob(column)?) {
             return Ok(true);
+        }
+        if !text.is_of_requests() {
+            return Ok(false);
         }
         // Most messages came in by no source, and have no such request.
         let request = source_log::received(row, column + 1)?;

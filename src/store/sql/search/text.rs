@@ -8,13 +8,20 @@ pub(super) struct Text {
     lower: Vec<u8>,
     /// It can be a part of an id.
     is_of_id: bool,
+    /// Requests are looked through for it.
+    is_of_requests: bool,
 }
 
 impl Text {
-    pub(super) fn new(text: &str) -> Self {
+    pub(super) fn new(text: &str, is_of_requests: bool) -> Self {
         let id_bytes = IdKind::Message.prefix().len() + IdKind::Message.characters();
         let is_of_id = text.len() <= id_bytes && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
-        Self { lower: text.to_ascii_lowercase().into_bytes(), is_of_id }
+        Self { lower: text.to_ascii_lowercase().into_bytes(), is_of_id, is_of_requests }
+    }
+
+    /// Whether the requests that messages came in with are looked through.
+    pub(super) const fn is_of_requests(&self) -> bool {
+        self.is_of_requests
     }
 
     /// Whether these bytes have it.
@@ -70,7 +77,7 @@ mod tests {
             ("\u{e4}", "\u{e4}".as_bytes(), true),
             ("\u{e4}", "\u{c4}".as_bytes(), false),
         ] {
-            assert_eq!(Text::new(text).is_in(bytes), found, "{text:?} in {bytes:?}");
+            assert_eq!(Text::new(text, true).is_in(bytes), found, "{text:?} in {bytes:?}");
         }
     }
 
@@ -83,7 +90,7 @@ mod tests {
             ..Received::default()
         };
         for (text, found) in [("ORDERS", true), ("north", true), ("x-region", true), ("EU", true), ("west", false)] {
-            assert_eq!(Text::new(text).is_in_request(&request), found, "{text}");
+            assert_eq!(Text::new(text, true).is_in_request(&request), found, "{text}");
         }
     }
 }
