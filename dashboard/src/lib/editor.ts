@@ -27,12 +27,21 @@ const theme = EditorView.theme({
   '.cm-tooltip': { backgroundColor: 'var(--raised)', border: '1px solid var(--line)', color: 'var(--text)' },
 });
 
-/** Where text of the browser's own editing would carry a `style` over, the content security policy complains: plain text has none. */
-const editable = (() => {
-  const probe = document.createElement('div');
-  probe.setAttribute('contenteditable', 'plaintext-only');
-  return probe.contentEditable === 'plaintext-only' ? 'plaintext-only' : 'true';
-})();
+/**
+ * Text typed over a selection goes in by a transaction. Left to the browser, what is typed next takes the colours of
+ * what was replaced, as a `style` attribute, which the content security policy blocks and reports.
+ */
+const typedOver = EditorView.domEventHandlers({
+  beforeinput(event, view) {
+    const { from, to, empty } = view.state.selection.main;
+    const text = event.data;
+    if (event.inputType !== 'insertText' || !text || empty || event.isComposing || view.state.readOnly) return false;
+    const insert = () => view.state.update(view.state.replaceSelection(text), { userEvent: 'input.type', scrollIntoView: true });
+    if (!view.state.facet(EditorView.inputHandler).some((handle) => handle(view, from, to, text, insert))) view.dispatch(insert());
+    event.preventDefault();
+    return true;
+  },
+});
 
 interface Options {
   root: ShadowRoot;
@@ -58,8 +67,9 @@ export function editor({ root, label, readonly, value, dark, change }: Options):
         theme,
         EditorView.darkTheme.of(dark),
         EditorView.lineWrapping,
+        typedOver,
         EditorState.readOnly.of(readonly),
-        EditorView.contentAttributes.of({ 'aria-label': label, tabindex: '0', contenteditable: editable }),
+        EditorView.contentAttributes.of({ 'aria-label': label, tabindex: '0' }),
         EditorView.updateListener.of((update) => update.docChanged && change(update.state.doc.toString())),
       ],
     }),
