@@ -1,6 +1,15 @@
 # syntax=docker/dockerfile:1
 # One binary in an image without a shell. Build: docker build -t posthouse .
 ARG RUST_VERSION=1.95
+ARG NODE_VERSION=22
+
+FROM node:${NODE_VERSION}-bookworm-slim AS dashboard
+WORKDIR /dashboard
+COPY dashboard/package.json dashboard/package-lock.json ./
+RUN --mount=type=cache,target=/root/.npm npm ci --ignore-scripts --no-audit --no-fund
+COPY dashboard ./
+# The types are generated, and committed: the API's document is not needed here.
+RUN npm run build
 
 FROM rust:${RUST_VERSION}-slim-bookworm AS build
 WORKDIR /src
@@ -8,6 +17,7 @@ COPY Cargo.toml Cargo.lock build.rs ./
 COPY crates crates
 COPY migrations migrations
 COPY src src
+COPY --from=dashboard /dashboard/dist dashboard/dist
 # Crates and what is compiled of them stay in the builder's cache from one build to the next.
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/src/target \

@@ -80,6 +80,15 @@ test('first start: sign in by the link, create, send, watch it fail, fix the URL
     await other.goto(server.link);
     await expect(other.getByRole('alert')).toBeVisible();
     await expect(other.getByLabel('Key')).toBeVisible();
+    // Another one is printed at any time, and signing out ends what it opened.
+    await other.goto('about:blank');
+    await other.goto(await server.login());
+    await expect(other.getByRole('navigation', { name: 'Main' })).toBeVisible();
+    await other.getByRole('button', { name: 'Look and account' }).click();
+    await other.getByRole('menuitem', { name: 'Sign out' }).click();
+    await expect(other.getByLabel('Key')).toBeVisible();
+    await other.goto(`${server.url}/messages`);
+    await expect(other.getByLabel('Key')).toBeVisible();
     await other.close();
   });
 });

@@ -115,7 +115,7 @@ test('with the right to look only, no operation changes anything by hand', async
   const document = JSON.parse(readFileSync(resolve(import.meta.dirname, '../../docs/openapi.json'), 'utf8')) as { paths: Record<string, Record<string, unknown>> };
   const ids: Record<string, string> = { app_id: world.app, endpoint_id: world.fails, msg_id: world.message, event_type_name: world.types[0] as string, source_id: world.source };
   // Reads that are asked for by POST, as the contract has them.
-  const reads = /\/(search|count)$|\/auth\/(logout|one-time-token|session)$/;
+  const reads = /\/msg\/search$|\/auth\/(logout|one-time-token|session)$/;
   const refused: string[] = [];
   let tried = 0;
   for (const [pattern, operations] of Object.entries(document.paths)) {

@@ -1,6 +1,7 @@
 //! The server with one of everything, so that only what a case is about is wrong with it.
 
 use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
 
 use serde_json::{Value, json};
 
@@ -11,8 +12,13 @@ use crate::support::receiver::Receiver;
 use crate::support::wait::{SOON, eventually, when};
 
 /// What says another thing each time.
-const RESTLESS: [&str; 5] = [
+const RESTLESS: [&str; 10] = [
     "/metrics",
+    "/api/v1/overview",
+    "/api/v1/system",
+    "/api/v1/message/live",
+    "/api/v1/app/{app_id}/message/live",
+    "/api/v1/app/{app_id}/stats/attempts",
     "/api/v1/health/ready",
     "/api/v1/app/{app_id}/endpoint/{endpoint_id}/stats",
     "/api/v1/app/{app_id}/endpoint/{endpoint_id}/msg",
@@ -30,12 +36,16 @@ pub(crate) struct World {
     receiver: Receiver,
     named: BTreeMap<&'static str, String>,
     /// With a portal token.
-    customer: Client,
+    customer: Mutex<Client>,
 }
 
 impl World {
     pub(crate) async fn start() -> Self {
-        let (app, receiver) = (TestApp::builder().start().await, Receiver::start().await);
+        let (mut app, receiver) = (TestApp::builder().start().await, Receiver::start().await);
+        // Who may all, so that what is asked for is looked at.
+        let key = app.cli(&["key", "create", "--scope", "operator"]);
+        let key = String::from_utf8(key.stdout).expect("text");
+        app.client = app.client.with_key(Some(key.trim()));
         let app_id = app.application("World").await;
         let endpoint_id = app.endpoint(&app_id, &receiver.url("/")).await;
         let event_type = json!({ "name": EVENT_TYPE, "description": "d" });
@@ -52,7 +62,14 @@ impl World {
         let source =
             json!({ "name": "S", "type": "stripe", "appId": app_id, "config": { "secret": "whsec_bad_input" } });
         let source_id = id_of(&app.client.post("/ingest/api/v1/source", source).await.expect(201).json());
+        let own = app.client.get("/api/v1/management/environment").await.expect(200).json();
+        let env_id = id_of(&own["data"][0]);
+        let spare = format!("/api/v1/management/authentication/{env_id}/api-token");
+        let key_id = id_of(&app.client.post(spare, json!({ "name": "spare" })).await.expect(200).json());
         let named = BTreeMap::from([
+            ("env_id", env_id),
+            ("key_id", key_id),
+            ("id", msg_id.clone()),
             ("app_id", app_id),
             ("endpoint_id", endpoint_id),
             ("msg_id", msg_id),
@@ -62,15 +79,14 @@ impl World {
             ("source_id", source_id),
             (OPERATIONAL, operational_id),
         ]);
-        let access = format!("/api/v1/auth/app-portal-access/{}", named["app_id"]);
-        let access = app.client.post(access, json!({})).await.expect(200).json();
-        let customer = app.client.with_key(access["token"].as_str());
+        let customer = Mutex::new(app.client.clone());
         Self { app, receiver, named, customer }
     }
 
     /// Who may call an operation.
-    pub(crate) fn client(&self, operation: &Operation) -> &Client {
-        if operation.needs_token { &self.customer } else { &self.app.client }
+    pub(crate) fn client(&self, operation: &Operation) -> Client {
+        let customer = self.customer.lock().unwrap_or_else(PoisonError::into_inner);
+        if operation.needs_token { customer.clone() } else { self.app.client.clone() }
     }
 
     pub(crate) async fn document(&self) -> Value {
@@ -109,8 +125,8 @@ impl World {
         all
     }
 
-    /// Makes again what a case that was taken may have deleted or turned off, and waits for what it
-    /// has begun.
+    /// Makes again what a case that was taken may have deleted, turned off or made expire, and waits for what
+    /// it has begun.
     pub(crate) async fn mend(&self) {
         let path = |pattern: &str| self.path(pattern, None);
         let client = &self.app.client;
@@ -118,6 +134,9 @@ impl World {
         client.patch(path("/api/v1/app/{app_id}/endpoint/{endpoint_id}"), endpoint).await.expect(200);
         let made = client.put(path("/api/v1/event-type/{event_type_name}"), json!({ "description": "d" })).await;
         assert!([200, 201].contains(&made.status), "{}", made.text());
+        let access = client.post(path("/api/v1/auth/app-portal-access/{app_id}"), json!({})).await.expect(200).json();
+        let customer = client.with_key(access["token"].as_str());
+        *self.customer.lock().unwrap_or_else(PoisonError::into_inner) = customer;
         eventually("tasks are finished", SOON, async || {
             let running = client.get("/api/v1/background-task?status=running").await.expect(200).json();
             when(running["data"] == json!([]))

@@ -139,6 +139,11 @@ impl World {
         let recover = format!("/api/v1/app/{app_id}/endpoint/{}/recover", self.failing);
         app.client.post(recover, json!({ "since": "2020-01-01T00:00:00Z" })).await.expect(202);
         app.client.post("/api/v1/event-type/export/openapi", json!({})).await.expect(202);
+        eventually("every task has come to its end", SOON, async || {
+            let tasks = all_of(&app.client, "/api/v1/background-task").await;
+            when(tasks.iter().all(|task| task["status"] == "finished"))
+        })
+        .await;
         app.endpoint(app_id, &self.receiver.url("/slow")).await;
     }
 
@@ -218,30 +223,36 @@ impl World {
             .await
     }
 
-    /// What it says of itself, by paths of the API whose answers do not change while it delivers.
+    /// What it says of itself, by paths of the API whose answers do not change while it delivers: lists to
+    /// their ends, since where their pages end is a matter of time.
     pub(crate) async fn says(&self, client: &Client) -> Vec<(String, Value)> {
         let (app, source) = (format!("/api/v1/app/{}", self.app_id), format!("{SOURCES}/{}", self.source));
-        let first = self.acknowledged().first().map(|sent| format!("{app}/msg/{}", sent.id));
-        let mut paths: Vec<String> = [
-            "/api/v1/app?limit=250",
-            "/api/v1/event-type?limit=250",
-            "/api/v1/background-task?limit=250",
-            "/api/v1/management/environment-settings",
-            "/ingest/api/v1/source?limit=250",
+        let mut lists: Vec<String> = [
+            "/api/v1/app",
+            "/api/v1/event-type",
+            "/api/v1/background-task",
+            "/ingest/api/v1/source",
         ]
         .map(str::to_owned)
         .to_vec();
-        paths.extend([
-            format!("{app}/endpoint?limit=250"),
-            format!("{app}/msg?limit=250"),
-            format!("{app}/msg?limit=250&tag=later"),
+        lists.extend([
+            format!("{app}/endpoint"),
+            format!("{app}/msg"),
+            format!("{app}/msg?tag=later"),
+            format!("{source}/log"),
+        ]);
+        let mut said = Vec::new();
+        for path in lists {
+            let rows = all_of(client, &path).await;
+            said.push((path, Value::from(rows)));
+        }
+        let mut single = vec![
+            "/api/v1/management/environment-settings".to_owned(),
             format!("{app}/endpoint/{}/secret", self.endpoint),
             format!("{app}/endpoint/{}/headers", self.endpoint),
-            format!("{source}/log?limit=250"),
-        ]);
-        paths.extend(first);
-        let mut said = Vec::new();
-        for path in paths {
+        ];
+        single.extend(self.acknowledged().first().map(|sent| format!("{app}/msg/{}", sent.id)));
+        for path in single {
             let answer = client.get(path.as_str()).await.expect(200).json();
             said.push((path, answer));
         }
@@ -257,6 +268,20 @@ impl World {
     pub(crate) fn sql(&self, sql: &str) -> String {
         let name = self.url.rsplit('/').next().expect("a name").to_owned();
         postgres::shared().psql(&name, sql)
+    }
+}
+
+/// The rows of a list, from all its pages.
+pub(crate) async fn all_of(client: &Client, path: &str) -> Vec<Value> {
+    let begins = if path.contains('?') { '&' } else { '?' };
+    let (mut rows, mut iterator) = (Vec::new(), String::new());
+    loop {
+        let page = client.get(format!("{path}{begins}limit=250{iterator}")).await.expect(200).json();
+        rows.extend(page["data"].as_array().expect("a list").iter().cloned());
+        if page["done"] == true {
+            return rows;
+        }
+        iterator = format!("&iterator={}", page["iterator"].as_str().expect("an iterator"));
     }
 }
 

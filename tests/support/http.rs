@@ -15,6 +15,8 @@ const HEADERS_MAX: usize = 64;
 /// The server closes what is idle for longer; using it then would be a race.
 const IDLE_TIME_MAX: Duration = Duration::from_secs(2);
 const IDLE_CONNECTIONS_MAX: usize = 64;
+/// The content type of a stream of events.
+const EVENTS: &str = "text/event-stream";
 
 /// An answer, read whole.
 #[derive(Debug, Clone)]
@@ -130,6 +132,7 @@ impl Connection {
                 while self.fill().await.is_ok() {}
                 self.buffer.split_off(head.bytes)
             }
+            Framing::Events => Vec::new(),
         };
         Ok(Response { status: head.status, headers: head.headers, body })
     }
@@ -150,6 +153,8 @@ enum Framing {
     Length(usize),
     Chunked,
     UntilClosed,
+    /// A stream of events has no end: its head is all that is read, and the connection serves nothing else.
+    Events,
 }
 
 #[derive(Debug)]
@@ -174,6 +179,7 @@ impl Head {
         let find = |name: &str| headers.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, v)| v.as_str());
         let framing = match (status, find("content-length").and_then(|v| v.parse().ok()), find("transfer-encoding")) {
             (204 | 304, _, _) => Framing::Length(0),
+            _ if find("content-type") == Some(EVENTS) => Framing::Events,
             (_, Some(length), _) => Framing::Length(length),
             (_, None, Some(_)) => Framing::Chunked,
             (_, None, None) => Framing::UntilClosed,
@@ -269,7 +275,8 @@ impl Client {
             None => Connection::open(self.address).await?,
         };
         let answer = connection.exchange(&request.to_bytes(self.key.as_deref())).await?;
-        let closes = answer.header("connection").is_some_and(|value| value.eq_ignore_ascii_case("close"));
+        let closes = answer.header("connection").is_some_and(|value| value.eq_ignore_ascii_case("close"))
+            || answer.header("content-type") == Some(EVENTS);
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         if !closes && idle.len() < IDLE_CONNECTIONS_MAX {
             idle.push(connection);

@@ -27,6 +27,22 @@ const theme = EditorView.theme({
   '.cm-tooltip': { backgroundColor: 'var(--raised)', border: '1px solid var(--line)', color: 'var(--text)' },
 });
 
+/**
+ * Text typed over a selection goes in by a transaction. Left to the browser, what is typed next takes the colours of
+ * what was replaced, as a `style` attribute, which the content security policy blocks and reports.
+ */
+const typedOver = EditorView.domEventHandlers({
+  beforeinput(event, view) {
+    const { from, to, empty } = view.state.selection.main;
+    const text = event.data;
+    if (event.inputType !== 'insertText' || !text || empty || event.isComposing || view.state.readOnly) return false;
+    const insert = () => view.state.update(view.state.replaceSelection(text), { userEvent: 'input.type', scrollIntoView: true });
+    if (!view.state.facet(EditorView.inputHandler).some((handle) => handle(view, from, to, text, insert))) view.dispatch(insert());
+    event.preventDefault();
+    return true;
+  },
+});
+
 interface Options {
   root: ShadowRoot;
   label: string;
@@ -51,6 +67,7 @@ export function editor({ root, label, readonly, value, dark, change }: Options):
         theme,
         EditorView.darkTheme.of(dark),
         EditorView.lineWrapping,
+        typedOver,
         EditorState.readOnly.of(readonly),
         EditorView.contentAttributes.of({ 'aria-label': label, tabindex: '0' }),
         EditorView.updateListener.of((update) => update.docChanged && change(update.state.doc.toString())),

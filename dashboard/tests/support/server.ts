@@ -1,9 +1,10 @@
 // The real server, started for a worker or for one test.
-import { spawn, type ChildProcess } from 'node:child_process';
+import { execFile, spawn, type ChildProcess } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
+import { promisify } from 'node:util';
 
 const BINARY = process.env.POSTHOUSE_BIN ?? resolve(import.meta.dirname, '../../../target/release/posthouse');
 const START_MS_MAX = 20_000;
@@ -70,6 +71,14 @@ export class Server {
     if (this.child.exitCode === null) await ended;
     clearTimeout(late);
     await rm(this.folder, { recursive: true, force: true });
+  }
+
+  /** Another one-time link, as `posthouse login` prints it beside the running server. */
+  async login(): Promise<string> {
+    const { stdout } = await promisify(execFile)(BINARY, ['login', '--data-dir', this.folder], { timeout: START_MS_MAX });
+    const link = /(http:\/\/\S+\/login#token=[\w-]+)/.exec(stdout)?.[1];
+    if (!link) throw new Error(`no link in ${stdout}`);
+    return link;
   }
 
   /** A call over the API, whatever it answers. */

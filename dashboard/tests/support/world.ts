@@ -82,7 +82,7 @@ export async function fill(server: Server, receiver: Receiver, tag: string, text
   receiver.answer(`/fail/${tag}/${texts.url}`, { status: 500, headers: { 'content-type': 'text/html', 'x-note': line.replace(/[^\x20-\x7e]/g, '?') }, body: long });
   const endpoint = (path: string, more: object = {}) =>
     server.call<Named>('POST', `${at}/endpoint`, { url: receiver.url(path), description: line, metadata: { note: line }, ...more });
-  const works = await endpoint(`/ok/${tag}/${texts.url}`, { filterTypes: types, channels: ['eu'] });
+  const works = await endpoint(`/ok/${tag}/${texts.url}`, { eventTypes: types, channels: ['eu'] });
   const fails = await endpoint(`/fail/${tag}/${texts.url}`, { retrySchedule: [3600, 7200] });
   const off = await endpoint(`/off/${tag}/${texts.url}`, { disabled: true });
   await server.call('PUT', `${at}/endpoint/${fails.id}/headers`, { headers: { 'x-note': line.replace(/[^\x20-\x7e]/g, '?') } });

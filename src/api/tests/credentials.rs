@@ -299,11 +299,11 @@ impl Sent {
     }
 }
 
-/// Who may: the scopes that one holder of a key has, or the capability of a portal token.
+/// Who may: the scopes that one holder of a key has, or the capabilities of a portal token.
 enum Who {
     Nobody,
     Holder(Scope),
-    Portal(Option<Capability>),
+    Portal(Vec<Capability>),
 }
 
 /// The same rules as the code's, told anew from their description: by scope and by path.
@@ -318,7 +318,11 @@ fn may(who: &Who, operation: &Operation) -> bool {
     match (who, operation.needs) {
         (Who::Nobody, needs) => needs == Needs::Nobody,
         (_, Needs::Nobody | Needs::Anybody) | (Who::Holder(_), Needs::Holder) => true,
-        (Who::Portal(has), Needs::Portal(needed)) => *has == Some(needed),
+        // A try sends a message to a place of the caller's choice: it is both an attempt and an endpoint.
+        (Who::Portal(has), Needs::Portal(_)) if path.ends_with("/try") => {
+            has.contains(&Capability::CreateAttempts) && has.contains(&Capability::ManageEndpoint)
+        }
+        (Who::Portal(has), Needs::Portal(needed)) => has.contains(&needed),
         (Who::Portal(_), needs) => needs == Needs::Token,
         (Who::Holder(scope), Needs::Operator) => *scope == Scope::Operator,
         (Who::Holder(scope), needs) => {
@@ -357,10 +361,13 @@ async fn every_credential_opens_what_it_says_and_no_more() {
     for capability in Capability::ALL {
         let text = format!("appsk_{}", capability.as_str());
         let token = token(&api, "own", &text, &[capability], week).await;
-        all.push((text, Sent::Bearer(token), Who::Portal(Some(capability))));
+        all.push((text, Sent::Bearer(token), Who::Portal(vec![capability])));
     }
+    let two = [Capability::CreateAttempts, Capability::ManageEndpoint];
+    let both = token(&api, "own", "appsk_both", &two, week).await;
+    all.push(("appsk_both".to_owned(), Sent::Bearer(both), Who::Portal(two.to_vec())));
     let empty = token(&api, "own", "appsk_empty", &[], week).await;
-    all.push(("appsk_empty".to_owned(), Sent::Bearer(empty), Who::Portal(None)));
+    all.push(("appsk_empty".to_owned(), Sent::Bearer(empty), Who::Portal(Vec::new())));
     let over = token(&api, "own", "appsk_over", &Capability::ALL, Duration::ZERO).await;
     all.push(("appsk_over".to_owned(), Sent::Bearer(over), Who::Nobody));
 

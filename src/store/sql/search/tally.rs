@@ -107,7 +107,9 @@ impl<'c> Tallier<'c> {
         let lowest = messages.iter().map(|message| message.id.key).min().unwrap_or_default();
         let mut all = Vec::with_capacity(messages.len());
         for chunk in messages.chunks(CHUNK) {
-            if !self.is_search && (self.left == 0 || began.elapsed() >= TIME_MAX) {
+            // The first are counted however long it takes.
+            let is_spent = self.left == 0 || !all.is_empty() && began.elapsed() >= TIME_MAX;
+            if is_spent && !self.is_search {
                 all.extend(chunk.iter().map(|_| None));
                 continue;
             }
