@@ -8,8 +8,9 @@ use crate::model::{Scope, Scopes};
 /// What `publish` opens: sending messages, and having the application that they are for.
 const PUBLISHING: [(Method, &str); 3] =
     [(Method::POST, "/api/v1/app"), (Method::GET, "/api/v1/app/{app_id}"), (Method::POST, "/api/v1/app/{app_id}/msg")];
-/// Operations that only read, although they are no `GET`. Those whose path ends with [`COUNT`] too.
-const READING: [&str; 2] = ["/api/v1/app/{app_id}/msg/search", "/api/v1/event-type/export/openapi"];
+/// Operations that only read, although they are no `GET`. Those whose path ends with [`COUNT`] too. An export
+/// by `POST` stores its document: who only reads has it by `GET`.
+const READING: [&str; 1] = ["/api/v1/app/{app_id}/msg/search"];
 /// Says how much an operation would do, and does nothing.
 const COUNT: &str = "/count";
 

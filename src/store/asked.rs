@@ -63,3 +63,26 @@ pub struct Resealed {
     /// Where the next slice begins, if there is one.
     pub next: Option<ResealPlace>,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::command::{ChangeRequest, Command};
+
+    #[test]
+    fn a_document_weighs_what_it_holds() {
+        let weight = |found: Option<String>| {
+            let task = NewTask {
+                env: EnvKey(1),
+                endpoint: None,
+                ask: TaskAsk::Document,
+                since: 0,
+                until: 0,
+                total: None,
+                found,
+            };
+            Command::Change(Box::new(ChangeRequest { at: 0, idempotency: None, change: task.into_change() })).weight()
+        };
+        assert_eq!(weight(Some("x".repeat(1 << 20))) - weight(None), 1 << 20);
+    }
+}

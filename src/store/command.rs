@@ -47,6 +47,7 @@ impl Command {
             Self::Settle(settle) => 192 + settle.attempt.as_ref().map_or(0, |a| a.outcome.bytes()),
             Self::Change(request) => match &request.change {
                 Change::LogRequest(request) => 4096 + request.weight(),
+                Change::StartTask(task) => 4096 + task.found.as_ref().map_or(0, String::len),
                 _ => 4096,
             },
             Self::Maintain(_) => 4096,

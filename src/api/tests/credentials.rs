@@ -310,8 +310,7 @@ enum Who {
 fn may(who: &Who, operation: &Operation) -> bool {
     let path = operation.path;
     let reads = operation.method == Method::GET
-        || operation.method == Method::POST && (path.ends_with("/msg/search") || path.ends_with("/export/openapi"))
-        || operation.method == Method::POST && path.ends_with("/count");
+        || operation.method == Method::POST && (path.ends_with("/msg/search") || path.ends_with("/count"));
     let publishes = matches!(
         (operation.method.as_str(), path),
         ("POST", "/api/v1/app" | "/api/v1/app/{app_id}/msg") | ("GET", "/api/v1/app/{app_id}")

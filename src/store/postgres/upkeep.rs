@@ -108,13 +108,13 @@ pub(super) fn hours(db: Db<'_>, before: UnixMs, budget: usize) -> Result<Maintai
 pub(super) fn tasks(db: Db<'_>, before: UnixMs, budget: usize) -> Result<Maintained> {
     db.prepare_cached(
         "DELETE FROM task_result WHERE task IN
-           (SELECT key FROM background_task WHERE status <> 0 AND updated_at < ? ORDER BY updated_at LIMIT ?)",
+           (SELECT key FROM background_task WHERE status <> 0 AND updated_at < ? ORDER BY updated_at, key LIMIT ?)",
     )?
     .execute([before, budget as i64])?;
     swept(
         db,
         "DELETE FROM background_task WHERE key IN
-           (SELECT key FROM background_task WHERE status <> 0 AND updated_at < ? ORDER BY updated_at LIMIT ?)",
+           (SELECT key FROM background_task WHERE status <> 0 AND updated_at < ? ORDER BY updated_at, key LIMIT ?)",
         before,
         budget,
     )

@@ -184,13 +184,13 @@ pub(super) fn tasks(connection: &Connection, before: UnixMs, budget: usize) -> r
     connection
         .prepare_cached(
             "DELETE FROM task_result WHERE task IN
-               (SELECT key FROM background_task WHERE status <> 0 AND updated_at < ? ORDER BY updated_at LIMIT ?)",
+               (SELECT key FROM background_task WHERE status <> 0 AND updated_at < ? ORDER BY updated_at, key LIMIT ?)",
         )?
         .execute(params![before, budget as i64])?;
     let rows = connection
         .prepare_cached(
             "DELETE FROM background_task WHERE key IN
-               (SELECT key FROM background_task WHERE status <> 0 AND updated_at < ? ORDER BY updated_at LIMIT ?)",
+               (SELECT key FROM background_task WHERE status <> 0 AND updated_at < ? ORDER BY updated_at, key LIMIT ?)",
         )?
         .execute(params![before, budget as i64])?;
     Ok(Maintained { rows, more: rows == budget, ..Maintained::default() })
