@@ -5,7 +5,7 @@ const NAMES: Record<string, string> = {
   'endpoint.bulk-replay': 'Sending messages again',
   'endpoint.cancel': 'Cancelling what waits',
   'application.stats': 'Counting messages of applications',
-  'application.purge_content': 'Removing payloads of an application',
+  'sdk.generate': 'Writing the document of event types',
   'event-type.aggregate': 'Counting messages of event types',
 };
 
