@@ -127,12 +127,9 @@ fn message(config: &Arc<AppConfig>) -> Command {
 
 fn success(config: &AppConfig, message: MessageKey) -> Command {
     let outcome = Outcome {
-        kind: OutcomeKind::Success,
         status: 200,
-        retry_after_s: None,
         body: Bytes::from_static(b"ok"),
-        started_at: SystemClock.now_ms(),
-        duration_ms: 2,
+        ..Outcome::without_answer(OutcomeKind::Success, SystemClock.now_ms(), 2)
     };
     let endpoint = &config.endpoints[0];
     Command::Settle(Box::new(Settle {
