@@ -23,7 +23,7 @@ type Answer = Result<Response<Body>, ApiError>;
 
 /// Longest text that is searched for.
 pub(super) const TEXT_BYTES_MAX: usize = 256;
-const TEXT: &str = "must have 1 to 256 bytes";
+const TEXT: &str = "must have 1 to 256 bytes of UTF-8";
 const TIME: &str = "must be a time of RFC 3339 such as 2030-01-31T08:00:00Z";
 
 /// How the deliveries of a message stand, counted.
@@ -171,7 +171,9 @@ impl Asked {
             found
         });
         let text = query.text("text").map(std::borrow::Cow::into_owned);
-        if text.as_deref().is_some_and(|text| check_text(text).is_err()) {
+        // What is no UTF-8 has become this character: it would find nothing, and not say why.
+        let is_wrong = |text: &str| check_text(text).is_err() || text.contains(char::REPLACEMENT_CHARACTER);
+        if text.as_deref().is_some_and(is_wrong) {
             query.problem("text", TEXT, Kind::Value);
         }
         Self { filter: message::filter(query), application, source, status, text }

@@ -72,9 +72,14 @@ impl Maker<'_> {
         self.cases.push(Case { what: what.chars().take(160).collect(), request, expected });
     }
 
+    /// A request without a body, as a page of the server's own sends it: signing in is for these.
+    fn bare(&self, path: String) -> Request {
+        Request::new(self.operation.method, path).header("sec-fetch-site", "same-origin")
+    }
+
     /// A request with which nothing is wrong but perhaps its path or query.
     fn request(&self, path: String) -> Request {
-        let request = Request::new(self.operation.method, path);
+        let request = self.bare(path);
         match &self.operation.body {
             Some(body) => request.json(&body.example),
             None => request,
@@ -123,7 +128,7 @@ impl Maker<'_> {
     fn whole_bodies(&mut self, body: &BodyOf) {
         for (what, bytes) in hostile::bodies(&body.example.to_string()) {
             let path = self.world.path(&self.operation.path, None);
-            let request = Request::new(self.operation.method, path).raw_json(bytes);
+            let request = self.bare(path).raw_json(bytes);
             self.push(&format!("body: {what}"), request, Expected::Status(&[400, 413, 422]));
         }
         for name in &body.required {
@@ -136,7 +141,7 @@ impl Maker<'_> {
     #[expect(clippy::needless_pass_by_value, reason = "cases are named where they are made")]
     fn body(&mut self, what: String, text: &str, expected: Expected) {
         let path = self.world.path(&self.operation.path, None);
-        let request = Request::new(self.operation.method, path).raw_json(text);
+        let request = self.bare(path).raw_json(text);
         self.push(&what, request, expected);
     }
 

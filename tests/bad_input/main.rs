@@ -53,25 +53,25 @@ impl Chance {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_operation_refuses_what_it_does_not_describe() {
     let world = World::start().await;
-    let document = world.document().await;
+    let operations = Operation::all(&world.document().await);
     let mut chance = Chance::new();
     world.mend().await;
     let (mut refused, mut others, mut wrong) = (0, 0, Vec::new());
-    for operation in Operation::all(&document) {
+    for operation in &operations {
         let (bad, open): (Vec<Case>, Vec<Case>) =
-            cases::of(&operation, &world, &mut chance).into_iter().partition(Case::is_refused);
-        let before = world.all_that_can_be_read(&document).await;
+            cases::of(operation, &world, &mut chance).into_iter().partition(Case::is_refused);
+        let before = world.all_that_can_be_read(&operations).await;
         for case in &bad {
-            wrong.extend(judge(&world, &operation, case).await);
+            wrong.extend(judge(&world, operation, case).await);
         }
-        let after = world.all_that_can_be_read(&document).await;
+        let after = world.all_that_can_be_read(&operations).await;
         for (path, was) in before {
             if after.get(&path) != Some(&was) {
                 wrong.push(format!("{}: refused input changed {path}", operation.name));
             }
         }
         for case in &open {
-            wrong.extend(judge(&world, &operation, case).await);
+            wrong.extend(judge(&world, operation, case).await);
         }
         world.mend().await;
         refused += bad.len();

@@ -1,6 +1,6 @@
 //! Operations as the description of the API has them.
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value};
 
 /// What a value is described as, with everything that it refers to.
 pub(crate) struct Schema {
@@ -15,7 +15,9 @@ impl Schema {
             None => json.clone(),
         };
         let mut root = json.clone();
-        root["components"] = json!({ "schemas": document["components"]["schemas"] });
+        let mut schemas = Map::new();
+        add_referred(document, &json, &mut schemas);
+        root["components"]["schemas"] = schemas.into();
         let validator = jsonschema::options().should_validate_formats(true).build(&root).expect("a schema");
         Self { json, validator }
     }
@@ -32,6 +34,25 @@ impl Schema {
     /// Whether whatever stands inside of it is only carried.
     pub(crate) fn is_free(&self) -> bool {
         self.has_type("object") && self.json["additionalProperties"] == true
+    }
+}
+
+/// Adds the schemas that a value refers to, and those that they refer to.
+fn add_referred(document: &Value, value: &Value, schemas: &mut Map<String, Value>) {
+    match value {
+        Value::Array(items) => items.iter().for_each(|item| add_referred(document, item, schemas)),
+        Value::Object(fields) => {
+            let name = fields.get("$ref").and_then(Value::as_str);
+            if let Some(name) = name.and_then(|place| place.strip_prefix("#/components/schemas/"))
+                && !schemas.contains_key(name)
+            {
+                let schema = &document["components"]["schemas"][name];
+                schemas.insert(name.to_owned(), schema.clone());
+                add_referred(document, schema, schemas);
+            }
+            fields.values().for_each(|field| add_referred(document, field, schemas));
+        }
+        _ => {}
     }
 }
 
