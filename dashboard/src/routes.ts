@@ -20,5 +20,6 @@ export const routes: [string, Load][] = [
   ['/event-types/:name', () => import('./pages/EventType.svelte')],
   ['/settings', () => import('./pages/Settings.svelte')],
   ['/settings/:part', () => import('./pages/Settings.svelte')],
+  ['/tasks', () => import('./pages/Tasks.svelte')],
   ['/system', () => import('./pages/System.svelte')],
 ];

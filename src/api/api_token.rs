@@ -182,12 +182,12 @@ pub(super) async fn expire(call: Call, body: Body) -> Answer {
     id(&call)?;
     let body = call.read(body).await?;
     let mut fields = Fields::parse(&body, &EXPIRE_FIELDS, call.gateway.limits.json_depth_max)?;
-    let after_s = fields.read("expiry", Null::Taken, "must be a number of seconds", |seconds: &u32| {
+    let expiry = fields.read("expiry", Null::Taken, "must be a number of seconds", |seconds: &u32| {
         if *seconds <= EXPIRY_S_MAX { Ok(()) } else { Err("must be from 0 to 259200 seconds") }
     });
     fields.finish()?;
     let key = changeable(&call).await?;
-    let after_ms = i64::from(after_s.value().unwrap_or(0)) * 1_000;
+    let after_ms = i64::from(expiry.value().unwrap_or(0)) * 1_000;
     change::commit(&call, Change::Access(AccessChange::RevokeApiKey { id: key.id, after_ms }), &body, change::nothing)
         .await
 }

@@ -77,6 +77,7 @@ pub(super) struct AttemptOut<'a> {
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "AttemptTimings")]
 #[serde(rename_all = "camelCase")]
+#[expect(clippy::struct_field_names, reason = "names have their units last")]
 pub(super) struct TimingsOut {
     /// Resolving the name.
     dns_ms: Option<u32>,

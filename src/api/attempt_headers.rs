@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use axum::body::Body;
-use bytes::Bytes;
 use http::{HeaderMap, Response, StatusCode};
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -78,7 +77,7 @@ fn rebuilt(
     attempt: &Attempt,
     names: crate::model::SignatureHeaders,
 ) -> Option<HeaderMap> {
-    let payload = message.payload.clone().unwrap_or_else(Bytes::new);
+    let payload = message.payload.clone().unwrap_or_default();
     let letter = Letter {
         id: &message.id.format(IdKind::Message),
         payload: &payload,
@@ -91,7 +90,9 @@ fn rebuilt(
     if message.payload.is_none() {
         headers.remove(http::header::CONTENT_LENGTH);
         let signatures: Vec<_> = headers.keys().filter(|name| is_own_signature(name)).cloned().collect();
-        signatures.iter().for_each(|name| drop(headers.remove(name)));
+        for name in signatures {
+            headers.remove(name);
+        }
     }
     Some(headers)
 }

@@ -289,8 +289,12 @@ impl From<Refusal> for ApiError {
     fn from(refusal: Refusal) -> Self {
         let code = match refusal {
             Refusal::NotFound => Code::NotFound,
-            Refusal::LastEnvironment | Refusal::EnvironmentInUse => Code::Conflict,
-            Refusal::Exists | Refusal::HasKey | Refusal::Ticked | Refusal::ApplicationShared => Code::Conflict,
+            Refusal::LastEnvironment
+            | Refusal::EnvironmentInUse
+            | Refusal::Exists
+            | Refusal::HasKey
+            | Refusal::Ticked
+            | Refusal::ApplicationShared => Code::Conflict,
             Refusal::EventIdExists => Code::EventExists,
             Refusal::IdempotencyMismatch => Code::IdempotencyConflict,
             Refusal::TooManyEndpoints => Code::TooManyEndpoints,

@@ -48,7 +48,7 @@ const PING: Duration = Duration::from_secs(15);
 /// Between two looks at deliveries that nothing follows of by itself: they can be sent again by hand.
 const REFRESH: Duration = Duration::from_secs(5);
 /// How long a client may take nothing.
-const STALLED: Duration = Duration::from_secs(60);
+const STALLED: Duration = Duration::from_mins(1);
 
 /// `GET /message/live` and `GET /app/{app_id}/message/live`.
 pub(super) async fn live(call: Call, _: Body) -> Result<Response<Body>, ApiError> {

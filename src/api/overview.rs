@@ -115,7 +115,9 @@ impl TotalsOut {
     fn of(buckets: &[TrafficBucket]) -> Self {
         let sum = |of: fn(&TrafficBucket) -> u64| buckets.iter().map(of).sum();
         let mut latencies = Latencies::default();
-        buckets.iter().for_each(|bucket| latencies.merge(&bucket.latencies));
+        for bucket in buckets {
+            latencies.merge(&bucket.latencies);
+        }
         let [p50_ms, p95_ms, p99_ms] = percentiles(&latencies);
         let (accepted, delivered) = (sum(|bucket| bucket.accepted), sum(|bucket| bucket.delivered));
         Self { accepted, delivered, failed: sum(|bucket| bucket.failed), p50_ms, p95_ms, p99_ms }

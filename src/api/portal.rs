@@ -102,13 +102,13 @@ pub(super) async fn expire_all(call: Call, body: Body) -> Answer {
     call.param("app_id")?;
     let body = call.read(body).await?;
     let mut fields = Fields::parse(&body, &EXPIRE_FIELDS, call.gateway.limits.json_depth_max)?;
-    let after_s = fields.read("expiry", Null::Taken, "must be a number of seconds", |seconds: &u32| {
+    let expiry = fields.read("expiry", Null::Taken, "must be a number of seconds", |seconds: &u32| {
         if *seconds <= END_S_MAX { Ok(()) } else { Err("must be from 0 to 259200 seconds") }
     });
     let sessions = fields.texts("sessionIds", (0, SESSIONS_MAX), Null::Taken, &validate::SESSION);
     fields.finish()?;
     let app = call.app().await?.app.key();
-    let after_ms = i64::from(after_s.value().unwrap_or(0)) * 1_000;
+    let after_ms = i64::from(expiry.value().unwrap_or(0)) * 1_000;
     let change = Change::ExpirePortalTokens { app, sessions: sessions.value().unwrap_or_default(), after_ms };
     change::commit(&call, change, &body, change::nothing).await
 }

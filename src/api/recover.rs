@@ -141,7 +141,7 @@ fn bulk(call: &Call, body: &[u8]) -> Result<Asked, ApiError> {
     let status = fields.number("status", Null::Taken, (0, 4), "must be a number from 0 to 4").value();
     let expected = "must be one of 0, 100, 200, 300, 400, 500";
     let class = fields.read("statusCodeClass", Null::Taken, expected, |class: &u16| {
-        if class % 100 == 0 && *class <= 500 { Ok(()) } else { Err(expected) }
+        if class.is_multiple_of(100) && *class <= 500 { Ok(()) } else { Err(expected) }
     });
     let filter = ReplayFilter {
         event_types: types.value().unwrap_or_default(),

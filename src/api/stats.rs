@@ -120,6 +120,7 @@ pub(super) struct OverTimeOut {
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "AttemptStatisticsData")]
 #[serde(rename_all = "camelCase")]
+#[expect(clippy::struct_field_names, reason = "the contract's names")]
 struct CountsOut {
     /// Attempts that succeeded.
     success_count: Vec<u64>,

@@ -195,6 +195,7 @@ struct LimitsOut {
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "SystemRetention")]
 #[serde(rename_all = "camelCase")]
+#[expect(clippy::struct_field_names, reason = "names have their units last")]
 struct RetentionOut {
     /// Bytes of messages.
     payload_days: u16,

@@ -170,9 +170,9 @@ pub(super) fn key(command: KeyCommand, flags: &ConfigFlags) -> anyhow::Result<Ex
 pub(super) fn login(args: &LoginArgs, flags: &ConfigFlags) -> anyhow::Result<ExitCode> {
     let answer = call(flags, &Request::SignIn)?;
     if args.json {
-        print(&answer.to_string())?
+        print(&answer.to_string())?;
     } else {
-        print(text(&answer, "url"))?
+        print(text(&answer, "url"))?;
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -84,7 +84,9 @@ mod tests {
 
     fn of(durations: &[u32]) -> Latencies {
         let mut latencies = Latencies::default();
-        durations.iter().for_each(|duration| latencies.add(step_of(*duration), 1));
+        for duration in durations {
+            latencies.add(step_of(*duration), 1);
+        }
         latencies
     }
 

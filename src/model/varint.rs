@@ -34,7 +34,9 @@ mod tests {
         #[test]
         fn what_was_pushed_is_taken(numbers in proptest::collection::vec(any::<u64>(), 0..20)) {
             let mut out = Vec::new();
-            numbers.iter().for_each(|number| push(&mut out, *number));
+            for number in &numbers {
+                push(&mut out, *number);
+            }
             let mut rest = &out[..];
             for number in numbers {
                 prop_assert_eq!(take(&mut rest), Some(number));

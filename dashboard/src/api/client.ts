@@ -108,5 +108,12 @@ export async function raw(path: string, init: RequestInit = {}): Promise<Respons
 
 /** In words, what went wrong. */
 export function reason(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
+  const words = error instanceof Error ? error.message : String(error);
+  return words.replace(/^[a-z]/, (first) => first.toUpperCase());
+}
+
+/** By the name of the field, what is wrong. `unique` names the one that a conflict is about. */
+export function wrong(error: unknown, unique: string): Record<string, string> {
+  if (!(error instanceof ApiError)) return {};
+  return error.status === 409 ? { [unique]: 'Another one has this already.' } : error.fields;
 }

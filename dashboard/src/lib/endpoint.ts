@@ -1,6 +1,6 @@
 // How an endpoint stands, in words.
 import type { Application, Endpoint } from '../api/shapes';
-import { ago, duration } from './format';
+import { duration } from './format';
 
 /** What answers say of an endpoint, with what only some of them say. */
 export type EndpointSaid = Endpoint & { failingSince?: string | null; disabledReason?: string | null; nextAttempt?: string | null; disableAt?: string | null; waiting?: number };
@@ -20,8 +20,10 @@ export function stateOf(endpoint: EndpointSaid, now = Date.now()): State {
     return { tone: 'plain', word: 'Disabled', text: `It was disabled by hand. ${held}` };
   }
   if (endpoint.failingSince) {
-    const next = endpoint.nextAttempt ? ` The next try is ${ago(endpoint.nextAttempt, now)}.` : ' Deliveries are tried again by the retry schedule.';
-    const end = endpoint.disableAt ? ` If nothing changes, it is disabled ${ago(endpoint.disableAt, now)}.` : '';
+    const until = (at: string) => new Date(at).getTime() - now;
+    const wait = endpoint.nextAttempt ? until(endpoint.nextAttempt) : undefined;
+    const next = wait === undefined ? ' Deliveries are tried again by the retry schedule.' : wait > 0 ? ` The next try is in ${duration(wait)}.` : ' The next try is due now.';
+    const end = endpoint.disableAt ? ` If nothing changes, it is disabled in ${duration(Math.max(0, until(endpoint.disableAt)))}.` : '';
     return { tone: 'bad', word: 'Failing', text: `Nothing has arrived for ${duration(Math.max(0, now - new Date(endpoint.failingSince).getTime()))}.${next}${end}` };
   }
   return { tone: 'good', word: 'Enabled', text: 'Messages are sent to it as they come.' };

@@ -117,7 +117,7 @@ fn in_query(name: &str, described: &Described) -> Value {
         "since" if is_required => time("What is older does not count."),
         "until" if is_required => time("What is younger does not count."),
         "since" => time("What is older does not count; 28 days before the end if left out."),
-        "until" => time("What is younger does not count; now if left out."),
+        "until" | "endDate" => time("What is younger does not count; now if left out."),
         "status" if described.is_search => json!({
             "type": "string", "enum": Standing::ALL.map(Standing::as_str),
             "description": "Only messages with a delivery that stands so; `none`: no endpoint wanted it.",
@@ -153,7 +153,6 @@ fn in_query(name: &str, described: &Described) -> Value {
         }),
         "endpoint_id" => text(&validate::UID, "Only attempts at this endpoint, by id or uid."),
         "startDate" => time("What is older does not count; 24 hours before the end if left out."),
-        "endDate" => time("What is younger does not count; now if left out."),
         "exclude_svix_play" => flag(true, "Leaves out endpoints at https://play.svix.com/."),
         "exclude_disabled" => flag(true, "Leaves out applications all of whose endpoints are disabled."),
         "period" if is_counted => json!({

@@ -54,7 +54,7 @@ async fn every_operation_asks_for_what_the_table_says() {
             // Signing in is asked for a key in the body.
             Needs::Nobody if operation.path.contains("/auth/") => {}
             Needs::Key | Needs::Portal(_) | Needs::Token | Needs::Holder | Needs::Operator | Needs::Anybody => {
-                answer.expect_code(401, "authentication_failed")
+                answer.expect_code(401, "authentication_failed");
             }
             Needs::Nobody => assert!(answer.status != 401, "{path}"),
         }

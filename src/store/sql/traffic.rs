@@ -252,10 +252,10 @@ pub(in crate::store) fn read(
     now: UnixMs,
 ) -> Result<Traffic> {
     let limit = if matches!(db, Db::Sqlite(_)) { TAIL_MAX } else { TAIL_MAX_POSTGRES };
-    let (tail, cut) = tail(db, limit)?;
+    let (tail, cut_at) = tail(db, limit)?;
     let width = if bucket_s % HOUR_S == 0 { HOUR_S } else { MINUTE_S };
     let series = series(db, env, width, (since, until), &tail)?;
-    let mut buckets: Vec<TrafficBucket> = Vec::new();
+    let mut filled: Vec<TrafficBucket> = Vec::new();
     let mut at = since;
     while at < until {
         let mut counts = Counts::default();
@@ -264,10 +264,10 @@ pub(in crate::store) fn read(
             counts.merge(more);
         }
         let Counts { accepted, delivered, failed, latencies } = counts;
-        buckets.push(TrafficBucket { at, accepted, delivered, failed, latencies });
+        filled.push(TrafficBucket { at, accepted, delivered, failed, latencies });
         at = end;
     }
-    let counted_to = cut.map_or(now, key_time).min(now);
+    let counted_to = cut_at.map_or(now, key_time).min(now);
     let from = (counted_to / 60_000 - 1) * 60_000;
     let (mut accepted, mut delivered) = (0, 0);
     for counts in self::series(db, env, MINUTE_S, (from, now + 60_000), &tail)?.values() {
@@ -276,7 +276,7 @@ pub(in crate::store) fn read(
     }
     let seconds = (counted_to - from).max(1_000) as f64 / 1_000.0;
     Ok(Traffic {
-        buckets,
+        buckets: filled,
         counted_to,
         accepted_per_s: accepted as f64 / seconds,
         delivered_per_s: delivered as f64 / seconds,

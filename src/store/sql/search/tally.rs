@@ -178,9 +178,8 @@ impl<'c> Tallier<'c> {
         let mut tallies: Vec<Tally> = Vec::with_capacity(messages.len());
         self.read_tail(lowest)?;
         for message in messages {
-            let mut tally = Tally::default();
-            tally.approximated = !self.read_by_message(message.id.key, &mut known)?;
-            tallies.push(tally);
+            let approximated = !self.read_by_message(message.id.key, &mut known)?;
+            tallies.push(Tally { approximated, ..Tally::default() });
         }
         // By application: what is read of its endpoints concerns all its messages.
         let mut of_app: FxHashMap<Key, Vec<usize>> = FxHashMap::default();
@@ -190,7 +189,9 @@ impl<'c> Tallier<'c> {
         for (app, places) in of_app {
             let endpoints = self.endpoints_of(app)?;
             if self.left < endpoints.len() {
-                places.iter().for_each(|&i| tallies[i].approximated = true);
+                for i in places {
+                    tallies[i].approximated = true;
+                }
                 self.left = 0;
                 continue;
             }
