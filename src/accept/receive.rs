@@ -24,6 +24,7 @@ pub use sample::{Sampled, SampledAs};
 use super::fetch::Fetcher;
 use super::limited::BodyError;
 use super::quota::Bucket;
+use super::sign_in::SESSION_COOKIE;
 use super::{Gateway, NotAccepted};
 use crate::deliver::decode::Coding;
 use crate::model::routing::{Route, route};
@@ -556,16 +557,22 @@ impl Prepared {
         self.verifier.source_type().is_standard() || !self.verifier.is_verifying()
     }
 
-    /// Everything of a request but its body, as it is kept.
+    /// Everything of a request but its body, as it is kept. A browser that is signed in to this server sends
+    /// its session along where somebody opens a receiving URL in it: that is nobody's to keep.
     fn head_of(&self, arrival: &Arrival<'_>) -> Received {
         let text = |value: &http::HeaderValue| value.as_bytes().iter().map(|byte| char::from(*byte)).collect();
+        let is_session = |name: &http::HeaderName, value: &http::HeaderValue| {
+            let session = SESSION_COOKIE.as_bytes();
+            name == http::header::COOKIE && value.as_bytes().windows(session.len()).any(|bytes| bytes == session)
+        };
+        let kept = arrival.headers.iter().filter(|(name, value)| !is_session(name, value));
         Received {
             method: arrival.method.as_str().to_owned(),
             path: arrival.path.to_owned(),
             query: arrival.query.map(str::to_owned),
             forward_path: self.source.spec.forward_path,
             is_standard: self.is_standard(),
-            headers: arrival.headers.iter().map(|(name, value)| (name.as_str().to_owned(), text(value))).collect(),
+            headers: kept.map(|(name, value)| (name.as_str().to_owned(), text(value))).collect(),
         }
     }
 

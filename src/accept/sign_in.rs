@@ -8,6 +8,8 @@ use super::{Gateway, NotAccepted};
 use crate::model::{EnvKey, ONE_TIME_MS, SessionKind};
 use crate::store::command::{AccessChange, Change, Refusal};
 
+/// The cookie that holds a session's token.
+pub const SESSION_COOKIE: &str = "posthouse_session";
 /// What tokens of sessions begin with.
 pub const SESSION_PREFIX: &str = "phs_";
 /// What one-time tokens begin with.

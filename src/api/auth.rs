@@ -11,15 +11,13 @@ use sha2::{Digest, Sha256};
 use super::error::{ApiError, Code};
 use super::origin;
 use crate::accept::Gateway;
-use crate::accept::sign_in::SESSION_PREFIX;
+use crate::accept::sign_in::{SESSION_COOKIE, SESSION_PREFIX};
 use crate::model::{EnvKey, Key, PortalToken, Scope, Scopes, Session, UnixMs};
 
 /// Longest key that is looked up.
 pub(super) const KEY_BYTES_MAX: usize = 1_024;
 /// What portal tokens begin with.
 pub(super) const PORTAL_PREFIX: &str = "appsk_";
-/// The cookie that holds a session's token.
-pub(super) const COOKIE_NAME: &str = "posthouse_session";
 /// By which operators choose the environment.
 pub(super) const ENVIRONMENT_HEADER: &str = "posthouse-environment";
 
@@ -140,8 +138,8 @@ fn is_well_formed(token: &[u8]) -> bool {
 fn cookie(headers: &HeaderMap) -> Option<&[u8]> {
     let pairs = headers.get_all(COOKIE).iter().flat_map(|value| value.as_bytes().split(|byte| *byte == b';'));
     let mut found = pairs.filter_map(|pair| {
-        let (name, value) = pair.trim_ascii().split_at_checked(COOKIE_NAME.len())?;
-        value.strip_prefix(b"=").filter(|_| name == COOKIE_NAME.as_bytes())
+        let (name, value) = pair.trim_ascii().split_at_checked(SESSION_COOKIE.len())?;
+        value.strip_prefix(b"=").filter(|_| name == SESSION_COOKIE.as_bytes())
     });
     let token = found.next()?;
     let is_sessions = token.starts_with(SESSION_PREFIX.as_bytes()) && is_well_formed(token);

@@ -10,13 +10,14 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::answer;
-use super::auth::{COOKIE_NAME, KEY_BYTES_MAX, failed};
+use super::auth::{KEY_BYTES_MAX, failed};
 use super::call::Call;
 use super::error::{ApiError, Kind};
 use super::json::{Fields, Null};
 use super::origin;
 use super::time::Time;
 use crate::accept::NotAccepted;
+use crate::accept::sign_in::SESSION_COOKIE;
 use crate::model::{Capability, Id, IdKind, SESSION_MS};
 use crate::store::command::{AccessChange, Change, Refusal};
 
@@ -167,7 +168,7 @@ pub(super) async fn close(call: Call, _: Body) -> Answer {
 fn set_cookie(call: &Call, answer: &mut Response<Body>, token: &str, age_s: i64) {
     let is_https = call.gateway.server.public_url.as_ref().is_some_and(|url| url.starts_with("https:"));
     let secure = if is_https { "; Secure" } else { "" };
-    let cookie = format!("{COOKIE_NAME}={token}; HttpOnly; SameSite=Strict; Path=/; Max-Age={age_s}{secure}");
+    let cookie = format!("{SESSION_COOKIE}={token}; HttpOnly; SameSite=Strict; Path=/; Max-Age={age_s}{secure}");
     if let Ok(mut cookie) = HeaderValue::try_from(cookie) {
         cookie.set_sensitive(true);
         answer.headers_mut().insert(SET_COOKIE, cookie);

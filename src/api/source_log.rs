@@ -14,11 +14,9 @@ use super::source;
 use super::time::Time;
 use crate::accept::receive::VerifiedAgain;
 use crate::model::id::key_time;
-use crate::model::{Id, IdKind, LogKind, LoggedRequest, Message, Source};
+use crate::model::{Id, IdKind, LogKind, LoggedRequest, Message, SECRET_HEADERS, Source};
 use crate::store::query::{MessageFilter, Order, Rows};
 
-/// Headers that are never shown: they say who somebody is.
-const SECRET_HEADERS: [&str; 3] = ["authorization", "cookie", "proxy-authorization"];
 /// What stands for a value that is not shown.
 const MASK: &str = "********";
 

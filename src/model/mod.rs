@@ -40,8 +40,8 @@ pub use policy::{EnvPolicy, EnvSettings, SignatureHeaders};
 pub use portal::{Capability, PortalToken};
 pub use slot::{SLOTS, Slot, SlotSet, slot_of};
 pub use source::{
-    Dedupe, DedupeBy, LogKind, LoggedRequest, Received, Source, SourceAnswer, SourceKey, SourceSecret, SourceSpec,
-    SourceSync,
+    Dedupe, DedupeBy, LogKind, LoggedRequest, Received, SECRET_HEADERS, Source, SourceAnswer, SourceKey, SourceSecret,
+    SourceSpec, SourceSync,
 };
 pub use state::{DeliveryState, DeliveryStatus, Traces, Tried};
 pub use task::{BackgroundTask, ReplayFilter, TaskAsk, TaskKind, TaskLine, TaskStatus};

@@ -158,6 +158,9 @@ impl std::fmt::Debug for SourceSecret {
     }
 }
 
+/// Headers of requests whose values are never shown, nor searched: they say who somebody is.
+pub const SECRET_HEADERS: [&str; 3] = ["authorization", "cookie", "proxy-authorization"];
+
 /// A request as it came in, apart from its body. What goes on to the endpoints is taken from it.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Received {

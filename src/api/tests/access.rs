@@ -308,7 +308,7 @@ async fn operators_have_every_environment() {
     operator("PUT", &path, r#"{"name":"test"}"#, None).await.expect_code(409, "conflict");
     operator("DELETE", &format!("/management/environment/{own}"), "", None).await.expect_code(409, "conflict");
     let counted = "INSERT INTO traffic (env, width, bucket, accepted, delivered, failed, latencies)
-         SELECT key, 60, 1, 1, 0, 0, latencies FROM environment CROSS JOIN (SELECT hash AS latencies FROM api_key LIMIT 1) AS some";
+         SELECT key, 60, 1, 1, 0, 0, latencies FROM environment CROSS JOIN (SELECT hash AS latencies FROM api_key LIMIT 1) AS taken";
     assert_eq!(api.kept.execute(counted), 2);
     operator("DELETE", &path, "", None).await.expect(204);
     assert_eq!(api.kept.numbers("SELECT count(*) FROM traffic"), [[1]], "counts of the other environment");

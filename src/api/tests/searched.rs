@@ -181,6 +181,7 @@ async fn what_came_in_by_a_source_is_found_by_it_and_by_its_headers() {
     let path = &url[url.find("/in/").expect("a path")..];
     let request = http::Request::builder().method("POST").uri(format!("{path}/orders?shop=north"));
     let request = request.header("x-region", "Westwards").header("content-type", "application/json");
+    let request = request.header("authorization", "Bearer told").header("cookie", "a=b; posthouse_session=phs_held");
     let answer = api.send(request.body(axum::body::Body::from(r#"{"a":1}"#)).expect("a request")).await;
     assert!(answer.status.is_success(), "{answer:?}");
     for query in ["source=door", "text=westwards", "text=X-Region", "text=north", "source=door&text=orders"] {
@@ -188,7 +189,10 @@ async fn what_came_in_by_a_source_is_found_by_it_and_by_its_headers() {
         let row = &page["data"][0];
         assert_eq!((&row["sourceId"], &row["sourceName"]), (&source["id"], &"Door".into()), "{query}: {page}");
     }
-    assert_eq!(texts(&api.get("/message?text=eastwards").await.expect(200), "id").len(), 0);
+    for unknown in ["eastwards", "told", "phs_held", "cookie"] {
+        let page = api.get(&format!("/message?text={unknown}")).await.expect(200);
+        assert_eq!(texts(&page, "id").len(), 0, "{unknown}");
+    }
     let app = api.get("/message?text=westwards").await.expect(200)["data"][0]["appId"].clone();
     let app = app.as_str().expect("an id");
     let token = api.post(&format!("/auth/app-portal-access/{app}"), "{}").await.expect(200)["token"].clone();
