@@ -227,14 +227,10 @@ impl World {
     /// their ends, since where their pages end is a matter of time.
     pub(crate) async fn says(&self, client: &Client) -> Vec<(String, Value)> {
         let (app, source) = (format!("/api/v1/app/{}", self.app_id), format!("{SOURCES}/{}", self.source));
-        let mut lists: Vec<String> = [
-            "/api/v1/app",
-            "/api/v1/event-type",
-            "/api/v1/background-task",
-            "/ingest/api/v1/source",
-        ]
-        .map(str::to_owned)
-        .to_vec();
+        let mut lists: Vec<String> =
+            ["/api/v1/app", "/api/v1/event-type", "/api/v1/background-task", "/ingest/api/v1/source"]
+                .map(str::to_owned)
+                .to_vec();
         lists.extend([
             format!("{app}/endpoint"),
             format!("{app}/msg"),
