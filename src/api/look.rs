@@ -3,10 +3,12 @@
 
 use std::collections::BTreeMap;
 
+use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
 use super::error::Kind;
 use super::json::{Fields, Given, Null};
+use super::json_visit::TextMap;
 use crate::model::Look;
 use crate::store::command::{Field, LookPatch};
 
@@ -131,18 +133,28 @@ fn check_logo(text: &str) -> Result<(), &'static str> {
     if is_bounded && is_plain && (is_picture || is_https()) { Ok(()) } else { Err(EXPECTED) }
 }
 
-/// Reads an object whose known parts are texts that a rule lets through.
+/// Reads an object in which each name stands once, with all that is in it.
+fn object<const N: usize>(
+    fields: &mut Fields<'_, N>,
+    name: &'static str,
+    raw: &RawValue,
+) -> Option<BTreeMap<String, Value>> {
+    match serde_json::from_str::<TextMap<Value>>(raw.get()) {
+        Ok(map) if map.has_duplicates => fields.problem(name, "has a name twice", Kind::Duplicate),
+        Ok(map) => return Some(map.texts),
+        Err(_) => fields.problem(name, "must be an object", Kind::Type),
+    }
+    None
+}
+
+/// Takes the known parts of an object, which are texts that a rule lets through.
 fn parts<const N: usize>(
     fields: &mut Fields<'_, N>,
     name: &'static str,
-    raw: &str,
+    all: BTreeMap<String, Value>,
     known: &[&str],
     check: impl Fn(&str) -> Result<(), &'static str>,
 ) -> Option<BTreeMap<String, String>> {
-    let Ok(all) = serde_json::from_str::<BTreeMap<String, Value>>(raw) else {
-        fields.problem(name, "must be an object", Kind::Type);
-        return None;
-    };
     let mut found = BTreeMap::new();
     for (part, value) in all.into_iter().filter(|(part, _)| known.contains(&&**part)) {
         match value {
@@ -161,7 +173,10 @@ fn palette<const N: usize>(fields: &mut Fields<'_, N>, name: &'static str) -> Fi
     match fields.raw(name, Null::Taken) {
         Given::Absent => None,
         Given::Null => Some(None),
-        Given::Value(raw) => Some(parts(fields, name, raw.get(), &COLORED, check_color)),
+        Given::Value(raw) => {
+            let all = object(fields, name, raw)?;
+            Some(parts(fields, name, all, &COLORED, check_color))
+        }
     }
 }
 
@@ -172,18 +187,20 @@ fn theme<const N: usize>(fields: &mut Fields<'_, N>) -> Field<Option<BTreeMap<St
         Given::Null => return Some(None),
         Given::Value(raw) => raw,
     };
-    let Ok(theme) = serde_json::from_str::<BTreeMap<String, &serde_json::value::RawValue>>(raw.get()) else {
-        fields.problem(NAME, "must be an object", Kind::Type);
-        return None;
-    };
-    let given = |part: &str| theme.get(part).map(|raw| raw.get()).filter(|raw| *raw != "null");
-    if given("fontSize").is_some() {
+    let theme = object(fields, NAME, raw)?;
+    if theme.get("fontSize").is_some_and(|size| !size.is_null()) {
         fields.problem_in(NAME, "fontSize".to_owned(), "cannot be changed on this server: must be null");
     }
     let check = |text: &str| {
         if RADII.contains(&text) { Ok(()) } else { Err("must be one of none, sm, md, lg, full") }
     };
-    Some(given("borderRadius").and_then(|raw| parts(fields, NAME, raw, &ROUNDED, check)))
+    if theme.get("borderRadius").is_none_or(Value::is_null) {
+        return Some(None);
+    }
+    // Once more as it came: names that stand twice in it are a mistake, too.
+    let came: BTreeMap<String, &RawValue> = serde_json::from_str(raw.get()).unwrap_or_default();
+    let radii = object(fields, NAME, came.get("borderRadius")?)?;
+    Some(parts(fields, NAME, radii, &ROUNDED, check))
 }
 
 #[cfg(test)]

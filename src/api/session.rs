@@ -89,6 +89,8 @@ pub(super) struct WhoamiOut {
 /// `POST /auth/session`: a cookie for a key or a one-time token.
 pub(super) async fn open(call: Call, body: Body) -> Answer {
     origin::check(&call.gateway, &call.parts)?;
+    // Each opens a session of its own, but a key that is none is a mistake.
+    call.idempotency_key()?;
     let body = call.read(body).await?;
     let mut fields = Fields::parse(&body, &FIELDS, call.gateway.limits.json_depth_max)?;
     let key = fields.text("key", Null::Taken, check_token).value();

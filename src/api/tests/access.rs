@@ -379,6 +379,10 @@ async fn the_portals_look_is_kept_and_shown_to_it() {
         (r#"{"customFontFamily":"a;b"}"#, "customFontFamily"),
         (r#"{"displayName":""}"#, "displayName"),
         (r#"{"colorPaletteLight":7}"#, "colorPaletteLight"),
+        (r##"{"colorPaletteDark":{"primary":"#111","primary":"#222"}}"##, "colorPaletteDark"),
+        (r#"{"customThemeOverride":{"borderRadius":{"card":"sm","card":"lg"}}}"#, "customThemeOverride"),
+        (r#"{"customThemeOverride":{"borderRadius":"sm"}}"#, "customThemeOverride"),
+        (r#"{"customThemeOverride":{"other":1e400}}"#, "customThemeOverride"),
     ] {
         api.call("PATCH", path, body).await.expect_invalid(&["body", field]);
     }

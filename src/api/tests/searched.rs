@@ -100,6 +100,7 @@ async fn rows_say_whose_they_are_and_where_they_stand() {
     api.get("/message?source=none").await.expect_invalid(&["query", "source"]);
     api.get("/message?status=1").await.expect_invalid(&["query", "status"]);
     api.get("/message?text=").await.expect_invalid(&["query", "text"]);
+    api.get("/message?text=%ff").await.expect_invalid(&["query", "text"]);
 }
 
 /// Some days from now.
