@@ -57,10 +57,8 @@ export type DeliveryCounts = Schemas['DeliveryCounts'];
 export type MessageRow = Schemas['MessageRowOut'];
 export type EndpointRow = Schemas['EndpointRowOut'];
 export type Timings = Schemas['AttemptTimings'];
-export type AttemptMore = Attempt;
 export type AttemptHeaders = Schemas['MessageAttemptHeadersOut'];
 export type Lookup = Schemas['LookupOut'] & { attemptId?: string };
-export type Point = Schemas['OverviewBucket'];
 export type Overview = Schemas['OverviewOut'];
 export type SessionInfo = Schemas['SessionOut'];
 /** What a message says of one of its endpoints. */

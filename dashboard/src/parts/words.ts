@@ -1,5 +1,5 @@
 // What deliveries, attempts and endpoints stand as, in whole words.
-import type { AttemptMore, DeliveryCounts, Destination, EndpointRow } from '../api/shapes';
+import type { Attempt, DeliveryCounts, Destination, EndpointRow } from '../api/shapes';
 import { duration, short } from '../lib/format';
 
 export type Tone = 'good' | 'bad' | 'warn' | 'info' | 'plain';
@@ -44,7 +44,7 @@ const HINTS: Record<string, string> = {
   internal_error: 'This is not the receiver’s fault. The log of the server says more.',
 };
 
-type Ended = Pick<AttemptMore, 'outcome' | 'response' | 'responseStatusCode' | 'status'>;
+type Ended = Pick<Attempt, 'outcome' | 'response' | 'responseStatusCode' | 'status'>;
 
 /** How an attempt ended: the API's word for it. */
 function ending(of: Ended): string {

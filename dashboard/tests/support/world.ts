@@ -118,7 +118,7 @@ export async function fill(server: Server, receiver: Receiver, tag: string, text
       `${operated}/endpoints/${works.id}`, `${operated}/endpoints/${off.id}`, `${operated}/endpoints/${fails.id}/edit`,
       '/endpoints', '/sources', '/sources/new', '/sources/new?type=github', ...tabs(`/sources/${source.id}`, ['messages', 'endpoints', 'steps', 'settings']),
       '/event-types', `/event-types/${end(types[0] as string)}`,
-      ...['/settings', '/settings/environments', '/settings/delivery', '/settings/portal', '/settings/operational', '/settings/retention'], '/system', '/settings/keys/nowhere',
+      ...['/settings', '/settings/environments', '/settings/delivery', '/settings/portal', '/settings/operational', '/settings/retention'], '/system', '/tasks', '/settings/keys/nowhere',
     ],
     portal: [
       '', '/endpoints/new', ...tabs(`/endpoints/${fails.id}`, ['attempts', 'messages', 'again', 'test', 'settings']), `/endpoints/${fails.id}/edit`,
