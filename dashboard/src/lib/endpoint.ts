@@ -22,7 +22,7 @@ export function stateOf(endpoint: EndpointSaid, now = Date.now()): State {
   if (endpoint.failingSince) {
     const until = (at: string) => new Date(at).getTime() - now;
     const wait = endpoint.nextAttempt ? until(endpoint.nextAttempt) : undefined;
-    const next = wait === undefined ? ' Deliveries are tried again by the retry schedule.' : wait > 0 ? ` The next try is in ${duration(wait)}.` : ' The next try is due now.';
+    const next = wait === undefined ? ' Deliveries are tried again by the retry schedule.' : wait > 0 ? ` The next try is in ${duration(wait)}.` : ' It is tried at least every minute until it can be reached.';
     const end = endpoint.disableAt ? ` If nothing changes, it is disabled in ${duration(Math.max(0, until(endpoint.disableAt)))}.` : '';
     return { tone: 'bad', word: 'Failing', text: `Nothing has arrived for ${duration(Math.max(0, now - new Date(endpoint.failingSince).getTime()))}.${next}${end}` };
   }

@@ -116,7 +116,7 @@ export function trouble(of: Pick<EndpointRow, 'disabled' | 'disabledReason' | 'f
   if (!of.nextAttempt && since !== undefined && of.waiting === 0) words.push('nothing waits to be tried again');
   if (of.nextAttempt) {
     const next = new Date(of.nextAttempt).getTime();
-    words.push(next <= now ? 'next try is due now' : `next try in ${duration(next - now)}`);
+    words.push(next <= now ? 'tried at least every minute until it can be reached' : `next try in ${duration(next - now)}`);
   }
   if (of.disableAt) words.push(`will be disabled on ${day.format(new Date(of.disableAt))}`);
   return words;
