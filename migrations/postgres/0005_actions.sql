@@ -8,6 +8,8 @@ ALTER TABLE background_task
     ADD COLUMN total BIGINT,
     ADD COLUMN stage SMALLINT NOT NULL DEFAULT 0,
     ADD COLUMN place BIGINT NOT NULL DEFAULT 0;
+CREATE INDEX background_task_endpoint ON background_task (endpoint, key);
+CREATE INDEX background_task_document ON background_task (env, key) WHERE kind = 6;
 
 -- What a task has found out, line by line. Goes with it.
 CREATE TABLE task_result (

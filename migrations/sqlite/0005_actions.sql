@@ -7,6 +7,8 @@ ALTER TABLE background_task ADD COLUMN ask TEXT;
 ALTER TABLE background_task ADD COLUMN total INTEGER;
 ALTER TABLE background_task ADD COLUMN stage INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE background_task ADD COLUMN place INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX background_task_endpoint ON background_task (endpoint, key);
+CREATE INDEX background_task_document ON background_task (env, key) WHERE kind = 6;
 
 -- What a task has found out, line by line. Goes with it.
 CREATE TABLE task_result (

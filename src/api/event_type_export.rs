@@ -68,8 +68,7 @@ pub(super) async fn all(call: &Call) -> Result<Vec<EventType>, ApiError> {
 }
 
 fn weight(event_type: &EventType) -> usize {
-    let schemas = event_type.spec.schemas.as_ref().map_or(0, |schemas| schemas.to_string().len());
-    schemas + event_type.name.len() + event_type.spec.description.len()
+    event_type.name.len() + event_type.spec.weight()
 }
 
 /// The document. The same event types make the same bytes.

@@ -331,6 +331,15 @@ pub struct EventTypeSpec {
     pub retry_schedule: Option<Vec<u32>>,
 }
 
+impl EventTypeSpec {
+    /// How many bytes it takes up, about.
+    pub fn weight(&self) -> usize {
+        let schemas = self.schemas.as_ref().map_or(0, |schemas| schemas.to_string().len());
+        let flags = self.feature_flags.iter().flatten().map(|flag| 32 + flag.len()).sum::<usize>();
+        schemas + flags + self.description.len() + self.group_name.as_ref().map_or(0, String::len)
+    }
+}
+
 /// An application with its endpoints, as routing and delivery need them: one consistent picture.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AppConfig {

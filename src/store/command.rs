@@ -48,6 +48,10 @@ impl Command {
             Self::Change(request) => match &request.change {
                 Change::LogRequest(request) => 4096 + request.weight(),
                 Change::StartTask(task) => 4096 + task.found.as_ref().map_or(0, String::len),
+                Change::CreateEventType { spec, .. } | Change::PutEventType { spec, .. } => 4096 + spec.weight(),
+                Change::ImportEventTypes { types, .. } => {
+                    4096 + types.iter().map(|(name, spec)| 64 + name.len() + spec.weight()).sum::<usize>()
+                }
                 _ => 4096,
             },
             Self::Maintain(_) => 4096,
@@ -84,7 +88,16 @@ pub struct Publish {
     pub at: UnixMs,
 }
 
+/// In place of a source, of messages that are for one endpoint alone: no other is missing them.
+pub(in crate::store) const FOR_ONE_ENDPOINT: i64 = 0;
+
 impl Publish {
+    /// What is kept where a message names its source.
+    pub(in crate::store) fn origin(&self) -> Option<i64> {
+        let source = self.inbound.as_ref().map(|inbound| inbound.source.0);
+        source.or(self.only.map(|_| FOR_ONE_ENDPOINT))
+    }
+
     /// Where it goes by another configuration; nowhere where the one endpoint that it is for is gone.
     pub fn routed_by(&self, config: &AppConfig) -> Result<Vec<Route>, Refusal> {
         match self.only {

@@ -71,6 +71,28 @@ async fn what_an_endpoint_wants_and_never_got_is_sent_once() {
 }
 
 #[tokio::test]
+async fn what_was_tried_at_one_endpoint_alone_is_missing_at_no_other() {
+    let api = TestApi::start().await;
+    app(&api).await;
+    endpoint(&api, "tried", &json!(["a.b"])).await;
+    api.post("/event-type", r#"{"name":"a.b","description":""}"#).await.expect(201);
+    let sent = api.post("/app/a/endpoint/tried/send-example", r#"{"eventType":"a.b"}"#).await.expect(202);
+    publish(&api, "real", "a.b").await;
+    endpoint(&api, "other", &json!(["a.b"])).await;
+    let path = "/app/a/endpoint/other/replay-missing";
+    assert_eq!(api.post(&format!("{path}/count"), SINCE).await.expect(200)["count"], 1);
+    api.post(path, SINCE).await.expect(202);
+    api.run_tasks(100).await;
+    assert_eq!(standing(&api, "other").await, stands(&[("real", 3)]));
+    // It came in by no source.
+    let found = api.get(&format!("/lookup/{}", sent["id"].as_str().expect("an id"))).await.expect(200);
+    assert_eq!((&found["kind"], &found["sourceId"]), (&json!("message"), &Value::Null));
+    let all = api.get("/message").await.expect(200);
+    let rows = all["data"].as_array().expect("a list");
+    assert!(rows.len() == 2 && rows.iter().all(|row| row["sourceId"].is_null()), "{all}");
+}
+
+#[tokio::test]
 async fn what_matches_is_replayed_whatever_became_of_it() {
     let api = TestApi::start().await;
     app(&api).await;

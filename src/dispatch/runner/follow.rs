@@ -8,6 +8,7 @@ use rustc_hash::FxHashSet;
 
 use super::slots::News;
 use super::{Dispatcher, Inner, NO_APP, Scheduler};
+use crate::model::id::key_time;
 use crate::model::{AppKey, EndpointKey, MessageKey, Next, SlotSet, Trigger, UnixMs, Waiting, slot_of};
 use crate::store::command::{
     Became, Changed, Command, Done, Publish, Published, Raised, Refusal, Reply, Settle, Settled,
@@ -78,7 +79,7 @@ impl Inner {
             Some(_) => None,
         };
         for route in routes.iter().filter(|route| !route.held) {
-            let due = delayed.or(route.spilled.then_some(publish.at));
+            let due = delayed.or(route.spilled.then_some(key_time(message.0)));
             let what = due.map_or(Elsewhere::Pending(message), |due| Elsewhere::Waiting(app, due));
             if !self.is_ours(route.endpoint, what, after) {
                 continue;

@@ -1,6 +1,7 @@
 //! Content that is deleted, and what is recovered.
 
 use super::*;
+use crate::model::id::key_time;
 use crate::model::{TaskAsk, TaskStatus};
 use crate::store::command::NewTask;
 use crate::store::maintenance::{Maintained, Maintenance, Recovered, TASKS_RUNNING_PER_APP_MAX, Work};
@@ -46,6 +47,7 @@ fn a_recovery_moves_what_failed_since_a_time_slice_by_slice() {
         let states = [Parked::Failed, Parked::Held, Parked::Cancelled, Parked::Quarantined];
         let parked: Vec<_> = (0..20).map(|i| (park(store, &config, states[i % 4]), states[i % 4])).collect();
         let task = recover(store, &config, since).expect("a task");
+        let began = key_time(task.id.key);
         assert_eq!((task.status, task.moved), (TaskStatus::Running, 0));
         store.now += 5_000;
         let late = park(store, &config, Parked::Failed);
@@ -53,7 +55,7 @@ fn a_recovery_moves_what_failed_since_a_time_slice_by_slice() {
         loop {
             let done = slice(store, 3);
             assert!(done.rows <= 3);
-            let expected = Recovered { app: config.app.key(), endpoint, due: store.now };
+            let expected = Recovered { app: config.app.key(), endpoint, due: began };
             assert_eq!(done.recovered, (done.rows > 0).then_some(expected));
             moved += done.rows;
             // A crash between any two slices neither loses nor repeats one.
@@ -66,7 +68,7 @@ fn a_recovery_moves_what_failed_since_a_time_slice_by_slice() {
         let waiting: Vec<_> = store.waiting(endpoint).await;
         let expected = parked.iter().filter(|(_, state)| *state != Parked::Cancelled).map(|(message, _)| *message);
         assert_eq!(waiting.iter().map(|waiting| waiting.message).collect::<Vec<_>>(), expected.collect::<Vec<_>>());
-        assert!(waiting.iter().all(|w| (w.due, w.attempts, w.trigger) == (store.now, 0, Trigger::Scheduled)));
+        assert!(waiting.iter().all(|w| (w.due, w.attempts, w.trigger) == (began, 0, Trigger::Scheduled)));
         let left: Vec<_> = store.parked().into_iter().map(|(key, _)| key.message).collect();
         let cancelled = parked.iter().filter(|(_, state)| *state == Parked::Cancelled).map(|(message, _)| *message);
         let expected: Vec<_> = [early].into_iter().chain(cancelled).chain([late]).collect();

@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use super::*;
 use crate::model::routing::route;
 use crate::model::{
-    AppConfig, ApplicationSpec, EndpointSpec, EnvKey, Envelope, MessageKey, Next, Pending, SecretBytes, Taken, Trigger,
-    UnixMs,
+    AppConfig, ApplicationSpec, EndpointSpec, EnvKey, Envelope, EventTypeSpec, MessageKey, Next, Pending, SecretBytes,
+    Taken, Trigger, UnixMs,
 };
 use crate::store::command::{Change, ChangeRequest, Changed, Done, Publish, Settle};
 use crate::store::memory::{MemoryStore, MemoryWriter};
@@ -499,4 +499,17 @@ fn the_store_is_tended_when_nothing_comes() {
         bench.journal.close();
         task.await.expect("ended");
     });
+}
+
+#[test]
+fn a_change_weighs_what_it_carries() {
+    let spec = EventTypeSpec { schemas: Some(serde_json::json!({ "1": "x".repeat(10_000) })), ..Default::default() };
+    let weight =
+        |change: Change| Command::Change(Box::new(ChangeRequest { at: 0, idempotency: None, change })).weight();
+    let env = EnvKey(1);
+    let types: Vec<_> = (0..100).map(|number| (format!("a.b{number}"), spec.clone())).collect();
+    let imported = weight(Change::ImportEventTypes { env, types, replace_all: false });
+    assert!((1_000_000..1_100_000).contains(&imported), "{imported}");
+    let put = weight(Change::PutEventType { env, name: "a".into(), spec });
+    assert!((10_000..20_000).contains(&put), "{put}");
 }

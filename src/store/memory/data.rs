@@ -7,6 +7,7 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
 use super::slices::StoredTask;
+use crate::model::id::key_time;
 use crate::model::{
     AppConfig, AppKey, Application, Endpoint, EndpointKey, EnvKey, EnvPolicy, Id, KeyMaker, Message, MessageKey, Next,
     Outcome, Parked, Pending, Taken, Trigger, UnixMs, Waiting,
@@ -139,7 +140,7 @@ impl Data {
         for route in rerouted.as_ref().map_or(&publish.routes, |(_, routes)| routes) {
             if route.held {
                 self.parked.insert((route.endpoint.0, id.key), Parked::Held);
-            } else if let Some(due) = delayed.or(route.spilled.then_some(publish.at)) {
+            } else if let Some(due) = delayed.or(route.spilled.then_some(key_time(id.key))) {
                 self.waiting.insert((route.endpoint.0, due, id.key), (0, Trigger::Scheduled));
             } else {
                 self.pending.insert((id.key, route.endpoint.0));

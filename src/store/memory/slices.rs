@@ -1,7 +1,7 @@
 //! Content that is deleted and what is recovered, in memory.
 
 use super::data::Data;
-use crate::model::id::first_key_at;
+use crate::model::id::{first_key_at, key_time};
 use crate::model::{
     AppKey, BackgroundTask, EndpointKey, MessageKey, Parked, TaskAsk, TaskKind, TaskStatus, Trigger, UnixMs,
 };
@@ -91,10 +91,11 @@ impl Data {
         let moved: Vec<i64> =
             found.into_iter().filter(|(_, state)| *state != Parked::Cancelled).map(|(message, _)| message).collect();
         stored.task.moved += moved.len() as u64;
-        let recovered = Recovered { app: stored.task.app, endpoint, due: slice.at };
+        let began = key_time(stored.task.id.key);
+        let recovered = Recovered { app: stored.task.app, endpoint, due: began };
         for &message in &moved {
             self.parked.remove(&(endpoint.0, message));
-            let mut due = slice.at;
+            let mut due = began;
             while self.waiting.contains_key(&(endpoint.0, due, message)) {
                 due += 1;
             }

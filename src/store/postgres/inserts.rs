@@ -3,6 +3,7 @@
 use tokio_postgres::types::ToSql;
 
 use super::session::{Call, Session, SessionError};
+use crate::model::id::key_time;
 use crate::model::routing::Route;
 use crate::model::slot::slot_of;
 use crate::model::{EndpointKey, Id, Parked, UnixMs, trace};
@@ -99,7 +100,7 @@ impl<'b> Inserts<'b> {
         row.tags.push(json_list(&envelope.tags));
         row.event_id.push(envelope.event_id.as_deref());
         row.deliver_at.push(envelope.deliver_at);
-        row.source.push(inbound.map(|inbound| inbound.source.0));
+        row.source.push(publish.origin());
         self.payloads.id.push(payload);
         self.payloads.body.push(&publish.payload);
         self.payloads.head.push(inbound.map(|inbound| source_log::head(&inbound.received)));
@@ -111,7 +112,7 @@ impl<'b> Inserts<'b> {
         for route in routes {
             if route.held {
                 self.park(route.endpoint, id.key, Parked::Held, publish.at);
-            } else if let Some(due) = delayed.or(route.spilled.then_some(publish.at)) {
+            } else if let Some(due) = delayed.or(route.spilled.then_some(key_time(id.key))) {
                 self.wait((route.endpoint.0, due, id.key), 0, 0);
             } else {
                 self.pendings.message.push(id.key);

@@ -7,6 +7,7 @@ use rustc_hash::FxHashMap;
 
 use super::db::{Db, Optional, Result};
 use super::rows;
+use super::stumbling::Stumbling;
 use crate::model::{AppConfig, AppKey, AppKind, EnvKey, Id, KeyMaker, Nonce, SourceKey, UnixMs};
 use crate::store::command::Raised;
 use crate::store::seal::Sealer;
@@ -42,6 +43,8 @@ pub(in crate::store) struct Core {
     operational: FxHashMap<EnvKey, Arc<AppConfig>>,
     /// Entries of each source's log since they were counted.
     pub(in crate::store) source_logs: FxHashMap<(SourceKey, bool), i64>,
+    /// Tasks whose slices fail. Known beyond the transaction that failed.
+    pub(in crate::store) stumbling: Stumbling,
     /// What was raised in this transaction.
     pub(in crate::store) raised: Vec<Raised>,
     /// How many of them the engine has written.
@@ -60,6 +63,7 @@ impl Core {
             versions: FxHashMap::default(),
             operational: FxHashMap::default(),
             source_logs: FxHashMap::default(),
+            stumbling: Stumbling::default(),
             raised: Vec::new(),
             raised_written: 0,
             rng: rand::rng(),

@@ -32,6 +32,27 @@ pub(in crate::store) enum Error {
     NoRow,
 }
 
+impl Error {
+    /// Whether the same would fail again: neither the disk nor the connection is to blame.
+    pub(in crate::store) fn is_lasting(&self) -> bool {
+        use rusqlite::ErrorCode;
+        match self {
+            Self::Sqlite(error) => !matches!(
+                error.sqlite_error_code(),
+                Some(
+                    ErrorCode::DiskFull
+                        | ErrorCode::SystemIoFailure
+                        | ErrorCode::DatabaseBusy
+                        | ErrorCode::DatabaseLocked
+                        | ErrorCode::OutOfMemory
+                )
+            ),
+            Self::Postgres(error) => error.is_too_slow() || !(error.is_passing() || error.lacks_partition()),
+            Self::Damaged { .. } | Self::NoRow => true,
+        }
+    }
+}
+
 /// A result of what goes through [`Db`].
 pub(in crate::store) type Result<T, E = Error> = std::result::Result<T, E>;
 

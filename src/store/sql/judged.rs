@@ -2,8 +2,8 @@
 //! whatever waits for the endpoint. PostgreSQL is asked for some messages at once.
 //!
 //! The embedded store's order of due times leads with the endpoint and the time: there a message's place is looked
-//! up where it is likely (when it was accepted, delayed, or after its last attempt), and among what is due next.
-//! What stands elsewhere is not seen.
+//! up where it is likely (when it was accepted, delayed, after its last attempt, or when one of the newest tasks of
+//! the endpoint began), and among what is due next. What stands elsewhere is not seen.
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
@@ -11,11 +11,13 @@ use super::db::{Db, Optional, Result, Row};
 use super::query::message_of;
 use super::rows;
 use super::scan::watermark;
+use super::task;
 use crate::model::id::key_time;
 use crate::model::{EndpointKey, Key, Message, OutcomeKind, Parked, Traces, Tried, Trigger, UnixMs};
+use crate::store::command::FOR_ONE_ENDPOINT;
 
-/// Deliveries that are read at the front of an endpoint's order: what was put there by a task or by hand is due at
-/// once.
+/// Deliveries that are read at the front of an endpoint's order: what was put there by hand, or by a task that is
+/// kept no more, is due at once.
 const FRONT_MAX: i64 = 2_000;
 
 /// What the store holds of one delivery.
@@ -64,6 +66,7 @@ pub(super) struct Standing<'c> {
 struct Said {
     messages: FxHashMap<Key, Message>,
     with_content: FxHashSet<Key>,
+    for_one: FxHashSet<Key>,
     pending: FxHashSet<Key>,
     parked: FxHashMap<Key, i64>,
 }
@@ -80,6 +83,7 @@ impl<'c> Standing<'c> {
             Db::Sqlite(_) => {
                 standing.read_tail()?;
                 standing.read_front()?;
+                standing.read_places_of_tasks(messages)?;
             }
             Db::Postgres(_) => standing.ask(messages)?,
         }
@@ -101,11 +105,13 @@ impl<'c> Standing<'c> {
             "SELECT message.key FROM message JOIN payload ON payload.id = message.payload WHERE message.key = {AMONG}"
         );
         let with_content = db.with_numbers(&sql, &numbers, key)?.into_iter().collect();
+        let sql = format!("SELECT key FROM message WHERE key = {AMONG} AND source = {FOR_ONE_ENDPOINT}");
+        let for_one = db.with_numbers(&sql, &numbers, key)?.into_iter().collect();
         let sql = format!("SELECT message FROM pending WHERE message = {AMONG} AND {OF}");
         let pending = db.with_numbers(&sql, &numbers, key)?.into_iter().collect();
         let sql = format!("SELECT message, state FROM parked WHERE {OF} AND message = {AMONG}");
         let parked = db.with_numbers(&sql, &numbers, pair)?.into_iter().collect();
-        self.said = Some(Said { messages, with_content, pending, parked });
+        self.said = Some(Said { messages, with_content, for_one, pending, parked });
         let sql = format!(
             "SELECT message, min(due) FROM waiting WHERE message = {AMONG} AND {OF} AND manual = 0 GROUP BY message"
         );
@@ -141,6 +147,21 @@ impl<'c> Standing<'c> {
         })
     }
 
+    /// What tasks have put in line: each in one piece of the order, of which no more is read than there are messages.
+    fn read_places_of_tasks(&mut self, messages: &[Key]) -> Result<()> {
+        let (Some(&first), Some(&last)) = (messages.iter().min(), messages.iter().max()) else { return Ok(()) };
+        let sql = "SELECT message FROM waiting
+                   WHERE endpoint = ? AND due = ? AND message BETWEEN ? AND ? AND manual = 0";
+        let mut placed = self.db.prepare_cached(sql)?;
+        for due in task::places(self.db, self.endpoint)? {
+            placed.each([self.endpoint.0, due, first, last], |row| {
+                self.dues.entry(row.get(0)?).or_insert(due);
+                Ok(true)
+            })?;
+        }
+        Ok(())
+    }
+
     fn add(&mut self, message: Key, tries: Tries) {
         self.tries.entry(message).and_modify(|known| known.add(tries)).or_insert(tries);
     }
@@ -161,6 +182,17 @@ impl<'c> Standing<'c> {
                 .db
                 .prepare_cached("SELECT 1 FROM message JOIN payload ON payload.id = message.payload WHERE key = ?")?
                 .exists([message]),
+        }
+    }
+
+    /// Whether a message was meant for one endpoint alone.
+    pub(super) fn is_for_one(&self, message: Key) -> Result<bool> {
+        match &self.said {
+            Some(said) => Ok(said.for_one.contains(&message)),
+            None => self
+                .db
+                .prepare_cached("SELECT 1 FROM message WHERE key = ? AND source = ?")?
+                .exists([message, FOR_ONE_ENDPOINT]),
         }
     }
 

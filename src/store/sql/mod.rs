@@ -35,6 +35,7 @@ pub(super) mod source;
 pub(super) mod source_log;
 mod standing;
 pub(super) mod stats;
+mod stumbling;
 pub(super) mod task;
 pub(super) mod traffic;
 mod usage;

@@ -1,9 +1,10 @@
 //! Recoveries: deliveries move from `parked` to `waiting`.
 
 use super::change::Changer;
-use super::db::{Db, Result, params};
+use super::db::{Db, Optional, Result, params};
 use super::task::Running;
-use crate::model::{EndpointKey, Parked, TaskStatus, Trigger};
+use crate::model::id::key_time;
+use crate::model::{BackgroundTask, EndpointKey, Parked, TaskStatus, Trigger};
 use crate::store::maintenance::{Maintained, Recovered};
 
 impl Changer<'_> {
@@ -16,23 +17,30 @@ impl Changer<'_> {
         for (message, _) in found.iter().filter(|(_, state)| *state != Parked::Cancelled.code()) {
             // On another node a resend may have delivered it meanwhile.
             if self.run("DELETE FROM parked WHERE endpoint = ? AND message = ?", [task.endpoint.0, *message])? == 1 {
-                self.wait_now(task.endpoint, *message)?;
+                self.wait_from(task, *message)?;
                 moved += 1;
             }
         }
         if found.len() < budget {
             task.status = TaskStatus::Finished;
         }
-        let recovered = (moved > 0).then_some(Recovered { app: task.app, endpoint: task.endpoint, due: self.at });
+        let recovered =
+            (moved > 0).then_some(Recovered { app: task.app, endpoint: task.endpoint, due: key_time(task.id.key) });
         Ok(Maintained { rows: moved, recovered, ..Maintained::default() })
     }
 
-    /// A delivery is due now, with its schedule from the start. A resend that has its place there does
-    /// not stand in its way.
-    pub(super) fn wait_now(&self, endpoint: EndpointKey, message: i64) -> Result<()> {
-        let mut due = self.at;
-        let sql = "INSERT INTO waiting (endpoint, due, message, attempts, manual) VALUES (?, ?, ?, 0, ?) ON CONFLICT DO NOTHING";
-        while self.run(sql, params![endpoint.0, due, message, Trigger::Scheduled.code()])? == 0 {
+    /// A delivery is due since its task began, with its schedule from the start: so its place can be looked up
+    /// (see [`super::task::places`]). A resend that has its place there does not stand in its way.
+    pub(super) fn wait_from(&self, task: &BackgroundTask, message: i64) -> Result<()> {
+        let mut due = key_time(task.id.key);
+        let insert = "INSERT INTO waiting (endpoint, due, message, attempts, manual) VALUES (?, ?, ?, 0, ?) ON CONFLICT DO NOTHING";
+        let held = "SELECT manual FROM waiting WHERE endpoint = ? AND due = ? AND message = ?";
+        while self.run(insert, params![task.endpoint.0, due, message, Trigger::Scheduled.code()])? == 0 {
+            let place = [task.endpoint.0, due, message];
+            let by = self.db.prepare_cached(held)?.query_row(place, |row| row.get(0)).optional()?;
+            if by.is_some_and(|code| Trigger::from_code(code) == Trigger::Scheduled) {
+                break;
+            }
             due += 1;
         }
         Ok(())

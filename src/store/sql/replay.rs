@@ -10,6 +10,7 @@ use super::judged::{Standing, Stands};
 use super::recover;
 use super::scan::{MESSAGES_OF_APP, SCAN_TIME_MAX};
 use super::task::Running;
+use crate::model::id::key_time;
 use crate::model::routing::wants;
 use crate::model::{
     AppKey, DeliveryState, Endpoint, Key, Message, MessageKey, Pending, ReplayFilter, TaskAsk, TaskStatus, UnixMs,
@@ -44,14 +45,15 @@ impl Changer<'_> {
                 self.run(sql, [endpoint.key().0, due, key])?;
                 done.moved_up.push(Pending { message: MessageKey(key), endpoint: endpoint.key() });
             }
-            self.wait_now(endpoint.key(), key)?;
+            self.wait_from(&running.task, key)?;
             done.rows += 1;
         }
         running.done_to = keys.last().copied().unwrap_or(running.done_to);
         if keys.len() < budget {
             running.task.status = TaskStatus::Finished;
         }
-        done.recovered = (done.rows > 0).then_some(Recovered { app, endpoint: endpoint.key(), due: self.at });
+        let due = key_time(running.task.id.key);
+        done.recovered = (done.rows > 0).then_some(Recovered { app, endpoint: endpoint.key(), due });
         Ok(done)
     }
 }
@@ -101,7 +103,8 @@ impl<'s> Sought<'s> {
     }
 
     /// Where the delivery of a message stands, if it is to be sent. What is in line already, or is not due yet for
-    /// the first time, is left as it is; what has lost its content cannot be sent.
+    /// the first time, is left as it is; what has lost its content cannot be sent. What was tried at one endpoint
+    /// alone is missing at no other.
     fn of(&self, key: Key) -> Result<Option<Stands>> {
         let Some(message) = self.standing.message(key)?.filter(|message| self.is_meant(message)) else {
             return Ok(None);
@@ -112,7 +115,7 @@ impl<'s> Sought<'s> {
         let is_early = message.envelope.deliver_at.is_some_and(|at| at > self.at);
         let is_sought = match self.ask {
             TaskAsk::BulkReplay(filter) => !is_in_line && !is_early && is_of(filter, &stands, state),
-            _ => state.is_none() && !is_early,
+            _ => state.is_none() && !is_early && !self.standing.is_for_one(key)?,
         };
         Ok((is_sought && self.standing.has_content(key)?).then_some(stands))
     }

@@ -12,6 +12,7 @@ use crate::model::{
     EnvironmentKind, EventType, Failing, Id, Message, MessageKey, PortalToken, Scopes, Session, SourceKey, Trigger,
     UnixMs, Waiting,
 };
+use crate::store::command::FOR_ONE_ENDPOINT;
 use crate::store::seal::Sealer;
 
 pub(in crate::store) const APPLICATION: &str = "key, nonce, env, kind, uid, version, spec, created_at, updated_at";
@@ -156,7 +157,7 @@ pub(in crate::store) fn message(row: &Row<'_>) -> Result<Message> {
             event_id: row.get(7)?,
             deliver_at: row.get(8)?,
         },
-        source: row.get::<Option<i64>>(9)?.map(SourceKey),
+        source: row.get::<Option<i64>>(9)?.filter(|&source| source != FOR_ONE_ENDPOINT).map(SourceKey),
         payload: None,
         received: None,
     })

@@ -4,12 +4,15 @@
 //! What each kind does is in a file of its own: [`super::recover`], [`super::replay`], [`super::cancel`],
 //! [`super::usage`].
 
+use std::collections::BTreeSet;
+
 use super::change::{Changer, Stop};
 use super::db::{Db, Error, Optional, Result, Row, damaged, params};
 use super::rows;
-use crate::model::id::first_key_at;
+use crate::model::id::{first_key_at, key_time};
 use crate::model::{
     AppKey, BackgroundTask, Endpoint, EndpointKey, EnvKey, Id, Key, SlotSet, TaskAsk, TaskKind, TaskLine, TaskStatus,
+    UnixMs,
 };
 use crate::store::command::{Changed, NewTask, Refusal};
 use crate::store::maintenance::{Maintained, TASK_ROWS_MAX, TASKS_RUNNING_MAX, TASKS_RUNNING_PER_APP_MAX};
@@ -17,6 +20,12 @@ use crate::store::maintenance::{Maintained, TASK_ROWS_MAX, TASKS_RUNNING_MAX, TA
 /// Unfinished tasks among which those of some slots are looked for. Of more, those that have waited longest are
 /// looked at first.
 const LOOKED_AT_MAX: i64 = 4_096;
+/// Tasks of an endpoint, the newest, whose places are looked at.
+const PLACES_OF_MAX: i64 = 128;
+/// Documents of an environment that are kept, the newest. Each may be some 16 MiB long.
+const DOCUMENTS_KEPT: i64 = 8;
+/// Documents that go when a new one comes.
+const FORGOTTEN_MAX: i64 = 16;
 
 pub(in crate::store) const TASK: &str = "key, nonce, env, app, endpoint, kind, status, moved, total, updated_at";
 
@@ -63,20 +72,34 @@ fn running(row: &Row<'_>) -> Result<Running> {
 
 /// Whether an unfinished task lies in one of these slots.
 pub(in crate::store) fn any_running(db: Db<'_>, slots: SlotSet) -> Result<bool> {
-    next_of(db, slots).map(|found| found.is_some())
+    next_of(db, slots, |_| true).map(|found| found.is_some())
 }
 
-/// Of the unfinished tasks in these slots, the one that has waited longest.
-fn next_of(db: Db<'_>, slots: SlotSet) -> Result<Option<Key>> {
+/// Of the unfinished tasks in these slots that may go on, the one that has waited longest.
+fn next_of(db: Db<'_>, slots: SlotSet, may_go_on: impl Fn(Key) -> bool) -> Result<Option<Key>> {
     let sql = "SELECT key, endpoint FROM background_task WHERE status = 0 ORDER BY updated_at, key LIMIT ?";
     let mut found = None;
     db.prepare_cached(sql)?.each([LOOKED_AT_MAX], |row| {
-        if slots.contains_key(row.get(1)?) {
-            found = Some(row.get(0)?);
+        let key = row.get(0)?;
+        if slots.contains_key(row.get(1)?) && may_go_on(key) {
+            found = Some(key);
         }
         Ok(found.is_none())
     })?;
     Ok(found)
+}
+
+/// Where the newest tasks of an endpoint have put deliveries in its order of due times: when each began, or, where a
+/// resend stood there, a millisecond later.
+pub(in crate::store) fn places(db: Db<'_>, endpoint: EndpointKey) -> Result<BTreeSet<UnixMs>> {
+    let sql = "SELECT key FROM background_task WHERE endpoint = ? ORDER BY key DESC LIMIT ?";
+    let mut places = BTreeSet::new();
+    db.prepare_cached(sql)?.each([endpoint.0, PLACES_OF_MAX], |row| {
+        let began = key_time(row.get(0)?);
+        places.extend([began, began + 1]);
+        Ok(true)
+    })?;
+    Ok(places)
 }
 
 /// What a task has found out, by name; `limit` lines at most.
@@ -120,6 +143,7 @@ impl Changer<'_> {
                 "INSERT INTO task_result (task, name, count, body) VALUES (?, '', 0, ?)",
                 params![task.id.key, found],
             )?;
+            self.forget_documents(new.env)?;
         }
         Ok(Changed::Task(task))
     }
@@ -147,6 +171,24 @@ impl Changer<'_> {
         Ok(())
     }
 
+    /// Keeps the newest documents of an environment.
+    fn forget_documents(&self, env: EnvKey) -> Result<()> {
+        let kind = TaskKind::Document.code();
+        let sql = format!(
+            "SELECT key FROM background_task WHERE env = ? AND kind = {kind} ORDER BY key DESC LIMIT ? OFFSET ?"
+        );
+        let older: Vec<Key> = self
+            .db
+            .prepare_cached(&sql)?
+            .query_map([env.0, FORGOTTEN_MAX, DOCUMENTS_KEPT], |row| row.get(0))?
+            .collect::<Result<_>>()?;
+        for key in older {
+            self.run("DELETE FROM task_result WHERE task = ?", [key])?;
+            self.run("DELETE FROM background_task WHERE key = ?", [key])?;
+        }
+        Ok(())
+    }
+
     /// How many tasks of an environment, and how many of one of its applications, are not finished.
     fn running_tasks(&self, env: EnvKey, app: AppKey) -> Result<(usize, usize)> {
         let hint = self.db.hint("INDEXED BY background_task_running_of");
@@ -157,9 +199,37 @@ impl Changer<'_> {
         self.db.prepare_cached(&sql)?.query_row([app.0, env.0], read)
     }
 
-    /// Does a slice of the task that was looked at longest ago, of those in these slots.
+    /// Does a slice of the task that was looked at longest ago, of those in these slots. One whose slice failed
+    /// rests while the others go on; when that has happened too often it has failed.
     pub(in crate::store) fn task_slice(&mut self, slots: SlotSet, budget: usize) -> Result<Maintained> {
-        let Some(key) = next_of(self.db, slots)? else { return Ok(Maintained::default()) };
+        let stumbling = &self.state.stumbling;
+        let Some(key) = next_of(self.db, slots, |key| !stumbling.rests(key, self.at))? else {
+            return Ok(Maintained::default());
+        };
+        if self.state.stumbling.is_given_up(key) {
+            tracing::error!(task = key, "slices of a task fail again and again: it has failed");
+            self.fail_task(key)?;
+            self.state.stumbling.forget(key);
+            return Ok(Maintained { more: true, ..Maintained::default() });
+        }
+        let done = self.go_on(key, budget);
+        match &done {
+            Ok(_) => self.state.stumbling.forget(key),
+            Err(error) => {
+                tracing::warn!(%error, task = key, "a slice of a task failed");
+                self.state.stumbling.note(key, error, self.at);
+            }
+        }
+        done
+    }
+
+    fn fail_task(&self, key: Key) -> Result<()> {
+        let sql = "UPDATE background_task SET status = ?, updated_at = ? WHERE key = ?";
+        self.run(sql, [TaskStatus::Failed.code(), self.at, key])?;
+        Ok(())
+    }
+
+    fn go_on(&mut self, key: Key, budget: usize) -> Result<Maintained> {
         let sql = format!("SELECT {TASK}, before, done_to, stage, place, ask FROM background_task WHERE key = ?");
         let read = self.db.prepare_cached(&sql)?.query_row([key], running).optional();
         let mut running = match read {
@@ -167,8 +237,7 @@ impl Changer<'_> {
             Ok(None) => return Ok(Maintained::default()),
             Err(error @ Error::Damaged { .. }) => {
                 tracing::error!(%error, task = key, "a task cannot be read: it has failed");
-                let sql = "UPDATE background_task SET status = ?, updated_at = ? WHERE key = ?";
-                self.run(sql, [TaskStatus::Failed.code(), self.at, key])?;
+                self.fail_task(key)?;
                 return Ok(Maintained { more: true, ..Maintained::default() });
             }
             Err(error) => return Err(error),

@@ -9,7 +9,7 @@ use super::index::{DeferredIndex, Definition};
 use super::keys::{KeyIndex, dedupe_hash, event_hash};
 use super::purge::Purge;
 use super::retention::Retention;
-use crate::model::id::first_key_at;
+use crate::model::id::{first_key_at, key_time};
 use crate::model::operational::{LastAttempt, MessageHappening};
 use crate::model::routing::Route;
 use crate::model::trace;
@@ -275,7 +275,7 @@ impl<'c> HotStatements<'c> {
             envelope.event_id,
             envelope.deliver_at,
             stored_key.as_ref().map(<[u8; 25]>::as_slice),
-            inbound.map(|inbound| inbound.source.0),
+            publish.origin(),
             dedupe.as_ref().map(|dedupe| dedupe.hash.as_slice()),
         ])?;
         let head = inbound.map(|inbound| source_log::head(&inbound.received));
@@ -311,7 +311,7 @@ impl<'c> HotStatements<'c> {
         for route in routes {
             if route.held {
                 self.parked.execute(params![route.endpoint.0, id.key, Parked::Held.code(), publish.at])?;
-            } else if let Some(due) = delayed.or(route.spilled.then_some(publish.at)) {
+            } else if let Some(due) = delayed.or(route.spilled.then_some(key_time(id.key))) {
                 self.waiting.execute(params![route.endpoint.0, due, id.key, 0, 0])?;
             } else {
                 self.pending.execute([id.key, route.endpoint.0])?;

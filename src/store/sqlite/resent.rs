@@ -1,6 +1,6 @@
 //! What a resend that succeeds ends: whatever else of the same delivery waits, is pending or is set
 //! aside. The order of due times leads with the endpoint, so a message's places in it are looked up
-//! by what is known of them, and only its front is read: resends and recoveries are due at once.
+//! by what is known of them and of the endpoint's tasks, and only its front is read: resends are due at once.
 
 use std::collections::BTreeSet;
 
@@ -10,6 +10,8 @@ use super::apply::{HotStatements, WriterState};
 use crate::model::delivery::FAILING_AFTER;
 use crate::model::id::key_time;
 use crate::model::{EndpointKey, Parked, UnixMs};
+use crate::store::sql::db::Result;
+use crate::store::sql::task;
 
 /// Deliveries that are read at the front of an endpoint's order. What of the message stands behind
 /// them and is not known from its attempts either is sent again.
@@ -20,12 +22,7 @@ const ATTEMPTS_MAX: usize = 1_000;
 impl HotStatements<'_> {
     /// A resend succeeded: whatever else the delivery was, it is done. Says whether that was failing
     /// or had failed.
-    pub(super) fn end_all(
-        &mut self,
-        state: &WriterState,
-        endpoint: EndpointKey,
-        message: i64,
-    ) -> rusqlite::Result<bool> {
+    pub(super) fn end_all(&mut self, state: &WriterState, endpoint: EndpointKey, message: i64) -> Result<bool> {
         let parked: Option<i64> = self
             .connection
             .prepare_cached("DELETE FROM parked WHERE endpoint = ? AND message = ? RETURNING state")?
@@ -37,6 +34,7 @@ impl HotStatements<'_> {
             .prepare_cached("DELETE FROM waiting WHERE endpoint = ? AND due = ? AND message = ? RETURNING attempts")?;
         let mut places = self.likely_places(state, endpoint, message)?;
         places.extend(self.places_in_front(endpoint, message)?);
+        places.extend(task::places(self.connection.into(), endpoint)?);
         for due in places {
             let attempts: Option<u16> = delete.query_row([endpoint.0, due, message], |row| row.get(0)).optional()?;
             had_failed |= attempts.is_some_and(|attempts| attempts >= FAILING_AFTER);

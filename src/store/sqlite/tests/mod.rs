@@ -9,6 +9,7 @@ mod files;
 mod keys;
 mod lists;
 mod policy;
+mod replays;
 mod reseal;
 mod retention;
 mod sources;
