@@ -67,7 +67,7 @@ fn environments() -> Vec<Described> {
             .says("Get an environment", "")
             .answers(200, "EnvironmentModelOut"),
         put(ENVIRONMENT, "v1.management.environment.update", TAG)
-            .says("Rename an environment", "")
+            .says("Rename an environment", "Its type cannot be changed: 422 where another is given.")
             .body("EnvironmentModelUpdate")
             .answers(200, "EnvironmentModelOut"),
         delete(ENVIRONMENT, "v1.management.environment.delete", TAG)
@@ -97,7 +97,7 @@ fn tokens() -> Vec<Described> {
             .says("Get a key", "")
             .answers(200, "ApiTokenCensoredOut"),
         put(TOKEN, "v1.management.authentication.update-api-token", TAG)
-            .says("Rename a key", "")
+            .says("Rename a key", "And change its scopes, where they are given.")
             .body("ApiTokenUpdate")
             .answers(200, "ApiTokenCensoredOut"),
         patch(TOKEN, "v1.management.authentication.patch-api-token", TAG)
