@@ -86,12 +86,12 @@ async fn a_customers_test_is_of_a_type_that_he_sees_and_takes_no_event_id() {
     {
         api.post("/event-type", body).await.expect(201);
     }
-    let token = async |flags: &str| {
-        let body = format!(r#"{{"capabilities":["CreateAttempts"],"featureFlags":{flags}}}"#);
+    let token = async |flag: &str| {
+        let body = format!(r#"{{"capabilities":["CreateAttempts"],"featureFlags":["{flag}"]}}"#);
         let given = api.post("/auth/app-portal-access/a", &body).await.expect(200);
         format!("Bearer {}", given["token"].as_str().expect("a token"))
     };
-    let (plain, flagged) = (token("[]").await, token(r#"["beta"]"#).await);
+    let (plain, flagged) = (token("other").await, token("beta").await);
     let path = "/app/a/endpoint/e/msg/test-attempt";
     let call = async |authorization: &str, body: &str| {
         let request = Request::builder().method("POST").uri(format!("/api/v1{path}"));

@@ -22,10 +22,12 @@ fn sessions() -> Vec<Described> {
                 "Sign a browser in",
                 "A cookie for a key, or for the one-time token of a link. It stands in for the key where there is no \
                  `Authorization`, for 7 days or until the key ends. Changes made by cookie need an `Origin` (or \
-                 `Sec-Fetch-Site: same-origin`) of this server; so does this call.",
+                 `Sec-Fetch-Site: same-origin`) of this server; so does this call. \
+                 Signing in with a key counts as a request of the key.",
             )
             .body("SessionIn")
-            .answers(204, ""),
+            .answers(204, "")
+            .answers(429, "HttpErrorOut"),
         get(SESSION, "server.session.get", TAG).says("What the key or session opens", "").answers(200, "SessionOut"),
         delete(SESSION, "server.session.close", TAG)
             .says("Sign out", "The session opens nothing any more. A key stays as it is.")
