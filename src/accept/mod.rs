@@ -152,10 +152,12 @@ impl Gateway {
         endpoint: EndpointKey,
         envelope: Envelope,
         payload: Bytes,
+        payload_days: Option<u16>,
         idempotency: Option<Idempotency>,
     ) -> Result<Accepted, NotAccepted> {
         let routes = vec![route_only(&config, endpoint).ok_or(Refusal::NotFound)?];
-        let (at, payload_days) = (self.clock.now_ms(), self.retention.payload_days);
+        let payload_days = payload_days.unwrap_or(self.retention.payload_days);
+        let at = self.clock.now_ms();
         let (only, inbound) = (Some(endpoint), None);
         self.commit(Publish { config, routes, only, envelope, payload, payload_days, idempotency, inbound, at }).await
     }

@@ -558,14 +558,16 @@ impl Prepared {
     }
 
     /// Everything of a request but its body, as it is kept. A browser that is signed in to this server sends
-    /// its session along where somebody opens a receiving URL in it: that is nobody's to keep.
+    /// its session along where somebody opens a receiving URL in it: that is nobody's to keep. Nor is what tells samples
+    /// apart, which nobody but this server says.
     fn head_of(&self, arrival: &Arrival<'_>) -> Received {
         let text = |value: &http::HeaderValue| value.as_bytes().iter().map(|byte| char::from(*byte)).collect();
         let is_session = |name: &http::HeaderName, value: &http::HeaderValue| {
             let session = SESSION_COOKIE.as_bytes();
             name == http::header::COOKIE && value.as_bytes().windows(session.len()).any(|bytes| bytes == session)
         };
-        let kept = arrival.headers.iter().filter(|(name, value)| !is_session(name, value));
+        let kept =
+            arrival.headers.iter().filter(|(name, value)| !is_session(name, value) && name.as_str() != sample::MARK);
         Received {
             method: arrival.method.as_str().to_owned(),
             path: arrival.path.to_owned(),

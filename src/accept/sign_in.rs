@@ -4,12 +4,16 @@
 use rand::Rng;
 use sha2::{Digest, Sha256};
 
+use super::quota::QuotaExceeded;
 use super::{Gateway, NotAccepted};
 use crate::model::{EnvKey, ONE_TIME_MS, SessionKind};
 use crate::store::command::{AccessChange, Change, Refusal};
 
-/// The cookie that holds a session's token.
+/// The cookie that holds a session's token where the server is reached over plain HTTP.
 pub const SESSION_COOKIE: &str = "posthouse_session";
+/// The same over TLS. Browsers take a cookie of such a name from this very host only, over TLS only, so that no
+/// neighbour in the domain can put one there.
+const HOST_SESSION_COOKIE: &str = "__Host-posthouse_session";
 /// What tokens of sessions begin with.
 pub const SESSION_PREFIX: &str = "phs_";
 /// What one-time tokens begin with.
@@ -38,14 +42,39 @@ pub fn hint(secret: &str) -> String {
     secret.chars().skip(secret.len().saturating_sub(HINT_CHARACTERS)).collect()
 }
 
+/// Why a key does not sign in.
+#[derive(Debug, thiserror::Error)]
+pub enum NotSignedIn {
+    /// Its requests of this second are used up.
+    #[error(transparent)]
+    Quota(#[from] QuotaExceeded),
+    /// The session was not stored.
+    #[error(transparent)]
+    NotAccepted(#[from] NotAccepted),
+}
+
 impl Gateway {
-    /// A session's token for a key; `None` where the key opens nothing.
-    pub async fn sign_in_with_key(&self, key: &str) -> Result<Option<String>, NotAccepted> {
-        let now = self.clock.now_ms();
-        let Some(key) = self.snapshots.api_key(&*self.queries, hash(key), now).await? else { return Ok(None) };
+    /// Whether browsers reach the server over TLS, as far as it was told.
+    pub fn is_https(&self) -> bool {
+        let scheme = self.server.public_url.as_ref().and_then(|url| url.split_once(':')).map(|(scheme, _)| scheme);
+        scheme.is_some_and(|scheme| scheme.eq_ignore_ascii_case("https"))
+    }
+
+    /// The name of the cookie that holds a session's token.
+    pub fn session_cookie(&self) -> &'static str {
+        if self.is_https() { HOST_SESSION_COOKIE } else { SESSION_COOKIE }
+    }
+
+    /// A session's token for a key; `None` where the key opens nothing. It counts as a request of the key.
+    pub async fn sign_in_with_key(&self, key: &str) -> Result<Option<String>, NotSignedIn> {
+        let (now, key_hash) = (self.clock.now_ms(), hash(key));
+        let found = self.snapshots.api_key(&*self.queries, key_hash, now).await.map_err(NotAccepted::Read)?;
+        let Some(key) = found else { return Ok(None) };
+        self.quotas.spend(&key_hash, now)?;
+        self.key_use.note(key.id.key, now);
         let token = draw(SESSION_PREFIX);
         let change = Change::Access(AccessChange::OpenSession { api_key: key.id.key, hash: hash(&token) });
-        self.signed_in(change, token).await
+        Ok(self.signed_in(change, token).await?)
     }
 
     /// A session's token for a one-time token; `None` where that is not known, over, or was exchanged.

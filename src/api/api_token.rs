@@ -140,15 +140,17 @@ pub(super) async fn get(call: Call, _: Body) -> Answer {
     Ok(answer::json(StatusCode::OK, &CensoredOut::of(&key, call.gateway.key_use.last(key.id.key))))
 }
 
-/// `PUT …/api-token/{key_id}`: another name.
+/// `PUT …/api-token/{key_id}`: another name, and scopes where they are given. The contract's body has none, so that
+/// one without them leaves them as they are.
 pub(super) async fn put(call: Call, body: Body) -> Answer {
     id(&call)?;
     let body = call.read(body).await?;
     let mut fields = Fields::parse(&body, &FIELDS, call.gateway.limits.json_depth_max)?;
     let given = fields.text("name", Null::Refused, check_name);
     let name = fields.require("name", given);
+    let scopes = scopes(&mut fields);
     fields.finish()?;
-    patch_with(&call, &body, name, None).await
+    patch_with(&call, &body, name, scopes).await
 }
 
 /// `PATCH …/api-token/{key_id}`: what the body leaves out stays as it is.

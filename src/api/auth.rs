@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 use super::error::{ApiError, Code};
 use super::origin;
 use crate::accept::Gateway;
-use crate::accept::sign_in::{SESSION_COOKIE, SESSION_PREFIX};
+use crate::accept::sign_in::SESSION_PREFIX;
 use crate::model::{EnvKey, Key, PortalToken, Scope, Scopes, Session, UnixMs};
 
 /// Longest key that is looked up.
@@ -65,8 +65,11 @@ impl Caller {
 /// The caller that the request's key, or its session's cookie, names.
 pub(super) async fn caller(gateway: &Gateway, parts: &Parts) -> Result<Caller, ApiError> {
     let headers = &parts.headers;
-    let (token, is_cookie) =
-        if headers.contains_key(AUTHORIZATION) { (bearer(headers), false) } else { (cookie(headers), true) };
+    let (token, is_cookie) = if headers.contains_key(AUTHORIZATION) {
+        (bearer(headers), false)
+    } else {
+        (cookie(headers, gateway.session_cookie()), true)
+    };
     let token = token.ok_or_else(|| failed("Send the header `Authorization: Bearer <key>`"))?;
     if is_cookie {
         origin::check(gateway, parts)?;
@@ -135,12 +138,9 @@ fn is_well_formed(token: &[u8]) -> bool {
 
 /// The session's token in the one cookie of the name. Where there are two of it, another site of the
 /// same domain may have put one there.
-fn cookie(headers: &HeaderMap) -> Option<&[u8]> {
+fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a [u8]> {
     let pairs = headers.get_all(COOKIE).iter().flat_map(|value| value.as_bytes().split(|byte| *byte == b';'));
-    let mut found = pairs.filter_map(|pair| {
-        let (name, value) = pair.trim_ascii().split_at_checked(SESSION_COOKIE.len())?;
-        value.strip_prefix(b"=").filter(|_| name == SESSION_COOKIE.as_bytes())
-    });
+    let mut found = pairs.filter_map(|pair| pair.trim_ascii().strip_prefix(name.as_bytes())?.strip_prefix(b"="));
     let token = found.next()?;
     let is_sessions = token.starts_with(SESSION_PREFIX.as_bytes()) && is_well_formed(token);
     (is_sessions && found.next().is_none()).then_some(token)
@@ -166,12 +166,14 @@ mod tests {
             (&["Posthouse_session=phs_a"], None),
             (&["posthouse_session=phs_a; posthouse_session=phs_b"], None),
             (&["posthouse_session=phs_a b"], None),
+            (&["__Host-posthouse_session=phs_a"], None),
+            (&["__Host-posthouse_session=phs_b; posthouse_session=phs_a"], Some("phs_a")),
         ] {
             let mut headers = HeaderMap::new();
             for cookie in cookies {
                 headers.append(COOKIE, HeaderValue::from_static(cookie));
             }
-            let found = cookie(&headers).map(|token| String::from_utf8_lossy(token).into_owned());
+            let found = cookie(&headers, "posthouse_session").map(|token| String::from_utf8_lossy(token).into_owned());
             assert_eq!(found.as_deref(), expected, "{cookies:?}");
         }
     }

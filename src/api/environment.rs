@@ -80,9 +80,7 @@ pub(super) async fn create(call: Call, body: Body) -> Answer {
     let body = call.read(body).await?;
     let mut fields = Fields::parse(&body, &FIELDS, call.gateway.limits.json_depth_max)?;
     let name = name(&mut fields);
-    let given = fields.read("type", Null::Refused, "must be a string", |text: &String| {
-        if kind_named(text).is_some() { Ok(()) } else { Err("must be development or production") }
-    });
+    let given = fields.text("type", Null::Refused, check_kind);
     let kind = fields.require("type", given);
     fields.finish()?;
     let kind = kind.and_then(|text| kind_named(&text)).unwrap_or(EnvironmentKind::Production);
@@ -96,14 +94,19 @@ pub(super) async fn get(call: Call, _: Body) -> Answer {
     Ok(answer::json(StatusCode::OK, &EnvironmentOut::of(&found)))
 }
 
-/// `PUT /management/environment/{env_id}`: another name.
+/// `PUT /management/environment/{env_id}`: another name. The type stays: another one is refused.
 pub(super) async fn put(call: Call, body: Body) -> Answer {
     id(&call)?;
     let body = call.read(body).await?;
     let mut fields = Fields::parse(&body, &FIELDS, call.gateway.limits.json_depth_max)?;
     let name = name(&mut fields).unwrap_or_default();
+    let kind = fields.text("type", Null::Taken, check_kind).value();
     fields.finish()?;
-    let env = EnvKey(named(&call).await?.id.key);
+    let found = named(&call).await?;
+    if kind.is_some_and(|kind| kind != found.kind.as_str()) {
+        return Err(ApiError::invalid("body", "type", "cannot be changed", Kind::Value));
+    }
+    let env = EnvKey(found.id.key);
     change::commit(&call, Change::Access(AccessChange::RenameEnvironment { env, name }), &body, |changed| {
         rendered(200, changed)
     })
@@ -139,6 +142,10 @@ pub(super) fn check_name(text: &str) -> Result<(), &'static str> {
     } else {
         Err("must have 1 to 255 bytes and no control characters")
     }
+}
+
+fn check_kind(text: &str) -> Result<(), &'static str> {
+    if kind_named(text).is_some() { Ok(()) } else { Err("must be development or production") }
 }
 
 fn kind_named(text: &str) -> Option<EnvironmentKind> {

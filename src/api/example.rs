@@ -44,7 +44,7 @@ pub(super) async fn send(call: Call, body: Body) -> Answer {
         content_type: None,
     };
     let key = endpoint.key();
-    let accepted = call.gateway.publish_to(app.clone(), key, envelope.clone(), payload.clone(), idempotency);
+    let accepted = call.gateway.publish_to(app.clone(), key, envelope.clone(), payload.clone(), None, idempotency);
     let message = match accepted.await? {
         Accepted::New(id) => {
             Message { id, app: app.app.key(), envelope, source: None, payload: Some(payload), received: None }

@@ -17,7 +17,7 @@ use super::json::{Fields, Null};
 use super::origin;
 use super::time::Time;
 use crate::accept::NotAccepted;
-use crate::accept::sign_in::SESSION_COOKIE;
+use crate::accept::sign_in::NotSignedIn;
 use crate::model::{Capability, Id, IdKind, SESSION_MS};
 use crate::store::command::{AccessChange, Change, Refusal};
 
@@ -82,6 +82,9 @@ pub(super) struct WhoamiOut {
     session_id: Option<String>,
     /// What a portal token allows now; null for keys. An addition of this server.
     capabilities: Option<Vec<&'static str>>,
+    /// Event types with one of these are shown to a portal token, beside those without any; null for keys, which see
+    /// all. An addition of this server.
+    feature_flags: Option<Vec<String>>,
     /// When it ends; null means that it does not by itself. An addition of this server.
     expires_at: Option<Time>,
 }
@@ -108,6 +111,15 @@ pub(super) async fn open(call: Call, body: Body) -> Answer {
     let mut answer = answer::no_content();
     set_cookie(&call, &mut answer, &token, SESSION_MS / 1_000);
     Ok(answer)
+}
+
+impl From<NotSignedIn> for ApiError {
+    fn from(error: NotSignedIn) -> Self {
+        match error {
+            NotSignedIn::Quota(error) => error.into(),
+            NotSignedIn::NotAccepted(error) => error.into(),
+        }
+    }
 }
 
 /// `POST /auth/one-time-token`: a session as a token, for a one-time token.
@@ -168,9 +180,9 @@ pub(super) async fn close(call: Call, _: Body) -> Answer {
 
 /// Has the browser keep a token for that many seconds; 0 forgets it.
 fn set_cookie(call: &Call, answer: &mut Response<Body>, token: &str, age_s: i64) {
-    let is_https = call.gateway.server.public_url.as_ref().is_some_and(|url| url.starts_with("https:"));
-    let secure = if is_https { "; Secure" } else { "" };
-    let cookie = format!("{SESSION_COOKIE}={token}; HttpOnly; SameSite=Strict; Path=/; Max-Age={age_s}{secure}");
+    let secure = if call.gateway.is_https() { "; Secure" } else { "" };
+    let name = call.gateway.session_cookie();
+    let cookie = format!("{name}={token}; HttpOnly; SameSite=Strict; Path=/; Max-Age={age_s}{secure}");
     if let Ok(mut cookie) = HeaderValue::try_from(cookie) {
         cookie.set_sensitive(true);
         answer.headers_mut().insert(SET_COOKIE, cookie);
@@ -190,6 +202,7 @@ pub(super) async fn whoami(call: Call, _: Body) -> Answer {
         permission_source: "RegionalAuthToken",
         session_id: None,
         capabilities: None,
+        feature_flags: None,
         expires_at,
     };
     if let Some(token) = &call.portal {
@@ -204,6 +217,7 @@ pub(super) async fn whoami(call: Call, _: Body) -> Answer {
         out.session_id.clone_from(&token.session_id);
         let names = token.capabilities.iter().filter(is_allowed).map(|capability| capability.as_str());
         out.capabilities = Some(names.collect());
+        out.feature_flags = Some(token.feature_flags.clone());
         out.expires_at = Some(Time(token.expires_at));
     }
     Ok(answer::json(StatusCode::OK, &out))

@@ -16,7 +16,8 @@ use super::answer;
 use super::attempt::{AttemptOut, TimingsOut};
 use super::call::{Call, endpoint_named};
 use super::endpoint_in;
-use super::error::{ApiError, Code};
+use super::error::{ApiError, Code, Kind};
+use super::event_type;
 use super::json::{Fields, Null};
 use super::message_in;
 use super::validate;
@@ -147,7 +148,8 @@ fn on_trial(app: &AppConfig, named: Option<Arc<Endpoint>>, url: String) -> Endpo
 }
 
 /// `POST /app/{app_id}/endpoint/{endpoint_id}/msg/test-attempt`: a message to this endpoint alone, whatever that
-/// filters; 201 with its first attempt, when that is on record.
+/// filters; 201 with its first attempt, when that is on record. With a portal token of a type that this sees, and
+/// without an `eventId`.
 pub(super) async fn test_attempt(call: Call, body: Body) -> Answer {
     call.param("app_id")?;
     call.param("endpoint_id")?;
@@ -157,13 +159,22 @@ pub(super) async fn test_attempt(call: Call, body: Body) -> Answer {
     // It is tried now.
     message.envelope.deliver_at = None;
     call.idempotency_key()?;
+    if call.portal.is_some() && message.envelope.event_id.is_some() {
+        let msg = "must not be given with a portal token: ids of events are their publisher's";
+        return Err(ApiError::invalid("body", "eventId", msg, Kind::Value));
+    }
     let (app, endpoint) = call.endpoint().await?;
     let idempotency = call.idempotency(Some(&app), &body)?;
+    if call.portal.is_some() {
+        // Who publishes may use types that nobody described; a customer those that he is shown.
+        event_type::visible(&call, &message.envelope.event_type).await?;
+    }
     if endpoint.spec.disabled.is_some() {
         return Err(ApiError::Coded(Code::EndpointDisabled, "the endpoint is disabled".into()));
     }
     let _one = gateway.trying.wait().ok_or(ApiError::Coded(Code::TooBusy, TOO_MANY.into()))?;
-    let accepted = gateway.publish_to(app, endpoint.key(), message.envelope, message.payload, idempotency);
+    let (envelope, payload, days) = (message.envelope, message.payload, message.payload_days);
+    let accepted = gateway.publish_to(app, endpoint.key(), envelope, payload, days, idempotency);
     let id = match accepted.await? {
         Accepted::New(id) => id,
         Accepted::Repeated(first) => first.id,

@@ -28,9 +28,10 @@ use files::{Coding, File, Files, Variant};
 static EMBEDDED: &[(&str, &[u8])] = include!(concat!(env!("OUT_DIR"), "/dashboard.rs"));
 static FILES: LazyLock<Files> = LazyLock::new(|| Files::new(EMBEDDED));
 
-/// First parts of the paths that the operator's app tells apart, beside `/`.
+/// First parts of the paths that the operator's app tells apart, beside `/`: those of `dashboard/src/routes.ts`, and
+/// where one signs in.
 const PAGES: [&str; 9] =
-    ["login", "overview", "messages", "applications", "endpoints", "sources", "event-types", "settings", "system"];
+    ["login", "messages", "applications", "endpoints", "sources", "event-types", "settings", "tasks", "system"];
 /// The customers' portal.
 const PORTAL: &str = "portal";
 

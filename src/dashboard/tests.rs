@@ -8,7 +8,7 @@ use http::{Request, Response, StatusCode};
 use tower_service::Service;
 
 use super::files::Files;
-use super::{NOT_BUILT, of_files};
+use super::{NOT_BUILT, PAGES, of_files};
 use crate::accept::limited::BodyBudget;
 use crate::config::WebOrigin;
 
@@ -49,6 +49,7 @@ async fn every_path_of_the_app_is_the_app() {
         ("/login", "the app"),
         ("/messages", "the app"),
         ("/messages/", "the app"),
+        ("/tasks", "the app"),
         ("/messages/msg_1/attempt/2?x=y", "the app"),
         ("/settings/keys", "the app"),
         ("/portal", "the portal"),
@@ -70,6 +71,18 @@ async fn every_path_of_the_app_is_the_app() {
     }
     let (answer, _) = get("/assets/../index.html", &[]).await;
     assert_eq!(answer.status(), StatusCode::NOT_FOUND);
+}
+
+#[test]
+fn pages_are_those_that_the_app_has() {
+    let routes = include_str!("../../dashboard/src/routes.ts");
+    let paths =
+        routes.lines().filter_map(|line| line.trim().strip_prefix("['/")?.split_once('\'')).map(|(path, _)| path);
+    let first = paths.filter_map(|path| path.split('/').next()).filter(|first| !first.is_empty());
+    let mut of_app: std::collections::BTreeSet<&str> = first.collect();
+    assert!(of_app.len() > 1, "routes.ts is written in another way");
+    assert!(of_app.insert("login"), "the app has no route to where one signs in");
+    assert_eq!(std::collections::BTreeSet::from(PAGES), of_app);
 }
 
 #[tokio::test]

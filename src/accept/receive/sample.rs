@@ -4,15 +4,15 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, Method, StatusCode};
+use http::{Method, StatusCode};
 use posthouse_signature::receive::{Request, Verdict};
 
 use super::super::{Gateway, NotAccepted};
 use super::{Arrival, Became, KEY_UNAVAILABLE, Refused};
 use crate::model::{Id, Source};
 
-/// What tells a sample from what a provider sent.
-const MARK: HeaderName = HeaderName::from_static("x-posthouse-sample");
+/// What tells a sample from what a provider sent. Nothing that comes in keeps it.
+pub(super) const MARK: &str = "x-posthouse-sample";
 
 /// What became of a sample.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,11 +54,12 @@ impl Gateway {
         let now = self.clock.now_ms();
         let token = &prepared.source.secret.token;
         let url = self.receiving_url(token);
-        let Some(mut sample) = prepared.verifier.sample(&url, now, &format!("sample_{now}")) else { return Ok(None) };
-        sample.headers.insert(MARK, HeaderValue::from_static("1"));
+        let Some(sample) = prepared.verifier.sample(&url, now, &format!("sample_{now}")) else { return Ok(None) };
         let (query, headers) = (sample.query.as_deref(), &sample.headers);
         let arrival = Arrival { token, path: "", query, method: &Method::POST, headers, peer: None };
-        let received = Arc::new(prepared.head_of(&arrival));
+        let mut received = prepared.head_of(&arrival);
+        received.headers.push((MARK.to_owned(), "1".to_owned()));
+        let received = Arc::new(received);
         let (url, body) = (self.url_of(&arrival), Bytes::from(sample.body));
         let request = Request { method: &Method::POST, url: &url, headers, body: &body };
         let refused = match self.judge(&prepared, &request, now, true).await {

@@ -70,9 +70,9 @@ fn of_access() -> [BodyOf; 9] {
         body("OneTimeTokenIn", &session::ONE_TIME_FIELDS, &["oneTimeToken"], json!({ "oneTimeToken": "pho_01234567" })),
         body("ApplicationTokenExpireIn", &portal::EXPIRE_FIELDS, &[], json!({ "sessionIds": ["user_1"] })),
         body("EnvironmentModelIn", environment, &["name", "type"], json!({ "name": "staging", "type": "development" })),
-        BodyOf { passed_over: &["type"], ..body("EnvironmentModelUpdate", environment, &["name"], name.clone()) },
+        body("EnvironmentModelUpdate", environment, &["name"], name.clone()),
         body("ApiTokenIn", token, &["name"], json!({ "name": "billing", "scopes": ["publish"] })),
-        BodyOf { passed_over: &["scopes"], ..body("ApiTokenUpdate", token, &["name"], name) },
+        body("ApiTokenUpdate", token, &["name"], name),
         body("ApiTokenPatch", token, &[], json!({ "scopes": ["read"] })),
         body("ApiTokenExpireIn", &api_token::EXPIRE_FIELDS, &[], json!({ "expiry": 3600 })),
     ]

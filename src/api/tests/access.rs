@@ -191,10 +191,34 @@ async fn the_cookie_is_secure_where_the_server_is_reached_by_https() {
     let origin = ("origin", "https://hooks.example.com");
     let body = json!({ "key": KEY }).to_string();
     let answer = bare(&api, "POST", "/auth/session", &[HOST, origin], &body).await;
-    assert!(answer.headers["set-cookie"].to_str().expect("text").ends_with("; Secure"));
     assert_eq!(answer.status, 204);
+    let cookie = answer.headers["set-cookie"].to_str().expect("text");
+    let rest = "; HttpOnly; SameSite=Strict; Path=/; Max-Age=604800; Secure";
+    let pair = cookie.strip_suffix(rest).expect("no domain");
+    let token = pair.strip_prefix("__Host-posthouse_session=").expect("a name that only this host can set");
+    let plain = format!("posthouse_session={token}");
+    bare(&api, "GET", "/auth/session", &[("cookie", &plain)], "").await.expect_code(401, "authentication_failed");
+    bare(&api, "GET", "/auth/session", &[("cookie", pair)], "").await.expect(200);
+    let both = format!("posthouse_session=phs_planted; {pair}");
+    let out = bare(&api, "DELETE", "/auth/session", &[HOST, origin, ("cookie", &both)], "").await;
+    assert!(out.headers["set-cookie"].to_str().expect("text").starts_with("__Host-posthouse_session=; "));
+    bare(&api, "GET", "/auth/session", &[("cookie", pair)], "").await.expect_code(401, "authentication_failed");
     let link = api.gateway.sign_in_link(EnvKey(api.kept.numbers("SELECT key FROM environment")[0][0])).await;
     assert!(link.expect("a link").starts_with("https://hooks.example.com/base/login#token=pho_"));
+}
+
+#[tokio::test]
+async fn signing_in_counts_as_a_request_of_the_key() {
+    let api = TestApi::with_quota(3).await;
+    let body = json!({ "key": KEY }).to_string();
+    let mut statuses = Vec::new();
+    for _ in 0..40 {
+        statuses.push(bare(&api, "POST", "/auth/session", &[HOST, ORIGIN], &body).await.status.as_u16());
+    }
+    assert_eq!(statuses[..3], [204; 3]);
+    let signed_in = statuses.iter().filter(|status| **status == 204).count() as u64;
+    assert!(statuses.contains(&429) && statuses.iter().all(|status| matches!(status, 204 | 429)), "{statuses:?}");
+    assert_eq!(api.kept.numbers("SELECT count(*) FROM session"), [[signed_in as i64]]);
 }
 
 #[tokio::test]
@@ -221,7 +245,13 @@ async fn keys_are_managed_and_shown_once() {
     api.gateway.key_use.write(&api.gateway).await;
     assert_eq!(api.kept.numbers("SELECT count(*) FROM api_key WHERE last_used_at IS NOT NULL"), [[2]]);
 
-    assert_eq!(api.call("PUT", &path, r#"{"name":"new"}"#).await.expect(200)["name"], "new");
+    let renamed = api.call("PUT", &path, r#"{"name":"new"}"#).await.expect(200);
+    assert_eq!((&renamed["name"], &renamed["scopes"]), (&json!("new"), &json!(["publish"])));
+    let widened = api.call("PUT", &path, r#"{"name":"new","scopes":["read"]}"#).await.expect(200);
+    assert_eq!(widened["scopes"], json!(["read"]));
+    with_key(&api, token, "POST", "/app", r#"{"name":"b"}"#).await.expect_code(403, "permission_denied");
+    let higher = r#"{"name":"new","scopes":["operator"]}"#;
+    api.call("PUT", &path, higher).await.expect_code(403, "permission_denied");
     let patched = api.call("PATCH", &path, r#"{"scopes":["read","publish"]}"#).await.expect(200);
     assert_eq!(patched["scopes"], json!(["read", "publish"]));
     with_key(&api, token, "GET", "/app", "").await.expect(200);
@@ -305,6 +335,13 @@ async fn operators_have_every_environment() {
     api.get(&format!("/management/environment/{own}")).await.expect(200);
     let renamed = operator("PUT", &path, r#"{"name":"renamed"}"#, None).await.expect(200);
     assert_eq!(renamed["name"], "renamed");
+    let kind = renamed["type"].as_str().expect("a type");
+    let other = if kind == "production" { "development" } else { "production" };
+    let put =
+        async |kind: &str| operator("PUT", &path, &format!(r#"{{"name":"renamed","type":"{kind}"}}"#), None).await;
+    assert_eq!(put(kind).await.expect(200)["type"], kind);
+    put(other).await.expect_invalid(&["body", "type"]);
+    put("other").await.expect_invalid(&["body", "type"]);
     operator("PUT", &path, r#"{"name":"test"}"#, None).await.expect_code(409, "conflict");
     operator("DELETE", &format!("/management/environment/{own}"), "", None).await.expect_code(409, "conflict");
     let counted = "INSERT INTO traffic (env, width, bucket, accepted, delivered, failed, latencies)
@@ -322,7 +359,7 @@ async fn portal_tokens_end_together_or_by_their_session() {
     let api = TestApi::start().await;
     api.post("/app", r#"{"name":"a","uid":"a"}"#).await.expect(201);
     let give = async |session: &str| {
-        let body = json!({ "sessionId": session, "capabilities": ["ViewBase"] }).to_string();
+        let body = json!({ "sessionId": session, "capabilities": ["ViewBase"], "featureFlags": ["beta"] }).to_string();
         let given = api.post("/auth/app-portal-access/a", &body).await.expect(200);
         given["token"].as_str().expect("a token").to_owned()
     };
@@ -330,7 +367,9 @@ async fn portal_tokens_end_together_or_by_their_session() {
     let seen = with_key(&api, &first, "GET", "/auth/whoami", "").await.expect(200);
     assert_eq!((&seen["sessionId"], &seen["capabilities"]), (&json!("one"), &json!(["ViewBase"])));
     assert!(seen["appId"].is_string() && seen["expiresAt"].is_string());
-    assert_eq!(api.get("/auth/whoami").await.expect(200)["permissionSource"], "RegionalAuthToken");
+    assert_eq!(seen["featureFlags"], json!(["beta"]));
+    let key = api.get("/auth/whoami").await.expect(200);
+    assert_eq!((&key["permissionSource"], &key["featureFlags"]), (&json!("RegionalAuthToken"), &Value::Null));
     api.post("/auth/app/a/expire-all", r#"{"sessionIds":["one","nobody"]}"#).await.expect(204);
     with_key(&api, &first, "GET", "/app/a", "").await.expect(401);
     with_key(&api, &second, "GET", "/app/a", "").await.expect(200);

@@ -1,5 +1,7 @@
 //! Trying out, testing an endpoint, resending what failed, counting usage, and samples of sources.
 
+use axum::body::Body;
+use http::Request;
 use serde_json::{Value, json};
 
 use super::support::{KEY, TestApi, answered};
@@ -73,6 +75,53 @@ async fn a_test_of_an_endpoint_is_answered_with_its_first_attempt() {
     api.post(path, "{}").await.expect(422);
     api.call("PATCH", "/app/a/endpoint/e", r#"{"disabled":true}"#).await.expect(200);
     api.post(path, body).await.expect_code(400, "endpoint_disabled");
+}
+
+#[tokio::test]
+async fn a_customers_test_is_of_a_type_that_he_sees_and_takes_no_event_id() {
+    let api = TestApi::start().await;
+    let endpoint = app(&api).await;
+    for body in
+        [r#"{"name":"shown","description":""}"#, r#"{"name":"flagged","description":"","featureFlags":["beta"]}"#]
+    {
+        api.post("/event-type", body).await.expect(201);
+    }
+    let token = async |flag: &str| {
+        let body = format!(r#"{{"capabilities":["CreateAttempts"],"featureFlags":["{flag}"]}}"#);
+        let given = api.post("/auth/app-portal-access/a", &body).await.expect(200);
+        format!("Bearer {}", given["token"].as_str().expect("a token"))
+    };
+    let (plain, flagged) = (token("other").await, token("beta").await);
+    let path = "/app/a/endpoint/e/msg/test-attempt";
+    let call = async |authorization: &str, body: &str| {
+        let request = Request::builder().method("POST").uri(format!("/api/v1{path}"));
+        let request = request.header("authorization", authorization);
+        api.send(request.body(Body::from(body.to_owned())).expect("a request")).await
+    };
+    for name in ["flagged", "nobody.made"] {
+        let body = format!(r#"{{"eventType":"{name}","payload":{{}}}}"#);
+        call(&plain, &body).await.expect_code(404, "not_found");
+    }
+    let with_event_id = r#"{"eventType":"shown","payload":{},"eventId":"taken"}"#;
+    call(&plain, with_event_id).await.expect_invalid(&["body", "eventId"]);
+    assert_eq!(api.kept.numbers("SELECT count(*) FROM message"), [[0]]);
+
+    let body = r#"{"eventType":"flagged","payload":{},"tags":["t"],"payloadRetentionPeriod":3}"#;
+    let (answer, ()) = tokio::join!(call(&flagged, body), async {
+        loop {
+            let list = api.get("/app/a/msg").await.expect(200);
+            if let Some(message) = list["data"].get(0) {
+                return api.attempt("a", &endpoint, message, answered(200, b"")).await;
+            }
+            tokio::task::yield_now().await;
+        }
+    });
+    answer.expect(201);
+    // Its bytes are kept as long as those of a message that asks for the same.
+    let same = body.replace("flagged", "shown");
+    api.post("/app/a/msg", &same).await.expect(202);
+    let days = "SELECT count(*), count(DISTINCT id >> 47) FROM payload";
+    assert_eq!(api.kept.numbers(days), [[2, 1]], "an id begins with the day on which it expires");
 }
 
 #[tokio::test]
@@ -198,6 +247,16 @@ async fn a_sample_goes_the_way_of_a_real_request() {
         let log = api.get(&format!("//ingest/api/v1/source/{source_type}/log")).await.expect(200);
         assert!(log["data"][0].to_string().contains("x-posthouse-sample"), "{log}");
     }
+    // Nobody else's request is a sample.
+    let source = api.get("//ingest/api/v1/source/generic-webhook").await.expect(200);
+    let url = source["ingestUrl"].as_str().expect("a URL");
+    let path = &url[url.find("/in/").expect("a path")..];
+    let request = Request::builder().method("POST").uri(path).header("x-posthouse-sample", "1");
+    let answer = api.send(request.header("x-other", "1").body(Body::from("{}")).expect("a request")).await;
+    assert!(answer.status.is_success(), "{answer:?}");
+    let log = api.get("//ingest/api/v1/source/generic-webhook/log").await.expect(200);
+    let newest = log["data"][0].to_string();
+    assert!(newest.contains("x-other") && !newest.contains("x-posthouse-sample"), "{newest}");
     // What only the provider can sign cannot be made up.
     let body = json!({ "name": "SNS", "uid": "sns", "type": "cron",
         "config": {"schedule": "0 0 * * *", "payload": "{}"} });

@@ -123,7 +123,7 @@ fn body(operation: &Operation) -> &'static str {
         (_, path) if path.ends_with("/event-type") => r#"{"name":"taken.type","description":"taken"}"#,
         (_, path) if path.contains("retry-schedule") => r#"{"retrySchedule":[{"secs":1,"nanos":0}]}"#,
         (_, path) if path.contains("recover") || path.contains("replay") => r#"{"since":"2020-01-01T00:00:00Z"}"#,
-        (_, path) if path.ends_with("/test-attempt") => r#"{"eventType":"e","payload":{"text":"taken"}}"#,
+        (_, path) if path.ends_with("/test-attempt") => r#"{"eventType":"victim.type","payload":{"text":"taken"}}"#,
         (_, path) if path.ends_with("/try") => r#"{"url":"https://taken.example/"}"#,
         (_, path) if path.ends_with("/import/openapi") => {
             r#"{"spec":{"webhooks":{"taken.type":{"post":{"description":"taken"}}}}}"#

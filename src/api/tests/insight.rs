@@ -6,6 +6,7 @@ use posthouse_signature::standard::{SigningKey, sign_all};
 use serde_json::{Value, json};
 
 use super::support::{Answer, TestApi, answered};
+use crate::api::time::format;
 use crate::model::{Outcome, OutcomeKind, Phase, Timings};
 
 /// An application with an endpoint, and messages to it.
@@ -190,6 +191,25 @@ async fn attempts_of_an_application_are_counted_by_type_and_by_time() {
     }
     let some = api.get("/stats/app/a/attempt?event_types=c.d").await.expect(200);
     assert!(some["data"]["successCount"].as_array().expect("counts").iter().all(|count| *count == 0));
+    // Very many hours of endpoints are not summed up in one reading, and it is said.
+    for i in 0..30 {
+        let body = format!(r#"{{"url":"https://example.com/{i}"}}"#);
+        api.post("/app/a/endpoint", &body).await.expect(201);
+    }
+    let first_day = api.gateway.clock.now_ms() / 86_400_000 - 1_000;
+    let of_day = |day: i64| String::from_utf8_lossy(&format(day * 86_400_000)).into_owned();
+    let asked = of_day(first_day);
+    let long = format!("/stats/app/a/attempt?period=OneDay&startDate={asked}");
+    assert_eq!(api.get(&long).await.expect(200)["startDate"], asked, "nothing is that old");
+    let hour = (first_day + 1) * 24;
+    let old = "INSERT INTO endpoint_hour (hour, endpoint, success, failure) SELECT HOUR, min(key), 5, 5 FROM endpoint";
+    assert_eq!(api.kept.execute(&old.replace("HOUR", &hour.to_string())), 1);
+    let got = api.get(&long).await.expect(200);
+    let start = got["startDate"].as_str().expect("a time");
+    assert!(*start > *of_day(first_day + 2), "{start}");
+    let all: Vec<u64> = serde_json::from_value(got["data"]["successCount"].clone()).expect("numbers");
+    assert_eq!(all.iter().sum::<u64>(), 3, "the newest are counted");
+
     let wide = "/stats/app/a/attempt?period=FiveMinutes&startDate=2020-01-01T00:00:00Z";
     api.get(wide).await.expect_invalid(&["query", "startDate"]);
 }

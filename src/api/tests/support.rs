@@ -148,21 +148,26 @@ impl TestApi {
 
     /// With what is behind URLs.
     pub(super) async fn with_fetcher(fetcher: Arc<dyn Fetcher>) -> Self {
-        Self::with(fetcher, Server::default(), Portal::default()).await
+        Self::with(fetcher, Server::default(), Portal::default(), Limits::default()).await
     }
 
     /// Reached at a URL, with pages elsewhere that may call.
     pub(super) async fn at(public_url: &str, allowed: &[&str]) -> Self {
         let server = Server { public_url: Some(public_url.to_owned()), ..Server::default() };
         let allowed_origins = allowed.iter().map(|origin| origin.parse().expect("an origin")).collect();
-        Self::with(Arc::new(NoNetwork), server, Portal { allowed_origins }).await
+        Self::with(Arc::new(NoNetwork), server, Portal { allowed_origins }, Limits::default()).await
     }
 
-    async fn with(fetcher: Arc<dyn Fetcher>, server: Server, portal: Portal) -> Self {
+    /// Where a key may make that many requests a second.
+    pub(super) async fn with_quota(requests_per_second: u32) -> Self {
+        let limits = Limits { requests_per_second_per_key: requests_per_second, ..Limits::default() };
+        Self::with(Arc::new(NoNetwork), Server::default(), Portal::default(), limits).await
+    }
+
+    async fn with(fetcher: Arc<dyn Fetcher>, server: Server, portal: Portal, limits: Limits) -> Self {
         let sealer = Arc::new(Sealer::new(&[7; 32]));
         let Engine { reader, queries, open_writer, kept } = engine(&sealer);
         let (clock, metrics): (Arc<dyn Clock>, _) = (Arc::new(SystemClock), Arc::new(Metrics::new()));
-        let limits = Limits::default();
         let bounds = JournalLimits { rows_max: limits.journal_rows_max, bytes_max: limits.journal_bytes_max };
         let (journal, task) = Journal::new(bounds, Arc::clone(&metrics), Arc::clone(&clock));
         let snapshots = Arc::new(Snapshots::new(Arc::clone(&reader), 1_000));

@@ -1,11 +1,13 @@
 //! Attempts of an application's endpoints, counted by time and by event type.
 //!
-//! By the hour and of all types they are counted already. Anything else is counted row by row, the newest first, as
-//! far back as it goes in one reading: what is told says from when on it is complete.
+//! By the hour and of all types they are counted already. Anything else is counted row by row. Both go from the newest
+//! as far back as one reading may: what is told says from when on it is complete.
 
 use std::collections::{BTreeMap, HashSet};
+use std::time::Instant;
 
 use super::db::{Db, NONE, Optional, Result, params};
+use super::scan::SCAN_TIME_MAX;
 use super::stats::HOUR_MS;
 use crate::model::id::{first_key_at, key_time};
 use crate::model::{AppKey, Parked, UnixMs};
@@ -16,8 +18,16 @@ const ROWS_MAX: usize = 50_000;
 /// The newest stretch of time that is counted row by row; each before it is twice as long.
 const STRETCH_MS: i64 = 60_000;
 
-/// Attempts in the hours of a time, of all types, exact.
+/// Hours times endpoints that are summed up in one reading: 69 days of 100 endpoints, a week of 1,000.
+const SEEKS_MAX: i64 = 166_666;
+/// The same in one statement, of which there is always one.
+const SEEKS_STEP: i64 = 16_384;
+/// The newest hours that are summed up at once; those before them are twice as many each time.
+const HOURS_STEP: i64 = 168;
+
+/// Attempts in the hours of a time, of all types, exact, as far back as they can be counted.
 pub(in crate::store) fn by_hour(db: Db<'_>, app: AppKey, span: &AppSpan) -> Result<AppAttempts> {
+    let began = Instant::now();
     let hours = (span.since.div_euclid(HOUR_MS), (span.until + HOUR_MS - 1).div_euclid(HOUR_MS));
     let mut found = Counting::new(span);
     let sql = match db {
@@ -38,16 +48,29 @@ pub(in crate::store) fn by_hour(db: Db<'_>, app: AppKey, span: &AppSpan) -> Resu
         .prepare_cached("SELECT hour FROM endpoint_hour ORDER BY hour LIMIT 1")?
         .query_row(NONE, |row| row.get(0))
         .optional()?;
-    if let Some(oldest) = oldest.filter(|oldest| *oldest < hours.1) {
-        db.prepare_cached(sql)?.each([app.0, hours.0.max(oldest), hours.1], |row| {
+    let endpoints: i64 =
+        db.prepare_cached("SELECT count(*) FROM endpoint WHERE app = ?")?.query_row([app.0], |row| row.get(0))?;
+    // Before the oldest hour there is nothing to count.
+    let first = oldest.map_or(hours.1, |oldest| oldest.clamp(hours.0, hours.1));
+    let (mut end, mut step, mut left) = (hours.1, HOURS_STEP, SEEKS_MAX);
+    while end > first {
+        let at_once = step.min(SEEKS_STEP / endpoints.max(1)).max(1);
+        let begin = (end - at_once).max(first);
+        left -= (end - begin) * endpoints;
+        if end < hours.1 && (left < 0 || began.elapsed() >= SCAN_TIME_MAX) {
+            break;
+        }
+        db.prepare_cached(sql)?.each([app.0, begin, end], |row| {
             let (hour, success, failure): (i64, i64, i64) = (row.get(0)?, row.get(1)?, row.get(2)?);
             found.add(hour * HOUR_MS, "", [success as u64, failure as u64, 0]);
             Ok(true)
         })?;
+        (end, step) = (begin, step.saturating_mul(2));
     }
-    tail(db, app, (hours.0 * HOUR_MS, hours.1 * HOUR_MS), &mut found)?;
-    cancelled(db, app, span, &mut found, false)?;
-    Ok(found.end(span.since))
+    let since = if end > first { end * HOUR_MS } else { span.since };
+    tail(db, app, (since, hours.1 * HOUR_MS), &mut found)?;
+    cancelled(db, app, &AppSpan { since, ..span.clone() }, &mut found, false)?;
+    Ok(found.end(since))
 }
 
 /// Attempts that are in no hour yet.

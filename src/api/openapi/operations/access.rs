@@ -22,10 +22,12 @@ fn sessions() -> Vec<Described> {
                 "Sign a browser in",
                 "A cookie for a key, or for the one-time token of a link. It stands in for the key where there is no \
                  `Authorization`, for 7 days or until the key ends. Changes made by cookie need an `Origin` (or \
-                 `Sec-Fetch-Site: same-origin`) of this server; so does this call.",
+                 `Sec-Fetch-Site: same-origin`) of this server; so does this call. \
+                 Signing in with a key counts as a request of the key.",
             )
             .body("SessionIn")
-            .answers(204, ""),
+            .answers(204, "")
+            .answers(429, "HttpErrorOut"),
         get(SESSION, "server.session.get", TAG).says("What the key or session opens", "").answers(200, "SessionOut"),
         delete(SESSION, "server.session.close", TAG)
             .says("Sign out", "The session opens nothing any more. A key stays as it is.")
@@ -67,7 +69,7 @@ fn environments() -> Vec<Described> {
             .says("Get an environment", "")
             .answers(200, "EnvironmentModelOut"),
         put(ENVIRONMENT, "v1.management.environment.update", TAG)
-            .says("Rename an environment", "")
+            .says("Rename an environment", "Its type cannot be changed: 422 where another is given.")
             .body("EnvironmentModelUpdate")
             .answers(200, "EnvironmentModelOut"),
         delete(ENVIRONMENT, "v1.management.environment.delete", TAG)
@@ -97,7 +99,7 @@ fn tokens() -> Vec<Described> {
             .says("Get a key", "")
             .answers(200, "ApiTokenCensoredOut"),
         put(TOKEN, "v1.management.authentication.update-api-token", TAG)
-            .says("Rename a key", "")
+            .says("Rename a key", "And change its scopes, where they are given.")
             .body("ApiTokenUpdate")
             .answers(200, "ApiTokenCensoredOut"),
         patch(TOKEN, "v1.management.authentication.patch-api-token", TAG)
