@@ -306,7 +306,7 @@ export interface paths {
         put?: never;
         /**
          * Test an endpoint
-         * @description A message to this endpoint alone, whatever that filters. The answer is its first attempt, when that is on record; retries follow as for any other. `deliverAt` and `application` mean nothing here.
+         * @description A message to this endpoint alone, whatever that filters. The answer is its first attempt, when that is on record; retries follow as for any other. `deliverAt` and `application` mean nothing here. A portal token sends event types that it sees (404 otherwise), and no `eventId` (422).
          */
         post: operations["v1.message.test-attempt"];
         delete?: never;
@@ -888,7 +888,7 @@ export interface paths {
         put?: never;
         /**
          * Sign a browser in
-         * @description A cookie for a key, or for the one-time token of a link. It stands in for the key where there is no `Authorization`, for 7 days or until the key ends. Changes made by cookie need an `Origin` (or `Sec-Fetch-Site: same-origin`) of this server; so does this call.
+         * @description A cookie for a key, or for the one-time token of a link. It stands in for the key where there is no `Authorization`, for 7 days or until the key ends. Changes made by cookie need an `Origin` (or `Sec-Fetch-Site: same-origin`) of this server; so does this call. Signing in with a key counts as a request of the key.
          */
         post: operations["server.session.open"];
         /**
@@ -1246,7 +1246,10 @@ export interface paths {
         };
         /** Get a key */
         get: operations["v1.management.authentication.get-api-token"];
-        /** Rename a key */
+        /**
+         * Rename a key
+         * @description And change its scopes, where they are given.
+         */
         put: operations["v1.management.authentication.update-api-token"];
         post?: never;
         delete?: never;
@@ -1334,7 +1337,10 @@ export interface paths {
         };
         /** Get an environment */
         get: operations["v1.management.environment.get"];
-        /** Rename an environment */
+        /**
+         * Rename an environment
+         * @description Its type cannot be changed: 422 where another is given.
+         */
         put: operations["v1.management.environment.update"];
         post?: never;
         /**
@@ -2046,6 +2052,8 @@ export interface components {
         ApiTokenUpdate: {
             /** @description What it is called. */
             name: string;
+            /** @description `full`: everything in its environment (without this field). `read`: what only reads. `publish`: creating messages, creating and getting applications. `operator`: everything in every environment, and environments themselves. */
+            scopes?: ("full" | "read" | "publish" | "operator")[] | null;
         };
         /** @description Attempts of an event type. */
         AppAttemptEventTypeStats: {
@@ -2841,6 +2849,11 @@ export interface components {
         EnvironmentModelUpdate: {
             /** @description What it is called. */
             name: string;
+            /**
+             * @description A label, without effect.
+             * @enum {string}
+             */
+            type?: "development" | "production";
         };
         EnvironmentSettingsOut: {
             /**
@@ -5362,6 +5375,11 @@ export interface components {
              * @description When it ends; null means that it does not by itself. An addition of this server.
              */
             expiresAt: string | null;
+            /**
+             * @description Event types with one of these are shown to a portal token, beside those without any; null for keys, which see
+             *     all. An addition of this server.
+             */
+            featureFlags: string[] | null;
             /** @description `RegionalAuthToken` for keys and sessions, `Unknown` for portal tokens. */
             permissionSource: string;
             /** @description The session that a portal token was put in, if any. */
@@ -7643,6 +7661,15 @@ export interface operations {
             413: components["responses"]["413"];
             415: components["responses"]["415"];
             422: components["responses"]["422"];
+            /** @description Too many requests of this key; see Retry-After */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HttpErrorOut"];
+                };
+            };
             503: components["responses"]["503"];
         };
     };

@@ -247,8 +247,8 @@ async fn keys_are_managed_and_shown_once() {
 
     let renamed = api.call("PUT", &path, r#"{"name":"new"}"#).await.expect(200);
     assert_eq!((&renamed["name"], &renamed["scopes"]), (&json!("new"), &json!(["publish"])));
-    let widened = api.call("PUT", &path, r#"{"name":"new","scopes":["read"]}"#).await.expect(200);
-    assert_eq!(widened["scopes"], json!(["read"]));
+    let changed = api.call("PUT", &path, r#"{"name":"new","scopes":["read"]}"#).await.expect(200);
+    assert_eq!(changed["scopes"], json!(["read"]));
     with_key(&api, token, "POST", "/app", r#"{"name":"b"}"#).await.expect_code(403, "permission_denied");
     let higher = r#"{"name":"new","scopes":["operator"]}"#;
     api.call("PUT", &path, higher).await.expect_code(403, "permission_denied");

@@ -99,7 +99,8 @@ pub(super) fn described() -> Vec<Described> {
             .says(
                 "Test an endpoint",
                 "A message to this endpoint alone, whatever that filters. The answer is its first attempt, when that is \
-                 on record; retries follow as for any other. `deliverAt` and `application` mean nothing here.",
+                 on record; retries follow as for any other. `deliverAt` and `application` mean nothing here. \
+                 A portal token sends event types that it sees (404 otherwise), and no `eventId` (422).",
             )
             .body("MessageIn")
             .answers(201, "MessageAttemptOut"),
