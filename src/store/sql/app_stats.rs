@@ -55,17 +55,17 @@ pub(in crate::store) fn by_hour(db: Db<'_>, app: AppKey, span: &AppSpan) -> Resu
     let (mut end, mut step, mut left) = (hours.1, HOURS_STEP, SEEKS_MAX);
     while end > first {
         let at_once = step.min(SEEKS_STEP / endpoints.max(1)).max(1);
-        let begin = (end - at_once).max(first);
-        left -= (end - begin) * endpoints;
+        let from = (end - at_once).max(first);
+        left -= (end - from) * endpoints;
         if end < hours.1 && (left < 0 || began.elapsed() >= SCAN_TIME_MAX) {
             break;
         }
-        db.prepare_cached(sql)?.each([app.0, begin, end], |row| {
+        db.prepare_cached(sql)?.each([app.0, from, end], |row| {
             let (hour, success, failure): (i64, i64, i64) = (row.get(0)?, row.get(1)?, row.get(2)?);
             found.add(hour * HOUR_MS, "", [success as u64, failure as u64, 0]);
             Ok(true)
         })?;
-        (end, step) = (begin, step.saturating_mul(2));
+        (end, step) = (from, step.saturating_mul(2));
     }
     let since = if end > first { end * HOUR_MS } else { span.since };
     tail(db, app, (since, hours.1 * HOUR_MS), &mut found)?;
