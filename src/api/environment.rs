@@ -100,7 +100,7 @@ pub(super) async fn put(call: Call, body: Body) -> Answer {
     let body = call.read(body).await?;
     let mut fields = Fields::parse(&body, &FIELDS, call.gateway.limits.json_depth_max)?;
     let name = name(&mut fields).unwrap_or_default();
-    let kind = fields.text("type", Null::Taken, check_kind).value();
+    let kind = fields.text("type", Null::Refused, check_kind).value();
     fields.finish()?;
     let found = named(&call).await?;
     if kind.is_some_and(|kind| kind != found.kind.as_str()) {

@@ -24,6 +24,7 @@ pub mod memory;
 pub mod patch;
 pub mod postgres;
 pub mod query;
+mod refusal;
 pub mod seal;
 pub mod search;
 pub mod snapshots;
