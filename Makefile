@@ -27,7 +27,7 @@ dev: ## start the server, logging more (ARGS="--listen …"), and the web app wi
 	$(DEVELOPMENT) POSTHOUSE__LOG__LEVEL=info,posthouse=debug $(POSTHOUSE) serve --data-dir $(DATA_DIR) $(ARGS)
 
 # Built again only where its sources are newer than what was built.
-dashboard: dashboard/dist/index.html
+dashboard: dashboard/dist/index.html ## build the web app, for the next cargo build to embed
 
 dashboard/dist/index.html: $(shell find dashboard/src dashboard/public dashboard/scripts -type f) $(wildcard dashboard/*.html dashboard/*.json dashboard/*.ts)
 	.ci/prepare dashboard

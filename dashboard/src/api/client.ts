@@ -1,6 +1,4 @@
-// The one way to the server: the public HTTP API, typed by the document that the server writes of it.
-import createClient, { type Middleware } from 'openapi-fetch';
-import type { paths } from './schema';
+// The one way to the server: the public HTTP API. What answers look like is in shapes.ts.
 
 /** What the server said instead of an answer. */
 export class ApiError extends Error {
@@ -56,39 +54,7 @@ export function credentials(): Record<string, string> {
   return headers;
 }
 
-const middleware: Middleware = {
-  onRequest({ request }) {
-    for (const [name, value] of Object.entries(credentials())) request.headers.set(name, value);
-    return request;
-  },
-  async onResponse({ response, request }) {
-    if (response.ok) return response;
-    const error = await failure(response);
-    if (error.status === 401 && !new URL(request.url).pathname.endsWith('/auth/session')) access.lost?.();
-    throw error;
-  },
-  onError({ error }) {
-    if (error instanceof ApiError || (error as Error).name === 'AbortError') return error as Error;
-    return new ApiError(0, 'unreachable', 'The server cannot be reached');
-  },
-};
-
-const client = createClient<paths>({
-  baseUrl: location.origin,
-  credentials: 'same-origin',
-  // Ids and uids of the contract are never read from outside: encoded as a whole.
-});
-client.use(middleware);
-
-/** Typed calls: `await api.GET('/api/v1/app', {params: {query: {limit: 50}}})`; failures are thrown as [`ApiError`]. */
-export const api = client;
-
-/** What a call answered. It is there: all that is not 2xx was thrown. */
-export async function data<T>(call: Promise<{ data?: T }>): Promise<NonNullable<T>> {
-  return (await call).data as NonNullable<T>;
-}
-
-/** A plain request with the caller's credentials, for bytes and streams. Throws [`ApiError`]. */
+/** A request with the caller's credentials. Throws [`ApiError`]. */
 export async function raw(path: string, init: RequestInit = {}): Promise<Response> {
   let response: Response;
   try {

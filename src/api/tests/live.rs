@@ -79,9 +79,10 @@ async fn streams_are_limited_and_end_with_the_server() {
     assert!(first.next().await.is_some());
     // Who goes makes room.
     drop(open);
-    while api.gateway.streams.available_permits() < crate::api::STREAMS_MAX - 1 {
-        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-    }
+    let room = u32::try_from(crate::api::STREAMS_MAX - 1).expect("few");
+    let until = std::time::Duration::from_secs(10);
+    let made = tokio::time::timeout(until, api.gateway.streams.acquire_many(room)).await.expect("room is made in time");
+    drop(made);
     api.get("/message/live?status=nonsense").await.expect_invalid(&["query", "status"]);
     api.gateway.admission.drain();
     assert_eq!(first.next().await, None);
